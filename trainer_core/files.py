@@ -1,0 +1,122 @@
+"""Files written whole or not at all, and paths that stay where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .errors import TrainingError
+
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a crash, sees the old file or the new one, never a part.
+
+    Raises:
+        TrainingError: the folder cannot be written to, or the disk is full. The old file is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as problem:
+        raise TrainingError(
+            f"cannot write {path} ({len(data):,} bytes): {problem.strerror or problem}. "
+            "Free some disk space or choose a folder you may write to."
+        ) from problem
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as readable JSON, atomically."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        TrainingError: missing, or not JSON; says where.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TrainingError(f"cannot read {path}: {problem}.") from problem
+    except json.JSONDecodeError as problem:
+        raise TrainingError(
+            f"{path} is not valid JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}."
+        ) from problem
+
+
+def check_folder_writable(folder: Path) -> None:
+    """Create `folder` and try a small write, so that a read-only output fails before any work is done.
+
+    Raises:
+        TrainingError: the folder cannot be created or written to.
+    """
+    probe = folder / ".write-test"
+    write_atomic(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
+def is_within(root: Path, path: Path) -> bool:
+    """Whether `path`, with every link resolved, lies in `root` (or is it)."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def contained(root: Path, relative: str) -> Path:
+    """The real path of `relative` inside `root`.
+
+    Raises:
+        TrainingError: absolute, or it leaves `root` by `..` or a link.
+    """
+    path = Path(os.path.realpath(root / relative)) if "\0" not in relative else None
+    if path is None or Path(relative).is_absolute() or not is_within(root, path):
+        raise TrainingError(f"{relative!r} is not inside {root.name}/. Choose a path below that folder.")
+    return path
+
+
+def file_name(name: str) -> str:
+    """`name` as a file name that every system accepts.
+
+    Raises:
+        TrainingError: empty, or it names a folder.
+    """
+    if "/" in name or "\\" in name:
+        raise TrainingError(f"the name {name!r} contains a path. Give a plain name, without / or \\.")
+    cleaned = re.sub(r'[\x00-\x1f<>:"|?*\u202a-\u202e\u2066-\u2069]', "_", name).strip(" .")[:120]
+    if not cleaned:
+        raise TrainingError(f"{name!r} is not a usable name. Give one with a letter or a digit.")
+    return f"_{cleaned}" if _RESERVED.match(cleaned) else cleaned
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a whole file as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(*parts: Any) -> str:
+    """BLAKE2 of JSON-able parts, as 32 hex digits: the key of runs and caches."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
