@@ -1,0 +1,32 @@
+"""Stable Diffusion 1.x: ChilloutMix, MajicMIX, Realistic Vision, AnyLoRA, Anything, ReV Animated and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from .base_model import BaseModel, Conditioning
+from .tokenizers import tokenise
+
+
+class SD15(BaseModel):
+    family = "sd15"
+    kohya_version = "sd_v1"
+    architecture = "stable-diffusion-v1/lora"
+    implementation = "diffusers"
+    latent_scale = 0.18215
+    text_encoder_prefixes = ("lora_te",)
+    unet_in_original_names = False
+
+    def encode_text(self, texts: Sequence[str], clip_skip: int) -> Conditioning:
+        """CLIP-L's hidden states (B, 77, D) of the chosen layer, through the final layer norm."""
+        (encoder,) = self.text_encoders
+        ids_BL = tokenise(self.tokenizers[0], texts).to(encoder.device)
+        hidden = encoder(ids_BL, output_hidden_states=True).hidden_states
+        return Conditioning(final_layer_norm(encoder)(hidden[-min(clip_skip, len(hidden))]))
+
+
+def final_layer_norm(encoder: nn.Module) -> nn.Module:
+    """The norm after the last layer: transformers 5 moved it up from `text_model`."""
+    return getattr(encoder, "text_model", encoder).final_layer_norm

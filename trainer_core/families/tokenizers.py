@@ -1,0 +1,62 @@
+"""CLIP tokenizers: where one is found without a network, and prompts as token ids the way ComfyUI makes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from ..errors import TrainingError
+
+CONTEXT = 77
+"""Tokens that CLIP reads at a time: a start mark, 75 of the prompt, an end mark."""
+
+_HUB_NAME = "openai/clip-vit-large-patch14"
+_FILES = ("vocab.json", "merges.txt")
+
+
+def find_tokenizer(vocabulary: int, beside: Sequence[Path], host: Sequence[Path] = ()) -> CLIPTokenizer:
+    """The first tokenizer whose vocabulary has `vocabulary` entries: beside the model, the host's, the local cache.
+
+    Raises:
+        TrainingError: none is found; says where to put one.
+    """
+    for folder in (*beside, *host, *_comfyui(), *_hub_cache()):
+        if all((folder / name).is_file() for name in _FILES):
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            if len(tokenizer) == vocabulary:
+                return tokenizer
+    raise TrainingError(
+        f"no CLIP tokenizer with {vocabulary:,} entries was found. Put vocab.json, merges.txt and "
+        f"tokenizer_config.json (ComfyUI has them in comfy/sd1_tokenizer) into {beside[0]}, or set COMFYUI_DIR."
+    )
+
+
+def _comfyui() -> list[Path]:
+    folder = os.environ.get("COMFYUI_DIR")
+    return [Path(folder).expanduser() / "comfy" / "sd1_tokenizer"] if folder else []
+
+
+def _hub_cache() -> list[Path]:
+    """The tokenizer's folder in Hugging Face's local cache, if another program left it there. No network."""
+    found = try_to_load_from_cache(_HUB_NAME, _FILES[0])
+    return [Path(found).parent] if isinstance(found, str) else []
+
+
+def tokenise(tokenizer: CLIPTokenizer, texts: Sequence[str], pad_with: int | None = None) -> Tensor:
+    """Token ids (B, 77): start, at most 75 tokens of the prompt, end, padding (the end mark unless given).
+
+    Padded by hand: setting the tokenizer's own pad token to "!" (CLIP-G's id 0) would change every "!" in a prompt.
+    """
+    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    padding = end if pad_with is None else pad_with
+    rows = []
+    for text in texts:
+        ids = tokenizer(text, add_special_tokens=False, truncation=False).input_ids[: CONTEXT - 2]
+        rows.append([start, *ids, end] + [padding] * (CONTEXT - 2 - len(ids)))
+    return torch.tensor(rows, dtype=torch.long)
