@@ -1,0 +1,127 @@
+"""LoRA files: .safetensors in kohya's format. Writing, reading, inspecting, and publishing under a free name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import TrainingError
+from ..files import file_name, sha256_of_file, write_atomic
+
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+PLAN_KEY = "lora_atelier.plan"
+"""Metadata key of the training plan, as JSON."""
+
+
+def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype) -> bytes:
+    """A whole LoRA file. The same tensors and metadata give the same bytes.
+
+    safetensors writes metadata in the random order of a hash table, so the header is written again, sorted.
+    """
+    cast = {name: tensor.to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
+    if unfinite := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
+        raise TrainingError(f"the LoRA holds values that are not finite in {dtype} ({unfinite[0]}). "
+                            "Lower the learning rate, or save as fp32.")
+    plain = safetensors.torch.save(cast)
+    (length,) = struct.unpack("<Q", plain[:8])
+    data = plain[8 + length :]
+    header = json.loads(plain[8 : 8 + length])
+    hashes = {"sshs_model_hash": hashlib.sha256(data).hexdigest()}
+    header["__metadata__"] = dict(sorted({**metadata, **hashes}.items()))
+    text = json.dumps(dict(sorted(header.items())), separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)  # tensors start on a multiple of 8 bytes
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@dataclass(frozen=True, slots=True)
+class LoraFile:
+    """A LoRA read from disk."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+    @property
+    def modules(self) -> list[str]:
+        return sorted({name.split(".")[0] for name in self.tensors})
+
+    def rank(self) -> int:
+        """The largest rank of its modules."""
+        return max(tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(".lora_down.weight"))
+
+    def alpha(self) -> float:
+        """The alpha of its modules; their rank where the file has none, which is how loaders read it."""
+        alphas = [float(tensor) for name, tensor in self.tensors.items() if name.endswith(".alpha")]
+        return max(alphas, default=float(self.rank()))
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Read a LoRA in kohya's format.
+
+    Raises:
+        TrainingError: missing, damaged, or not a LoRA with lora_down and lora_up.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as problem:
+        raise TrainingError(f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA.") from problem
+    if not any(name.endswith(".lora_down.weight") for name in tensors):
+        raise TrainingError(f"{path.name} is not a LoRA in kohya's format. Choose one with lora_down and lora_up.")
+    return LoraFile(tensors, metadata)
+
+
+def inspect_lora(path: Path) -> dict[str, Any]:
+    """What a LoRA file says of itself: size, rank, alpha, targets, format, metadata and the plan, JSON-able."""
+    lora = read_lora(path)
+    parts = {"UNet": "lora_unet_", "text encoder": "lora_te_", "text encoder 1": "lora_te1_", "text encoder 2": "lora_te2_"}
+    counts = {part: sum(name.startswith(prefix) for name in lora.modules) for part, prefix in parts.items()}
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "rank": lora.rank(),
+        "alpha": lora.alpha(),
+        "scale": lora.alpha() / lora.rank(),
+        "format": sorted({str(tensor.dtype).removeprefix("torch.") for tensor in lora.tensors.values()}),
+        "modules": {part: count for part, count in counts.items() if count},
+        "parameters": sum(tensor.numel() for name, tensor in lora.tensors.items() if not name.endswith(".alpha")),
+        "plan": _json_or_none(lora.metadata.get(PLAN_KEY)),
+        "metadata": {name: text for name, text in sorted(lora.metadata.items()) if name != PLAN_KEY},
+    }
+
+
+def _json_or_none(text: str | None) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
+
+
+def publish(source: Path, folder: Path, name: str) -> Path:
+    """Copy a LoRA into `folder` under the next free number: name.safetensors, name_2, name_3, …
+
+    A name that exists is never overwritten, because loaders keep a LoRA by its path; where the newest copy has the
+    same bytes already, it is the answer.
+    """
+    stem = file_name(name.removesuffix(".safetensors"))
+    taken = {1: folder / f"{stem}.safetensors"} if (folder / f"{stem}.safetensors").exists() else {}
+    for path in folder.glob("*.safetensors"):
+        if match := re.fullmatch(re.escape(stem) + r"_(\d+)", path.stem):
+            taken[int(match[1])] = path
+    newest = max(taken, default=0)
+    if taken and sha256_of_file(taken[newest]) == sha256_of_file(source):
+        return taken[newest]
+    target = folder / (f"{stem}_{newest + 1}.safetensors" if newest else f"{stem}.safetensors")
+    write_atomic(target, source.read_bytes())
+    return target
