@@ -1,0 +1,1 @@
+"""Plan, data order, objective, loop, resumable state."""

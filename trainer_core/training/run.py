@@ -1,0 +1,155 @@
+"""A run is a folder: the job, a log of every step, the resumable state, the LoRAs kept.
+
+    <runs>/<name>-<id>/job.json  metrics.jsonl  state/  epochs/  result.json
+
+Its id is a hash of plan, dataset and base model, so the same job finds its folder again: a finished run answers
+at once, an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+from ..families.loading import identity_of
+from ..files import check_folder_writable, digest, file_name, read_json, write_atomic, write_json
+from ..job import Job
+from .reports import SavedEpoch, StepReport, TrainedLora
+
+TRAINER_VERSION = 1
+"""Part of every run id. Raised when a change to the trainer changes what the same job gives."""
+
+
+class Run:
+    """The folder of a job's run.
+
+    Raises:
+        TrainingError: the runs folder cannot be written to.
+    """
+
+    def __init__(self, job: Job, runs_folder: Path, precision: str) -> None:
+        check_folder_writable(runs_folder)
+        self.job = job
+        self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
+        plan = job.plan.to_json()
+        self.id = digest(TRAINER_VERSION, plan, job.dataset.fingerprint(), self.base_identity, precision)[:12]
+        earlier = sorted(runs_folder.glob(f"*-{self.id}"))
+        self.folder = earlier[0] if earlier else runs_folder / f"{file_name(job.name)}-{self.id}"
+        self.name = self.folder.name.removesuffix(f"-{self.id}")
+        self.cache = runs_folder / "latents"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.folder / "result.json").is_file()
+
+    def start(self) -> None:
+        """Create the folder and write the job into it."""
+        write_json(self.folder / "job.json", self.job.to_json())
+
+    # ------------------------------------------------------------------------------------------------- step log
+
+    def rewind_log(self, step: int) -> None:
+        """Drop the log of steps after `step`: they are about to be trained again."""
+        lines = [line for line in self._log_lines() if json.loads(line)["step"] <= step]
+        write_atomic(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines).encode())
+
+    def log(self, report: StepReport) -> None:
+        entry = {"step": report.step, "epoch": report.epoch, "loss": report.loss, "rate": report.learning_rate}
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def losses(self) -> tuple[float, ...]:
+        """Loss of every logged step."""
+        return tuple(json.loads(line)["loss"] for line in self._log_lines())
+
+    def _log_lines(self) -> list[str]:
+        path = self.folder / "metrics.jsonl"
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        return [line for line in text.splitlines() if line.endswith("}")]  # a crash may cut the last one
+
+    # ---------------------------------------------------------------------------------------------------- result
+
+    def epoch_file(self, epoch: int) -> Path:
+        """Where the LoRA of an epoch is kept; the last epoch's has the plain name, as kohya's trainer names them."""
+        is_last = epoch == self.job.plan.epochs
+        return self.folder / "epochs" / (f"{self.name}.safetensors" if is_last else f"{self.name}-{epoch:06d}.safetensors")
+
+    def finish(self, saved: list[SavedEpoch]) -> None:
+        """Mark the run as done. Written last: what reads it can rely on everything else."""
+        entries = [{"epoch": s.epoch, "step": s.step, "file": s.path.name} for s in saved]
+        write_json(self.folder / "result.json", {"epochs": entries})
+
+    def result(self) -> TrainedLora:
+        """The finished run.
+
+        Raises:
+            TrainingError: it is not finished.
+        """
+        if not self.is_finished:
+            raise TrainingError(f"the run {self.folder.name} is not finished. Start it again and it goes on.")
+        entries = read_json(self.folder / "result.json")["epochs"]
+        return TrainedLora(
+            run_folder=self.folder,
+            name=self.name,
+            base_model=self.job.base_model,
+            plan=self.job.plan,
+            trigger_words=self.job.dataset.trigger_words,
+            epochs=tuple(SavedEpoch(epoch=e["epoch"], step=e["step"], path=self.folder / "epochs" / e["file"]) for e in entries),
+            losses=self.losses(),
+        )
+
+
+class RunLock:
+    """Keeps two processes from training one run. A lock left behind by a dead process does not count."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.folder / "run.lock"
+
+    def __enter__(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._create()
+        except FileExistsError:
+            if _is_alive(self._path):
+                raise TrainingError("this run is being trained by another process. Wait for it, or stop it.") from None
+            self._path.unlink(missing_ok=True)
+            self._create()
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _create(self) -> None:
+        with open(self._path, "x", encoding="utf-8") as file:
+            file.write(str(os.getpid()))
+
+
+def _is_alive(lock: Path) -> bool:
+    """Whether the process that made a lock still runs. Our own id in it is left from an earlier life of that id."""
+    text = lock.read_text(encoding="utf-8").strip()
+    if not text.isdigit() or int(text) == os.getpid():
+        return False
+    try:
+        os.kill(int(text), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def known_identity(base_model: Path, memory: Path) -> str:
+    """`identity_of` a base model, remembered by size and time of change: hashing gigabytes takes seconds."""
+    known: dict[str, Any] = read_json(memory) if memory.is_file() else {}
+    files = sorted(base_model.glob("*/*.safetensors")) if base_model.is_dir() else [base_model]
+    stamp = digest([[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+    if stamp not in known:
+        known[stamp] = identity_of(base_model)
+        write_json(memory, known)
+    return known[stamp]
