@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from .errors import TrainingError
 
@@ -44,6 +47,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG, atomically."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    write_atomic(path, buffer.getvalue())
 
 
 def read_json(path: Path) -> Any:

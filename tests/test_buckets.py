@@ -1,0 +1,78 @@
+"""The bucket list is kohya's, and every picture finds the bucket of its shape."""
+
+from __future__ import annotations
+
+import pytest
+
+from trainer_core.crop.buckets import bucket_sizes, nearest_bucket
+from trainer_core.errors import TrainingError
+
+
+@pytest.mark.parametrize(
+    ("size", "smallest", "largest", "count"),
+    [
+        (512, 256, 1024, 17),
+        (768, 256, 1024, 19),
+        (1024, 256, 2048, 41),
+        (1024, 256, 1024, 25),
+        (1024, 512, 2048, 33),
+        (512, None, None, 17),
+        (1024, None, None, 33),
+    ],
+)
+def test_the_list_is_as_long_as_kohyas(size, smallest, largest, count):
+    assert len(bucket_sizes(size, size, smallest=smallest, largest=largest)) == count
+
+
+def test_the_list_at_512_is_kohyas():
+    tall = [(256, 832), (256, 896), (256, 960), (256, 1024), (320, 704), (320, 768), (384, 640), (448, 576)]
+    expected = sorted({*tall, (512, 512), *((height, width) for width, height in tall)})
+    assert list(bucket_sizes(512, 512)) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "step"), [(512, 512, 64), (512, 768, 64), (64, 64, 8), (768, 512, 32), (64, 64, 64)]
+)
+def test_buckets_keep_the_area_and_the_step_and_hold_the_asked_size(width, height, step):
+    buckets = bucket_sizes(width, height, step=step)
+    assert (width, height) in buckets
+    assert all(w * h <= width * height and w % step == 0 and h % step == 0 for w, h in buckets)
+    assert {(h, w) for w, h in buckets} == set(buckets)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bucket"),
+    [
+        (512, 512, (512, 512)),
+        (4000, 4000, (512, 512)),
+        (3000, 2000, (640, 384)),
+        (1470, 1000, (640, 384)),
+        (2000, 3000, (384, 640)),
+        (1400, 1000, (576, 448)),
+        (1920, 1080, (640, 384)),
+        (10_000, 100, (1024, 256)),
+        (448, 576, (448, 576)),
+    ],
+)
+def test_the_nearest_bucket(width, height, bucket):
+    assert nearest_bucket(width, height, bucket_sizes(512, 512)) == bucket
+
+
+def test_tall_and_wide_pictures_are_treated_alike():
+    buckets = bucket_sizes(512, 512)
+    for width in range(100, 1000, 37):
+        assert nearest_bucket(width, 500, buckets) == nearest_bucket(500, width, buckets)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"step": 7}, "bucket step is 7"),
+        ({"step": 128}, "bucket step"),
+        ({"step": 0}, "bucket step"),
+        ({"smallest": 1024, "largest": 256}, "no bucket"),
+    ],
+)
+def test_limits_that_leave_nothing_are_refused(arguments, message):
+    with pytest.raises(TrainingError, match=message):
+        bucket_sizes(512, 512, **arguments)

@@ -1,0 +1,1 @@
+"""Crop windows around the subject, and the aspect buckets they are trained in."""

@@ -1,0 +1,1 @@
+"""Captions: editing them, and the socket that automatic taggers plug into."""
