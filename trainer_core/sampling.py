@@ -132,9 +132,7 @@ def draw_picture(
     return Image.fromarray((pixels_BCHW[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
 
-def _guided(
-    model: BaseModel, x_BCHW: Tensor, t: Tensor, conditioning: Conditioning, request: PictureRequest
-) -> Tensor:
+def _guided(model: BaseModel, x_BCHW: Tensor, t: Tensor, conditioning: Conditioning, request: PictureRequest) -> Tensor:
     count = len(conditioning.states_BLD)
     size = PictureSize((request.height, request.width), (0, 0), (request.height, request.width))
     answers = model.predict(x_BCHW.expand(count, -1, -1, -1), t.expand(count), conditioning, [size] * count)

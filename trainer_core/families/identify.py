@@ -32,7 +32,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def identify(shapes: Shapes, file_name: str) -> str:
-    """"sd15" or "sdxl", from tensor names and shapes.
+    """ "sd15" or "sdxl", from tensor names and shapes.
 
     Raises:
         TrainingError: any other model; names what it is and what to choose instead.

@@ -50,7 +50,9 @@ def load_base_model(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[
     Raises:
         TrainingError: as `family_of`, or tensors are missing, or no tokenizer is found.
     """
-    model = _from_folder(path, dtype, tokenizer_folders) if path.is_dir() else _from_file(path, dtype, tokenizer_folders)
+    model = (
+        _from_folder(path, dtype, tokenizer_folders) if path.is_dir() else _from_file(path, dtype, tokenizer_folders)
+    )
     for part in (model.unet, model.vae, *model.text_encoders):
         part.requires_grad_(False).eval()
     return model
@@ -94,7 +96,9 @@ def _load_vae(file: Checkpoint, scale: float) -> AutoencoderKL:
     wanted = vae.state_dict()
     tensors = ldm_layout.translate(file.tensors(VAE, torch.float32), prefixes, wanted)
     # The original keeps the attention's linear layers as 1x1 convolutions: (out, in, 1, 1) -> (out, in).
-    tensors = {name: t.reshape(wanted[name].shape) if t.numel() == wanted[name].numel() else t for name, t in tensors.items()}
+    tensors = {
+        name: t.reshape(wanted[name].shape) if t.numel() == wanted[name].numel() else t for name, t in tensors.items()
+    }
     return _fill(vae, tensors, "VAE", file)
 
 
@@ -109,7 +113,9 @@ def _load_clip_g(file: Checkpoint, dtype: torch.dtype) -> CLIPTextModelWithProje
     return _fill_clip(CLIPTextModelWithProjection, config, tensors, file)
 
 
-def _fill_clip(kind: type[nn.Module], config: CLIPTextConfig, tensors: dict[str, Tensor], file: Checkpoint) -> nn.Module:
+def _fill_clip(
+    kind: type[nn.Module], config: CLIPTextConfig, tensors: dict[str, Tensor], file: Checkpoint
+) -> nn.Module:
     """Build a CLIP text model. transformers 5 dropped the `text_model.` level of some of them, so both are tried."""
     with init_empty_weights(include_buffers=False):
         encoder = kind(config)
@@ -139,7 +145,9 @@ def _folder_family(path: Path) -> type[BaseModel]:
         raise TrainingError(f"{path.name} is not a diffusers model: it has no model_index.json. Choose its top folder.")
     name = read_json(path / "model_index.json").get("_class_name")
     if name not in _FOLDER_FAMILIES:
-        raise TrainingError(f"{path.name} is a {name} model. LoRA Atelier trains on SD1.5 and SDXL: choose one of those.")
+        raise TrainingError(
+            f"{path.name} is a {name} model. LoRA Atelier trains on SD1.5 and SDXL: choose one of those."
+        )
     return _FOLDER_FAMILIES[name]
 
 
@@ -156,7 +164,9 @@ def _from_folder(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[Pat
         ]
     except (OSError, ValueError) as problem:
         first_line = str(problem).strip().splitlines()[0]
-        raise TrainingError(f"{path.name} cannot be loaded: {first_line} Only .safetensors weights are read.") from problem
+        raise TrainingError(
+            f"{path.name} cannot be loaded: {first_line} Only .safetensors weights are read."
+        ) from problem
     scheduler = path / "scheduler" / "scheduler_config.json"
     settings = read_json(scheduler) if scheduler.is_file() else {}
     return family(

@@ -68,8 +68,10 @@ class Adapters:
             for parameter, end in zip(pair, ("lora_down", "lora_up"), strict=True):
                 tensor = tensors.get(f"{target.name}.{end}.weight")
                 if tensor is None or tensor.numel() != parameter.numel():
-                    raise TrainingError(f"the LoRA does not fit this base model: {target.name} differs. "
-                                        "Choose the base model family it was trained on.")
+                    raise TrainingError(
+                        f"the LoRA does not fit this base model: {target.name} differs. "
+                        "Choose the base model family it was trained on."
+                    )
                 parameter.copy_(tensor.reshape(parameter.shape))
 
     def scale(self, strength: float) -> None:

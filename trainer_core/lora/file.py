@@ -31,8 +31,10 @@ def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype
     """
     cast = {name: tensor.to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
     if unfinite := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
-        raise TrainingError(f"the LoRA holds values that are not finite in {dtype} ({unfinite[0]}). "
-                            "Lower the learning rate, or save as fp32.")
+        raise TrainingError(
+            f"the LoRA holds values that are not finite in {dtype} ({unfinite[0]}). "
+            "Lower the learning rate, or save as fp32."
+        )
     plain = safetensors.torch.save(cast)
     (length,) = struct.unpack("<Q", plain[:8])
     data = plain[8 + length :]
@@ -76,7 +78,9 @@ def read_lora(path: Path) -> LoraFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as problem:
-        raise TrainingError(f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA.") from problem
+        raise TrainingError(
+            f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA."
+        ) from problem
     if not any(name.endswith(".lora_down.weight") for name in tensors):
         raise TrainingError(f"{path.name} is not a LoRA in kohya's format. Choose one with lora_down and lora_up.")
     return LoraFile(tensors, metadata)
@@ -85,7 +89,12 @@ def read_lora(path: Path) -> LoraFile:
 def inspect_lora(path: Path) -> dict[str, Any]:
     """What a LoRA file says of itself: size, rank, alpha, targets, format, metadata and the plan, JSON-able."""
     lora = read_lora(path)
-    parts = {"UNet": "lora_unet_", "text encoder": "lora_te_", "text encoder 1": "lora_te1_", "text encoder 2": "lora_te2_"}
+    parts = {
+        "UNet": "lora_unet_",
+        "text encoder": "lora_te_",
+        "text encoder 1": "lora_te1_",
+        "text encoder 2": "lora_te2_",
+    }
     counts = {part: sum(name.startswith(prefix) for name in lora.modules) for part, prefix in parts.items()}
     return {
         "file": path.name,

@@ -89,8 +89,8 @@ def text_encoder_targets(encoder: nn.Module, prefix: str) -> list[Target]:
 
 
 def targets_of(model: BaseModel) -> list[tuple[nn.Module, list[Target]]]:
-    """Every part of a model that can carry adapters, with its targets: the UNet first, then the text encoders."""
+    """Every part that a model still holds and that can carry adapters, with its targets: the UNet comes first."""
     found = [(model.unet, unet_targets(model.unet, original_names=model.unet_in_original_names))]
-    for encoder, prefix in zip(model.text_encoders, model.text_encoder_prefixes, strict=True):
+    for encoder, prefix in zip(model.text_encoders, model.text_encoder_prefixes, strict=False):
         found.append((encoder, text_encoder_targets(encoder, prefix)))
     return found

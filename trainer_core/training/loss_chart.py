@@ -98,7 +98,13 @@ def _draw_axes(pen, frame, low, high, steps, epoch_steps):
     for i in range(6):
         step = round(1 + (steps - 1) * i / 5)
         x = left + (right - left) * i / 5
-        _write(pen, (x, bottom + 10 * _OVERSAMPLING), str(step), size, anchor="ma" if 0 < i < 5 else "la" if i == 0 else "ra")
+        _write(
+            pen,
+            (x, bottom + 10 * _OVERSAMPLING),
+            str(step),
+            size,
+            anchor="ma" if 0 < i < 5 else "la" if i == 0 else "ra",
+        )
 
 
 def _write(pen, place, text, size, anchor="la"):

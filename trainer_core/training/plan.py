@@ -131,15 +131,35 @@ class TrainingPlan:
         ):
             _require(0 <= rate <= 10, name, rate, "between 0 and 10", "1e-4 is a good start")
         if not optimizer.rate_of_unet and not optimizer.rate_of_text_encoder:
-            raise TrainingError("the UNet rate and the text-encoder rate are both 0, so nothing would be trained. "
-                                "Set one of them; 1e-4 is a good start.")
+            raise TrainingError(
+                "the UNet rate and the text-encoder rate are both 0, so nothing would be trained. "
+                "Set one of them; 1e-4 is a good start."
+            )
         _require(optimizer.weight_decay >= 0, "weight decay", optimizer.weight_decay, "0 or more", "0.01 is usual")
         _require(optimizer.max_grad_norm >= 0, "max grad norm", optimizer.max_grad_norm, "0 or more", "1 is usual")
         _require(self.schedule.warmup_steps >= 0, "warm-up steps", self.schedule.warmup_steps, "0 or more", "0 is fine")
-        _require(self.loss.prior_loss_weight >= 0, "prior loss weight", self.loss.prior_loss_weight, "0 or more", "1 is usual")
-        _require(1 <= self.text.clip_skip <= 12, "clip skip", self.text.clip_skip, "between 1 and 12", "1 for photos, 2 for anime")
+        _require(
+            self.loss.prior_loss_weight >= 0,
+            "prior loss weight",
+            self.loss.prior_loss_weight,
+            "0 or more",
+            "1 is usual",
+        )
+        _require(
+            1 <= self.text.clip_skip <= 12,
+            "clip skip",
+            self.text.clip_skip,
+            "between 1 and 12",
+            "1 for photos, 2 for anime",
+        )
         _require(saving.every_epochs >= 0, "save every epochs", saving.every_epochs, "0 or more", "1 keeps every epoch")
-        _require(saving.state_every_steps >= 0, "save state every steps", saving.state_every_steps, "0 or more", "100 is usual")
+        _require(
+            saving.state_every_steps >= 0,
+            "save state every steps",
+            saving.state_every_steps,
+            "0 or more",
+            "100 is usual",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The plan as nested JSON-able dicts; `from_json` reads it back."""

@@ -8,7 +8,7 @@ FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(precision: str, device: str) -> str:
-    """"auto" as the format that suits the device: fp32 on a CPU; on a GPU bf16, or fp16 where it is older."""
+    """ "auto" as the format that suits the device: fp32 on a CPU; on a GPU bf16, or fp16 where it is older."""
     if precision != "auto":
         return precision
     if not device.startswith("cuda"):

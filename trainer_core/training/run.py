@@ -79,7 +79,9 @@ class Run:
     def epoch_file(self, epoch: int) -> Path:
         """Where the LoRA of an epoch is kept; the last epoch's has the plain name, as kohya's trainer names them."""
         is_last = epoch == self.job.plan.epochs
-        return self.folder / "epochs" / (f"{self.name}.safetensors" if is_last else f"{self.name}-{epoch:06d}.safetensors")
+        return (
+            self.folder / "epochs" / (f"{self.name}.safetensors" if is_last else f"{self.name}-{epoch:06d}.safetensors")
+        )
 
     def finish(self, saved: list[SavedEpoch]) -> None:
         """Mark the run as done. Written last: what reads it can rely on everything else."""
@@ -101,7 +103,9 @@ class Run:
             base_model=self.job.base_model,
             plan=self.job.plan,
             trigger_words=self.job.dataset.trigger_words,
-            epochs=tuple(SavedEpoch(epoch=e["epoch"], step=e["step"], path=self.folder / "epochs" / e["file"]) for e in entries),
+            epochs=tuple(
+                SavedEpoch(epoch=e["epoch"], step=e["step"], path=self.folder / "epochs" / e["file"]) for e in entries
+            ),
             losses=self.losses(),
         )
 

@@ -24,7 +24,11 @@ _KEEP = 2
 
 
 def save_state(
-    folder: Path, step: int, adapters: Sequence[Adapters], optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    folder: Path,
+    step: int,
+    adapters: Sequence[Adapters],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
 ) -> None:
     """Write the state after `step` steps, and drop all but the newest two."""
     tensors, numbers = _flatten(optimizer.state_dict()["state"])
@@ -94,7 +98,9 @@ def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, Tensor], dict[
 
 
 def _unflatten(tensors: dict[str, Tensor], numbers: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    flat = {name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")} | numbers
+    flat = {
+        name.removeprefix("optimizer."): t for name, t in tensors.items() if name.startswith("optimizer.")
+    } | numbers
     state: dict[int, dict[str, Any]] = {}
     for key, value in flat.items():
         index, _, name = key.partition(".")

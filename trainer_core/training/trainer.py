@@ -37,7 +37,9 @@ class Trainer:
         TrainingError: the set, the base model or the runs folder cannot be used.
     """
 
-    def __init__(self, job: Job, runs_folder: Path, *, device: str = "cpu", tokenizer_folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, job: Job, runs_folder: Path, *, device: str = "cpu", tokenizer_folders: Sequence[Path] = ()
+    ) -> None:
         check_trainable(job.dataset, job.plan)
         self.family = family_of(job.base_model)
         self.job, self.plan, self.dataset = job, job.plan, job.dataset
@@ -168,9 +170,7 @@ class Trainer:
             predicted_BCHW = self._model.predict(
                 noisy_BCHW, t_B, conditioning, [picture_size(image) for image in images]
             )
-        loss_B = objective.loss_per_picture(
-            predicted_BCHW, objective.target(self._schedule, x_BCHW, noise_BCHW, t_B)
-        )
+        loss_B = objective.loss_per_picture(predicted_BCHW, objective.target(self._schedule, x_BCHW, noise_BCHW, t_B))
         loss = (loss_B * torch.tensor(weights_B, device=self.device)).mean()
         self._apply_gradients(loss)
         return loss.item()

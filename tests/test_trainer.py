@@ -1,0 +1,221 @@
+"""The loop: deterministic, resumable bit for bit, careful with what it has."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training_jobs import small_job
+from trainer_core.errors import TrainingError
+from trainer_core.training.trainer import Trainer
+
+
+def train(job, runs, *, until=None):
+    """Train to the end, or stop after step `until` as a user would; returns the trainer."""
+    trainer = Trainer(job, runs)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if report.step == until:
+                break
+    return trainer
+
+
+def digest(trainer):
+    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("trainer")
+
+
+@pytest.fixture(scope="module", params=["sd15", "sdxl"])
+def straight(request, folder):
+    """A job and the LoRAs of an uninterrupted run."""
+    job = small_job(folder, family=request.param)
+    return job, digest(train(job, folder / f"straight-{request.param}"))
+
+
+def test_two_runs_give_the_same_bytes_whatever_the_global_generator_holds(straight, tmp_path):
+    job, expected = straight
+    torch.manual_seed(12345)
+    before = torch.random.get_rng_state()
+    assert digest(train(job, tmp_path)) == expected
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 7])
+def test_a_run_cut_at_any_step_ends_with_the_same_bytes(straight, tmp_path, stop):
+    job, expected = straight
+    assert not train(job, tmp_path, until=stop).run.is_finished
+    resumed = train(job, tmp_path)
+    assert digest(resumed) == expected
+    assert [json.loads(line)["step"] for line in open(resumed.run_folder / "metrics.jsonl")] == list(range(1, 9))
+
+
+def test_a_killed_run_goes_on_from_its_last_state(straight, tmp_path):
+    job, expected = straight
+    steps = Trainer(job, tmp_path).steps()
+    for _ in range(5):
+        next(steps)
+    trainer = Trainer(job, tmp_path)
+    for newer in trainer.run.state.glob("step-00000004.*"):  # as if it had died before this state was written
+        newer.unlink()
+    (trainer.run_folder / "epochs" / "mochi-000001.safetensors").unlink()
+    steps_after = train(job, tmp_path)
+    assert digest(steps_after) == expected
+    with contextlib.suppress(Exception):
+        steps.close()
+
+
+def test_an_epoch_whose_file_was_lost_is_written_again(straight, tmp_path):
+    job, expected = straight
+    trainer = train(job, tmp_path, until=4)
+    trainer.run.epoch_file(1).unlink()
+    assert digest(train(job, tmp_path)) == expected
+
+
+def test_a_finished_run_answers_at_once(straight, tmp_path):
+    job, expected = straight
+    train(job, tmp_path)
+    again = Trainer(job, tmp_path)
+    assert list(again.steps()) == [] and list(again.prepare()) == []
+    assert digest(again) == expected
+
+
+def test_another_name_finds_the_same_run(straight, tmp_path):
+    job, _ = straight
+    first = train(job, tmp_path)
+    assert Trainer(dataclasses.replace(job, name="other"), tmp_path).run_folder == first.run_folder
+
+
+def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
+    job = small_job(folder)
+    image = job.dataset.images[0]
+    changed = [
+        small_job(folder, seed=4),
+        dataclasses.replace(job, dataset=job.dataset.with_images((dataclasses.replace(image, caption="x"),))),
+        dataclasses.replace(job, dataset=job.dataset.with_images(job.dataset.images[::-1])),
+    ]
+    folders = {Trainer(each, tmp_path).run_folder for each in [job, *changed]}
+    assert len(folders) == 4
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
+    job, expected = straight
+    trainer = train(job, tmp_path, until=7)
+    newest = max(trainer.run.state.glob("*.safetensors"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    resumed = Trainer(job, tmp_path)
+    first = next(steps := resumed.steps())
+    steps.close()
+    assert 1 < first.step < 8
+    assert digest(train(job, tmp_path)) == expected
+
+
+def test_a_run_whose_every_state_is_damaged_never_starts_over_in_silence(folder, tmp_path):
+    trainer = train(small_job(folder), tmp_path, until=7)
+    for path in trainer.run.state.glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(TrainingError, match="damaged"):
+        next(Trainer(small_job(folder), tmp_path).steps())
+
+
+def test_saving_every_2_of_10_epochs_keeps_5_loras(folder, tmp_path):
+    job = small_job(folder, epochs=10, batch_size=8, saving={"every_epochs": 2})
+    kept = train(job, tmp_path).result().epochs
+    assert [saved.epoch for saved in kept] == [2, 4, 6, 8, 10]
+    assert [saved.path.name for saved in kept] == [
+        "mochi-000002.safetensors",
+        "mochi-000004.safetensors",
+        "mochi-000006.safetensors",
+        "mochi-000008.safetensors",
+        "mochi.safetensors",
+    ]
+
+
+def test_a_part_with_rate_0_is_not_in_the_file(folder, tmp_path):
+    for name, changes in (
+        ("lora_te_", {"text_encoder_rate": 0.0}),
+        ("lora_unet_", {"unet_rate": 0.0, "text_encoder_rate": 1e-3}),
+    ):
+        lora = train(small_job(folder, epochs=1, optimizer=changes), tmp_path).result()
+        names = load_file(lora.file)
+        assert names and not [key for key in names if key.startswith(name)]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_and_resumes(folder, tmp_path, precision):
+    job = small_job(folder, precision={"training": precision})
+    straight = digest(train(job, tmp_path / "a"))
+    train(job, tmp_path / "b", until=3)
+    resumed = train(job, tmp_path / "b")
+    assert digest(resumed) == straight
+    assert all(map(math.isfinite, resumed.result().losses))
+
+
+def test_gradient_checkpointing_changes_nothing(straight, folder, tmp_path):
+    job, _ = straight
+    plan = dataclasses.replace(job.plan, precision=dataclasses.replace(job.plan.precision, gradient_checkpointing=True))
+    trainer = train(dataclasses.replace(job, plan=plan), tmp_path)
+    plain = load_file(train(job, tmp_path).result().file)
+    for name, tensor in load_file(trainer.result().file).items():
+        assert torch.equal(tensor, plain[name])
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight_and_ends_the_run_with_a_reason(folder, tmp_path, monkeypatch):
+    trainer = Trainer(small_job(folder), tmp_path)
+    steps = trainer.steps()
+    next(steps)
+    before = trainer._adapters[0].tensors()
+    monkeypatch.setattr(
+        "trainer_core.training.objective.loss_per_picture", lambda p, t: (p - t).mean((1, 2, 3)) * float("nan")
+    )
+    with pytest.raises(TrainingError, match="not a finite number 3 times"):
+        for _ in steps:
+            pass
+    after = trainer._adapters[0].tensors()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypatch):
+    job, expected = straight
+    trainer = Trainer(job, tmp_path)
+    steps = trainer.steps()
+    for _ in range(2):
+        next(steps)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_draw", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+        with pytest.raises(torch.OutOfMemoryError):
+            next(steps)
+    assert max(trainer.run.state.glob("*.json")).name == "step-00000002.json"
+    assert digest(train(job, tmp_path)) == expected
+
+
+def test_the_prior_loss_weight_reaches_the_gradient(folder, tmp_path):
+    losses = {}
+    for weight in (0.0, 1.0):
+        job = small_job(folder, regularisation=True, loss={"prior_loss_weight": weight})
+        losses[weight] = train(job, tmp_path).result().losses
+    assert losses[0.0][0] < losses[1.0][0]
+
+
+def test_two_processes_do_not_train_one_run(folder, tmp_path):
+    trainer = Trainer(small_job(folder), tmp_path)
+    trainer.run_folder.mkdir(parents=True)
+    (trainer.run_folder / "run.lock").write_text("1")  # a process that is alive on every system
+    with pytest.raises(TrainingError, match="another process"):
+        next(trainer.steps())
+
+
+def test_a_read_only_runs_folder_fails_before_any_work(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="cannot write"):
+        Trainer(small_job(folder), tmp_path / "file" / "runs")

@@ -1,0 +1,55 @@
+"""A small job for the tests: four drawn pictures, a tiny random model, a few steps."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
+from trainer_core.crop.crop import crop_dataset
+from trainer_core.dataset.folder import combine, read_folder
+from trainer_core.demo import world
+from trainer_core.job import Job
+from trainer_core.tagging.captions import edit_captions
+from trainer_core.training.plan import TrainingPlan
+
+SIZE = 64
+PLAN = {
+    "epochs": 2,
+    "batch_size": 2,
+    "seed": 3,
+    "network": {"rank": 4, "alpha": 2},
+    "optimizer": {"learning_rate": 1e-3},
+    "saving": {"state_every_steps": 3},
+}
+
+
+def write_pictures(folder: Path, count: int = 4, seed: int = 0) -> Path:
+    """Wide drawn pictures with captions beside them."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        scene = world.random_scene(rng)
+        world.draw(scene, 96, 64).save(folder / f"{index}.png")
+        (folder / f"{index}.txt").write_text(world.caption(scene), encoding="utf-8")
+    return folder
+
+
+def write_base(folder: Path, family: str = "sd15") -> Path:
+    """A tiny checkpoint, once per folder."""
+    path = folder / f"tiny_{family}.safetensors"
+    if not path.exists():
+        write_checkpoint(path, tiny_sd15() if family == "sd15" else tiny_sdxl())
+    return path
+
+
+def small_job(folder: Path, *, family: str = "sd15", regularisation: bool = False, **changes) -> Job:
+    """A job on four pictures x 2 repeats: 2 epochs x 4 steps. `changes` are plan fields."""
+    training = read_folder(write_pictures(folder / "pictures"), repeats=2)
+    extra = None
+    if regularisation:
+        extra = read_folder(write_pictures(folder / "regularisation", 3, seed=9), is_regularisation=True)
+    dataset = edit_captions(combine(training, extra), trigger_word="mochi")
+    dataset = crop_dataset(dataset, width=SIZE, height=SIZE, method="center")
+    plan = TrainingPlan.from_json(PLAN | changes)
+    return Job(base_model=write_base(folder, family), dataset=dataset, plan=plan, name="mochi")
