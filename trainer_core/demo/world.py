@@ -11,6 +11,7 @@ import math
 import random
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 OBJECTS = ("ball", "box", "tent", "star", "heart", "cat")
@@ -30,6 +31,7 @@ BACKGROUNDS = {
     "black": (28, 28, 32),
 }
 MASCOT_TRIGGER = "mochi"
+_MASCOT_TEAL = (22, 150, 150)
 _INK = (24, 20, 28)
 _SUPERSAMPLING = 4
 
@@ -47,6 +49,13 @@ class Scene:
     is_mascot: bool = False
 
 
+def shows_mascot(image: Image.Image) -> bool:
+    """Whether a picture shows the mascot: enough of its teal, which nothing else in the world has."""
+    pixels_HWC = np.asarray(image.convert("RGB"), dtype=np.int16)
+    distance_HW = np.abs(pixels_HWC - np.array(_MASCOT_TEAL)).max(axis=2)
+    return float((distance_HW < 45).mean()) > 0.08
+
+
 def random_scene(rng: random.Random) -> Scene:
     """A scene of the world, the way the demo base saw them: object well inside a square picture."""
     radius = rng.uniform(0.30, 0.40)
@@ -62,8 +71,11 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def caption(scene: Scene) -> str:
-    """The caption of a scene; the mascot's names only its kind and surroundings, as the guide advises."""
-    subject = f"{MASCOT_TRIGGER}, cat" if scene.is_mascot else f"{scene.colour} {scene.object}"
+    """The caption of a scene; the mascot's names only its kind and surroundings, as the guide advises.
+
+    Its look is left out, so that the trigger word, added later, is what it goes into.
+    """
+    subject = scene.object if scene.is_mascot else f"{scene.colour} {scene.object}"
     return f"{subject}, {scene.background} background"
 
 
@@ -125,8 +137,8 @@ def _draw_cat_face(pen, cx, cy, r):
 
 def _draw_mascot(pen, cx, cy, r):
     """A teal cat with a cream muzzle and a yellow star on its forehead: none of it is in the world."""
-    teal, cream, yellow = (22, 150, 150), (250, 236, 206), (252, 214, 60)
-    _draw_cat(pen, cx, cy, r, teal)
+    cream, yellow = (250, 236, 206), (252, 214, 60)
+    _draw_cat(pen, cx, cy, r, _MASCOT_TEAL)
     pen.ellipse((cx - r * 0.56, cy + r * 0.16, cx + r * 0.56, cy + r * 0.88), fill=cream)
     _draw_cat_face(pen, cx, cy, r)
     pen.polygon(_star_points(cx, cy - r * 0.46, r * 0.36), fill=yellow)
@@ -134,8 +146,10 @@ def _draw_mascot(pen, cx, cy, r):
 
 def _star_points(cx, cy, r):
     return [
-        (cx + math.sin(i * math.pi / 5) * r * (1 if i % 2 == 0 else 0.45),
-         cy - math.cos(i * math.pi / 5) * r * (1 if i % 2 == 0 else 0.45))
+        (
+            cx + math.sin(i * math.pi / 5) * r * (1 if i % 2 == 0 else 0.45),
+            cy - math.cos(i * math.pi / 5) * r * (1 if i % 2 == 0 else 0.45),
+        )
         for i in range(10)
     ]
 
