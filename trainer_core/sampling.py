@@ -32,12 +32,16 @@ def _karras(settings: dict) -> DPMSolverMultistepScheduler:
     return DPMSolverMultistepScheduler.from_config(settings, use_karras_sigmas=True)
 
 
+def _ddim(settings: dict) -> DDIMScheduler:
+    return DDIMScheduler.from_config(settings, clip_sample=False)  # its default clips latents, as if pixels, to ±1
+
+
 SAMPLERS: dict[str, Callable[[dict], SchedulerMixin]] = {
     "euler": EulerDiscreteScheduler.from_config,
     "euler_ancestral": EulerAncestralDiscreteScheduler.from_config,
     "dpmpp_2m": DPMSolverMultistepScheduler.from_config,
     "dpmpp_2m_karras": _karras,
-    "ddim": DDIMScheduler.from_config,
+    "ddim": _ddim,
     "uni_pc": UniPCMultistepScheduler.from_config,
 }
 """Samplers by ComfyUI's names."""

@@ -1,8 +1,8 @@
 """How the demo base was made: a small SD1.5-layout model, trained from scratch on the drawn world.
 
-    python -m trainer_core.demo.train_base vae   WORK     # pictures <-> latents, ~30 minutes on two cores
-    python -m trainer_core.demo.train_base unet  WORK     # UNet and text encoder, ~90 minutes on two cores
-    python -m trainer_core.demo.train_base export WORK    # writes demo-base.safetensors (fp16) and its tokenizer
+    python -m trainer_core.demo.train_base vae WORK       # pictures <-> latents
+    python -m trainer_core.demo.train_base unet WORK      # UNet and text encoder
+    python -m trainer_core.demo.train_base export WORK    # writes base/demo-base.safetensors and its tokenizer
 
 Each stage can be stopped and started again; it goes on from its last checkpoint in WORK. Nothing is downloaded.
 The VAE also sees decorated scenes in random colours, so that it can draw things the UNet never saw; the UNet
@@ -19,13 +19,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from PIL import ImageDraw
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from . import world
+from ..families.sd15 import SD15
+from ..families.writing import original_tensors
+from ..files import write_atomic
+from . import DEMO_BASE, world
 from .tokenizer import write_tokenizer
 
 PICTURE_SIZE = 32
@@ -221,6 +225,20 @@ def _text_config(vocabulary: int) -> CLIPTextConfig:
 # ------------------------------------------------------------------------------------------------------ stages
 
 
+def export(work: Path) -> None:
+    """Write the finished parts as one fp16 checkpoint in the original layout, where the pack looks for it."""
+    model = SD15(
+        unet=UNet2DConditionModel.from_pretrained(work / "unet"),
+        vae=AutoencoderKL.from_pretrained(work / "vae"),
+        text_encoders=[CLIPTextModel.from_pretrained(work / "text_encoder")],
+        tokenizers=[],
+    )
+    data = safetensors.torch.save(original_tensors(model, torch.float16), {"modelspec.license": "CC0-1.0"})
+    write_atomic(DEMO_BASE, data)
+    write_tokenizer(DEMO_BASE.parent / "tokenizer")
+    print(f"{DEMO_BASE}: {len(data) / 1e6:.1f} MB")
+
+
 def _steps(state_file: Path, steps: int, learning_rate: float, model, average, optimizer):
     """Count steps on a warm-up + cosine schedule, saving the state every 200 so that a stage can be resumed."""
     start = 0
@@ -248,14 +266,16 @@ def _log(stage: str, step: int, loss: torch.Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("vae", "unet"))
+    parser.add_argument("stage", choices=("vae", "unet", "export"))
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--learning-rate", type=float)
     args = parser.parse_args()
+    if args.stage == "export":
+        return export(args.work)
     args.work.mkdir(parents=True, exist_ok=True)
-    stage, steps, batch, rate = {"vae": (train_vae, 1800, 16, 1e-3), "unet": (train_unet, 5000, 64, 1e-3)}[args.stage]
+    stage, steps, batch, rate = {"vae": (train_vae, 1500, 16, 1e-3), "unet": (train_unet, 4000, 64, 1e-3)}[args.stage]
     stage(args.work, args.steps or steps, args.batch or batch, args.learning_rate or rate)
 
 

@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ..errors import TrainingError
 from ..families.loading import identity_of
 from ..files import check_folder_writable, digest, file_name, read_json, write_atomic, write_json
@@ -137,15 +139,7 @@ class RunLock:
 def _is_alive(lock: Path) -> bool:
     """Whether the process that made a lock still runs. Our own id in it is left from an earlier life of that id."""
     text = lock.read_text(encoding="utf-8").strip()
-    if not text.isdigit() or int(text) == os.getpid():
-        return False
-    try:
-        os.kill(int(text), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return text.isdigit() and int(text) != os.getpid() and psutil.pid_exists(int(text))
 
 
 def known_identity(base_model: Path, memory: Path) -> str:

@@ -1,0 +1,170 @@
+"""python -m trainer_core: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.training_jobs import write_base, write_pictures
+from trainer_core.command_line import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(capsys, *arguments):
+    """Exit code and JSON answer of a command."""
+    code = main([*map(str, arguments), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return write_pictures(tmp_path_factory.mktemp("set") / "5_cat")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a trained job."""
+    folder = tmp_path_factory.mktemp("job")
+    write_pictures(folder / "pictures")
+    job = {
+        "name": "mochi",
+        "base_model": write_base(folder).name,
+        "dataset": {"folder": "pictures", "repeats": 2},
+        "captions": {"trigger_word": "mochi"},
+        "crop": {"size": "64x64"},
+        "plan": {"epochs": 1, "batch_size": 4, "network": {"rank": 4, "alpha": 2}},
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    assert main(["train", str(folder / "job.json"), "--device", "cpu"]) == 0
+    return folder
+
+
+def test_dataset_tells_file_by_file_what_would_be_trained(pictures, capsys):
+    code, report = run(capsys, "dataset", pictures)
+    assert code == 0 and report["pictures"] == 4 and report["samples_per_epoch"] == 20
+    assert [row["repeats"] for row in report["files"]] == [5] * 4
+    assert main(["dataset", str(pictures)]) == 0
+    assert "0.png" in capsys.readouterr().out
+
+
+def test_crop_writes_pictures_of_the_size_with_captions_and_a_proof_sheet(pictures, tmp_path, capsys):
+    sheet = tmp_path / "proof.png"
+    code, answer = run(capsys, "crop", pictures, tmp_path / "out", "--size", "64x96", "--proof-sheet", sheet)
+    assert code == 0 and len(answer["written"]) == 4
+    for path in map(Path, answer["written"]):
+        assert Image.open(path).size == (64, 96) and path.with_suffix(".txt").is_file()
+    assert Image.open(sheet).width > 200
+
+
+def test_tag_shows_captions_and_writes_only_when_asked(tmp_path, capsys):
+    folder = write_pictures(tmp_path / "set")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, answer = run(capsys, "tag", folder, "--trigger-word", "zog", "--remove", "*background", "--add", "solo")
+    assert code == 0 and answer["written"] == []
+    for caption in answer["captions"].values():
+        assert caption.startswith("zog, ") and caption.endswith(", solo") and "background" not in caption
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    code, answer = run(capsys, "tag", folder, "--trigger-word", "zog", "--write")
+    assert code == 0 and len(answer["written"]) == 4
+    assert (folder / "0.txt").read_text().startswith("zog, ")
+    assert (folder / "0.txt.bak").read_bytes() == before["0.txt"]
+    run(capsys, "tag", folder, "--trigger-word", "other", "--write")
+    assert (folder / "0.txt.bak").read_bytes() == before["0.txt"]
+
+
+def test_train_leaves_a_lora_and_a_loss_chart(trained):
+    assert (trained / "loras" / "mochi.safetensors").is_file()
+    (run_folder,) = [path for path in (trained / "runs").iterdir() if (path / "job.json").is_file()]
+    assert Image.open(run_folder / "loss.png").size == (960, 480)
+
+
+def test_a_run_folders_job_file_trains_the_same_run(trained, tmp_path, capsys):
+    (job,) = (trained / "runs").glob("*/job.json")
+    code, answer = run(capsys, "train", job, "--device", "cpu", "--runs", tmp_path / "runs", "--out", tmp_path)
+    assert code == 0
+    assert Path(answer["lora"]).read_bytes() == (trained / "loras" / "mochi.safetensors").read_bytes()
+
+
+def test_training_a_finished_job_again_gives_the_same_file(trained, capsys):
+    code, answer = run(capsys, "train", trained / "job.json", "--device", "cpu")
+    assert code == 0 and answer["lora"] == str(trained / "loras" / "mochi.safetensors")
+    assert len(list((trained / "loras").iterdir())) == 1
+
+
+def test_sample_draws_pictures(trained, tmp_path, capsys):
+    lora, base = trained / "loras" / "mochi.safetensors", trained / "tiny_sd15.safetensors"
+    size = ["--size", "64x64", "--steps", "2", "--device", "cpu", "--out", tmp_path]
+    code, answer = run(capsys, "sample", lora, "--base-model", base, "--prompt", "a", "--prompt", "b", *size)
+    assert code == 0 and [Image.open(path).size for path in answer["pictures"]] == [(64, 64)] * 2
+
+
+def test_inspect_tells_rank_targets_and_plan(trained, capsys):
+    code, answer = run(capsys, "inspect", trained / "loras" / "mochi.safetensors")
+    assert code == 0 and answer["rank"] == 4 and answer["alpha"] == 2 and answer["scale"] == 0.5
+    assert answer["modules"] == {"UNet": 84, "text encoder": 18}
+    assert answer["plan"]["network"] == {"rank": 4, "alpha": 2.0}
+    assert answer["metadata"]["modelspec.trigger_phrase"] == "mochi"
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["dataset", "nowhere"], "nowhere"),
+        (["train", "nowhere.json"], "nowhere.json"),
+        (["inspect", "README.md"], "LoRA"),
+        (["crop", "nowhere", "out"], "nowhere"),
+    ],
+)
+def test_what_fails_gives_one_line_and_exit_code_1(arguments, words, capsys):
+    code, answer = run(capsys, *arguments)
+    assert code == 1 and words in answer["error"] and "\n" not in answer["error"]
+    assert main(arguments) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["dance"], ["crop", "a", "b", "--size", "big"], ["crop", "a", "b", "--method", "magic"], ["train"]],
+)
+def test_wrong_arguments_give_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"plan": {"network": {"rank": 0}}}, "rank must be at least 1"),
+        ({"plan": {"batch_size": 9}}, "batch size 9 is larger than the set"),
+        ({"base_model": "nothing.safetensors"}, "nothing.safetensors"),
+        ({"dataset": {"folder": "empty"}}, "empty"),
+        ({"crop": {"size": "65x65"}}, "65"),
+        ({"crop": {"shape": "64x64"}}, "no field 'shape'"),
+        ({"dataset": {}}, "'folder'"),
+        ({"plan": []}, "named fields"),
+        ({"name": "../evil"}, "path"),
+    ],
+)
+def test_a_bad_job_gives_one_line_that_says_what_to_change(trained, capsys, change, words):
+    (trained / "empty").mkdir(exist_ok=True)
+    job = json.loads((trained / "job.json").read_text()) | change
+    path = trained / "bad.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    code, answer = run(capsys, "train", path, "--device", "cpu")
+    assert code == 1 and words in answer["error"] and "\n" not in answer["error"]
+
+
+def test_the_core_runs_as_a_module_without_comfyui():
+    """In a process where importing anything of ComfyUI would fail."""
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('comfy', 'folder_paths', 'comfy_api', 'nodes')))\n"
+        "import runpy; sys.argv = ['trainer_core', '--help']; runpy.run_module('trainer_core', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "inspect" in done.stdout
