@@ -16,7 +16,7 @@ demo-comfyui: $(INSTALLED)
 	$(RUN) -m tests.host.demo demo-output/comfyui
 
 test: $(INSTALLED)
-	$(RUN) -m pytest tests --ignore tests/host -q
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests --ignore tests/host -q -n 2 --dist loadfile
 
 test-host: $(INSTALLED)
 	$(RUN) -m pytest tests/host -q -rs

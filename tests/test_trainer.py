@@ -88,10 +88,17 @@ def test_a_finished_run_answers_at_once(straight, tmp_path):
     assert digest(again) == expected
 
 
-def test_another_name_finds_the_same_run(straight, tmp_path):
+def test_another_name_finds_the_same_run_and_is_the_name_of_its_lora(straight, tmp_path):
     job, _ = straight
     first = train(job, tmp_path)
-    assert Trainer(dataclasses.replace(job, name="other"), tmp_path).run_folder == first.run_folder
+    renamed = Trainer(dataclasses.replace(job, name="other"), tmp_path)
+    assert renamed.run_folder == first.run_folder
+    assert renamed.result().name == "other" and renamed.result().file == first.result().file
+
+
+def test_a_trainer_that_is_done_holds_no_model(folder, tmp_path):
+    trainer = train(small_job(folder), tmp_path, until=2)
+    assert trainer._model is None and not trainer._adapters and not trainer._latents
 
 
 def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
@@ -174,14 +181,15 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_ends_the_run_with_a_rea
     trainer = Trainer(small_job(folder), tmp_path)
     steps = trainer.steps()
     next(steps)
-    before = trainer._adapters[0].tensors()
+    adapters = trainer._adapters[0]
+    before = adapters.tensors()
     monkeypatch.setattr(
         "trainer_core.training.objective.loss_per_picture", lambda p, t: (p - t).mean((1, 2, 3)) * float("nan")
     )
     with pytest.raises(TrainingError, match="not a finite number 3 times"):
         for _ in steps:
             pass
-    after = trainer._adapters[0].tensors()
+    after = adapters.tensors()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -40,9 +40,7 @@ def crop_dataset(
     Raises:
         TrainingError: a size or method that cannot be used, or a picture that can no longer be read.
     """
-    cropped = crop_images(
-        dataset, width=width, height=height, method=method, use_buckets=use_buckets, step=step
-    )
+    cropped = crop_images(dataset, width=width, height=height, method=method, use_buckets=use_buckets, step=step)
     return dataset.with_images(tuple(cropped))
 
 
@@ -61,8 +59,7 @@ def crop_images(
     for name, size in (("width", width), ("height", height)):
         if size % 8 or not SMALLEST_SIZE <= size <= LARGEST_SIZE:
             raise TrainingError(
-                f"the training {name} is {size}. "
-                f"Choose a multiple of 8 from {SMALLEST_SIZE} to {LARGEST_SIZE}."
+                f"the training {name} is {size}. Choose a multiple of 8 from {SMALLEST_SIZE} to {LARGEST_SIZE}."
             )
     buckets = bucket_sizes(width, height, step=step) if use_buckets else ((width, height),)
     return (_crop_image(image, buckets, method) for image in dataset.images)
@@ -83,9 +80,7 @@ def write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
     return _write_crops(dataset, folder)
 
 
-def _crop_image(
-    image: DatasetImage, buckets: tuple[tuple[int, int], ...], method: CropMethod
-) -> DatasetImage:
+def _crop_image(image: DatasetImage, buckets: tuple[tuple[int, int], ...], method: CropMethod) -> DatasetImage:
     bucket = nearest_bucket(image.width, image.height, buckets)
     aspect = bucket[0] / bucket[1]
     center = center_window(image.width, image.height, aspect)
@@ -93,9 +88,7 @@ def _crop_image(
     box = focus_window(open_picture(image.path), aspect) if method == "focus" and center != whole else center
     chosen_by = "whole" if box == whole else "center" if box == center else "focus"
     left, top, right, bottom = box
-    return replace(
-        image, bucket=bucket, crop=CropBox(left=left, top=top, right=right, bottom=bottom, method=chosen_by)
-    )
+    return replace(image, bucket=bucket, crop=CropBox(left=left, top=top, right=right, bottom=bottom, method=chosen_by))
 
 
 def _write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:

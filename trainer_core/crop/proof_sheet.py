@@ -16,9 +16,7 @@ _SHADE = 0.28
 """How bright the cut part stays."""
 
 
-def proof_sheet(
-    dataset: Dataset, *, columns: int | None = None, cell: int = 192, limit: int = 64
-) -> Image.Image:
+def proof_sheet(dataset: Dataset, *, columns: int | None = None, cell: int = 192, limit: int = 64) -> Image.Image:
     """Each picture with its crop framed and the cut part dimmed; below it file name, method and bucket.
 
     `columns` None makes the sheet about square. At most `limit` pictures are drawn, `cell` pixels each; a

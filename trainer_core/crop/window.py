@@ -88,8 +88,5 @@ def _middle_of_plateau(scores: np.ndarray) -> float:
     """The middle of the run of nearly best scores; of several runs the one nearest to the centre."""
     level = scores >= scores.max() - _PLATEAU
     edges = np.flatnonzero(np.diff(np.concatenate([[False], level, [False]])))
-    runs = [
-        (first + last) / 2 / (len(scores) - 1)
-        for first, last in zip(edges[::2], edges[1::2] - 1, strict=True)
-    ]
+    runs = [(first + last) / 2 / (len(scores) - 1) for first, last in zip(edges[::2], edges[1::2] - 1, strict=True)]
     return min(runs, key=lambda middle: abs(middle - 0.5))

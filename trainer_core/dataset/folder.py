@@ -66,9 +66,7 @@ def combine(training: Dataset, regularisation: Dataset | None) -> Dataset:
     if regularisation is None:
         return training
     marked = tuple(replace(image, is_regularisation=True) for image in regularisation.images)
-    return replace(
-        training, images=training.images + marked, skipped=training.skipped + regularisation.skipped
-    )
+    return replace(training, images=training.images + marked, skipped=training.skipped + regularisation.skipped)
 
 
 def _read_image(
@@ -102,17 +100,13 @@ def _files_below(folder: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
     """Every visible file; linked folders are not entered, so loops and ways out do not exist."""
 
     def remember(problem: OSError) -> None:
-        skipped.append(
-            SkippedFile(path=Path(problem.filename), reason=(problem.strerror or "unreadable").lower())
-        )
+        skipped.append(SkippedFile(path=Path(problem.filename), reason=(problem.strerror or "unreadable").lower()))
 
     for parent, folders, names in os.walk(folder, onerror=remember):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
             if (Path(parent) / name).is_symlink():
-                skipped.append(
-                    SkippedFile(path=Path(parent) / name, reason="a link to a folder is not followed")
-                )
+                skipped.append(SkippedFile(path=Path(parent) / name, reason="a link to a folder is not followed"))
         yield from (Path(parent) / name for name in names if not name.startswith("."))
 
 

@@ -123,9 +123,7 @@ def _decode(path: Path, data: bytes) -> Image.Image:
         raise UnreadableFile(path, _what_it_is_instead(data)) from problem
     except Image.DecompressionBombError as problem:
         raise UnreadableFile(path, _too_many_pixels()) from problem
-    except (
-        Exception
-    ) as problem:  # broken bytes make decoders raise nearly anything, and one file is never fatal
+    except Exception as problem:  # broken bytes make decoders raise nearly anything, and one file is never fatal
         raise UnreadableFile(path, _decoder_reason(problem)) from problem
 
 
@@ -149,9 +147,7 @@ def _check_size(path: Path, picture: Image.Image) -> None:
     if picture.width * picture.height > MOST_PIXELS:
         raise UnreadableFile(path, _too_many_pixels())
     if min(picture.size) < SMALLEST_SIDE:
-        raise UnreadableFile(
-            path, f"too small: {picture.width} x {picture.height}, below {SMALLEST_SIDE} pixels"
-        )
+        raise UnreadableFile(path, f"too small: {picture.width} x {picture.height}, below {SMALLEST_SIDE} pixels")
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -59,7 +59,7 @@ class SkippedFile:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Dataset:
     """A set of pictures. Each stage returns a new one; files on disk are never changed."""
 
@@ -74,6 +74,10 @@ class Dataset:
     @property
     def regularisation_images(self) -> tuple[DatasetImage, ...]:
         return tuple(image for image in self.images if image.is_regularisation)
+
+    def __repr__(self) -> str:
+        """Short, and without paths: hosts put it into error reports that people share."""
+        return f"Dataset({len(self.training_images)} + {len(self.regularisation_images)} regularisation pictures)"
 
     def fingerprint(self) -> str:
         """Changes with anything that changes training: pixels, captions, crops, repeats, their order."""

@@ -1,6 +1,6 @@
 """Does a picture show what its prompt says? A judge for the drawn world, so that the demo base's quality is a number.
 
-    python -m trainer_core.demo.judge [SHEET.png]     # draws every object and colour, counts what came out right
+python -m trainer_core.demo.judge [SHEET.png]     # draws every object and colour, counts what came out right
 """
 
 from __future__ import annotations

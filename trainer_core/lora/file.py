@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import TrainingError
-from ..files import file_name, sha256_of_file, write_atomic
+from ..files import file_name, write_atomic
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 PLAN_KEY = "lora_atelier.plan"
@@ -120,17 +120,18 @@ def _json_or_none(text: str | None) -> Any:
 def publish(source: Path, folder: Path, name: str) -> Path:
     """Copy a LoRA into `folder` under the next free number: name.safetensors, name_2, name_3, …
 
-    A name that exists is never overwritten, because loaders keep a LoRA by its path; where the newest copy has the
+    A name that exists is never overwritten, because loaders keep a LoRA by its path; where one of the copies has the
     same bytes already, it is the answer.
     """
     stem = file_name(name.removesuffix(".safetensors"))
-    taken = {1: folder / f"{stem}.safetensors"} if (folder / f"{stem}.safetensors").exists() else {}
+    taken = {}
     for path in folder.glob("*.safetensors"):
-        if match := re.fullmatch(re.escape(stem) + r"_(\d+)", path.stem):
-            taken[int(match[1])] = path
-    newest = max(taken, default=0)
-    if taken and sha256_of_file(taken[newest]) == sha256_of_file(source):
-        return taken[newest]
-    target = folder / (f"{stem}_{newest + 1}.safetensors" if newest else f"{stem}.safetensors")
-    write_atomic(target, source.read_bytes())
+        if match := re.fullmatch(re.escape(stem) + r"(?:_(\d+))?", path.stem):
+            taken[int(match[1] or 1)] = path
+    data = source.read_bytes()
+    for number in sorted(taken, reverse=True):
+        if taken[number].stat().st_size == len(data) and taken[number].read_bytes() == data:
+            return taken[number]
+    target = folder / (f"{stem}_{max(taken) + 1}.safetensors" if taken else f"{stem}.safetensors")
+    write_atomic(target, data)
     return target

@@ -39,9 +39,7 @@ def captions_from_scores(scores: Mapping[str, float], threshold: float) -> str:
     return ", ".join(sorted(kept, key=lambda tag: (-scores[tag], tag)))
 
 
-def tag_dataset(
-    dataset: Dataset, tagger: Tagger, *, threshold: float, keep_existing: bool
-) -> Iterator[DatasetImage]:
+def tag_dataset(dataset: Dataset, tagger: Tagger, *, threshold: float, keep_existing: bool) -> Iterator[DatasetImage]:
     """Yield the images in order with captions by `tagger`, for `dataset.with_images(tuple(...))`.
 
     `keep_existing` leaves captions that were written for the picture itself; those from a folder's name are
@@ -56,9 +54,7 @@ def tag_dataset(
     return _tag_images(dataset, tagger, threshold, keep_existing)
 
 
-def _tag_images(
-    dataset: Dataset, tagger: Tagger, threshold: float, keep_existing: bool
-) -> Iterator[DatasetImage]:
+def _tag_images(dataset: Dataset, tagger: Tagger, threshold: float, keep_existing: bool) -> Iterator[DatasetImage]:
     for start in range(0, len(dataset.images), _PICTURES_AT_ONCE):
         batch = dataset.images[start : start + _PICTURES_AT_ONCE]
         wanted = [image for image in batch if not (keep_existing and _has_own_caption(image))]
@@ -73,8 +69,7 @@ def _captions(images: Sequence[DatasetImage], tagger: Tagger, threshold: float) 
     answers = tagger.tag([open_picture(image.path) for image in images])
     if len(answers) != len(images):
         raise TrainingError(
-            f"the tagger {tagger.name} answered for {len(answers)} of {len(images)} pictures. "
-            "Choose another tagger."
+            f"the tagger {tagger.name} answered for {len(answers)} of {len(images)} pictures. Choose another tagger."
         )
     return [captions_from_scores(scores, threshold) for scores in answers]
 

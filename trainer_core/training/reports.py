@@ -34,7 +34,7 @@ class SavedEpoch:
     path: Path
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class TrainedLora:
     """A finished run: where it is and what it kept. Never tensors."""
 
@@ -52,6 +52,10 @@ class TrainedLora:
     def file(self) -> Path:
         """The LoRA of the last epoch."""
         return self.epochs[-1].path
+
+    def __repr__(self) -> str:
+        """Short, and without paths: hosts put it into error reports that people share."""
+        return f"TrainedLora({self.name!r}, {len(self.epochs)} epochs kept, {len(self.losses)} steps)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,7 +101,7 @@ class Run:
         entries = read_json(self.folder / "result.json")["epochs"]
         return TrainedLora(
             run_folder=self.folder,
-            name=self.name,
+            name=self.job.name,
             base_model=self.job.base_model,
             plan=self.job.plan,
             trigger_words=self.job.dataset.trigger_words,

@@ -114,9 +114,17 @@ class Trainer:
             return
         for _ in self.prepare():
             pass
-        with RunLock(self.run):
-            self.run.start()
-            yield from self._train()
+        try:
+            with RunLock(self.run):
+                self.run.start()
+                yield from self._train()
+        finally:
+            self._free()
+
+    def _free(self) -> None:
+        """Let go of everything large: whoever keeps the trainer for its result keeps no model."""
+        self._model = self._optimizer = None
+        self._latents, self._captions, self._adapters = [], {}, []
 
     def _train(self) -> Iterator[StepReport]:
         self._schedule = objective.noise_schedule(self._model)

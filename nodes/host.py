@@ -1,0 +1,181 @@
+"""Everything taken from ComfyUI: folders, device and memory, progress and interrupt, pictures."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import comfy.model_management
+import comfy.sd1_clip
+import comfy.utils
+import folder_paths
+import numpy as np
+import torch
+from PIL import Image
+
+from ..trainer_core.demo import DEMO_BASE, DEMO_PICTURES
+from ..trainer_core.errors import TrainingError
+from .folders import WITH_THE_PACK, Roots
+
+_DEMO_BASE = "demo base" + WITH_THE_PACK
+_READABLE = (".safetensors", ".ckpt")
+_SECONDS_BETWEEN_PICTURES = 3
+
+# --------------------------------------------------------------------------------------------------- folders
+
+
+def register_dataset_folder() -> None:
+    """Make <base>/datasets a folder of ComfyUI, as newer versions do; what the user added stays."""
+    folder_paths.add_model_folder_path("datasets", os.path.join(folder_paths.base_path, "datasets"))
+
+
+def picture_roots() -> Roots:
+    """The only folders from which pictures are read. Others need a line in extra_model_paths.yaml."""
+    return {
+        "input": [Path(folder_paths.get_input_directory())],
+        "datasets": [Path(path) for path in folder_paths.get_folder_paths("datasets")],
+        "demo": [DEMO_PICTURES],
+    }
+
+
+def runs_folder() -> Path:
+    """Where trainings live, finished and stopped ones."""
+    return Path(folder_paths.get_output_directory()) / "lora_atelier" / "runs"
+
+
+def lora_folder() -> Path:
+    """Where finished LoRAs go: LoraLoader searches it, whatever the user's model folders are."""
+    return Path(folder_paths.get_output_directory()) / "loras"
+
+
+def loaded_by_lora_loader(name: str) -> Path | None:
+    """The file that LoraLoader would take for `name`."""
+    path = folder_paths.get_full_path("loras", name)
+    return Path(path) if path else None
+
+
+def tokenizer_folders() -> list[Path]:
+    """CLIP's vocabulary, which ComfyUI ships."""
+    return [Path(comfy.sd1_clip.__file__).parent / "sd1_tokenizer"]
+
+
+# ------------------------------------------------------------------------------------------------ base models
+
+
+def list_base_models() -> list[str]:
+    """Checkpoints, then diffusers folders, then the demo base."""
+    checkpoints = [n for n in folder_paths.get_filename_list("checkpoints") if n.lower().endswith(_READABLE)]
+    return [*checkpoints, *_diffusers_folders(), _DEMO_BASE]
+
+
+def find_base_model(name: str) -> Path:
+    """The path of a name in `list_base_models`.
+
+    Raises:
+        TrainingError: it is not in the list.
+    """
+    if name not in list_base_models():
+        raise TrainingError(f"there is no base model {name!r}. Put the checkpoint into models/checkpoints.")
+    if name == _DEMO_BASE:
+        return DEMO_BASE
+    if name in (folders := _diffusers_folders()):
+        return folders[name]
+    return Path(folder_paths.get_full_path_or_raise("checkpoints", name))
+
+
+def _diffusers_folders() -> dict[str, Path]:
+    """Folders that hold a whole diffusers pipeline, as "diffusers/name"."""
+    roots = [Path(path) for path in folder_paths.get_folder_paths("diffusers")]
+    found = (index.parent for root in roots if root.is_dir() for index in root.glob("*/model_index.json"))
+    return {f"diffusers/{folder.name}": folder for folder in sorted(found)}
+
+
+# ------------------------------------------------------------------------------------------ device and memory
+
+
+def device() -> str:
+    """The device ComfyUI computes on, as torch names it."""
+    return str(comfy.model_management.get_torch_device())
+
+
+@dataclass
+class Work:
+    """What is being done right now, for the message if memory runs out."""
+
+    stage: str
+
+
+@contextmanager
+def machine_to_ourselves(work: Work, remedy: str) -> Iterator[None]:
+    """Free ComfyUI's models, allow gradients, and leave nothing behind.
+
+    ComfyUI runs nodes in inference mode, where a weight that is loaded trains nothing and says nothing; so
+    all loading must happen in here too, in a function of its own whose locals are gone when this ends.
+
+    Raises:
+        TrainingError: out of memory; names the stage and advises `remedy`.
+        RuntimeError: a library tried to end the process, which would hang ComfyUI's queue.
+    """
+    comfy.model_management.unload_all_models()
+    _release_memory()
+    is_out_of_memory = False
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    except SystemExit as stop:
+        raise RuntimeError(f"a library gave up while {work.stage} (exit code {stop.code}).") from None
+    except Exception as problem:
+        if not _is_out_of_memory(problem):
+            raise
+        is_out_of_memory = True
+        traceback.clear_frames(problem.__traceback__)  # they hold the tensors that filled the memory
+    finally:
+        _release_memory()
+    if is_out_of_memory:
+        raise TrainingError(f"out of memory while {work.stage}. {remedy}") from None
+
+
+def _is_out_of_memory(problem: Exception) -> bool:
+    on_cpu = isinstance(problem, MemoryError) or "can't allocate memory" in str(problem)
+    return on_cpu or comfy.model_management.is_oom(problem)
+
+
+def _release_memory() -> None:
+    gc.collect()
+    comfy.model_management.soft_empty_cache()
+
+
+# ------------------------------------------------------------------------------ progress, interrupt, pictures
+
+
+class Progress:
+    """A node's progress bar, which is also where a press on Stop takes effect."""
+
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(1)
+        self._drawn_at = 0.0
+
+    def reached(self, done: int, total: int, draw: Callable[[], Image.Image] | None = None) -> None:
+        """Show how far the work is; every few seconds with the picture that `draw` gives.
+
+        Raises:
+            InterruptProcessingException: the user pressed Stop.
+        """
+        is_time = draw is not None and time.monotonic() > self._drawn_at + _SECONDS_BETWEEN_PICTURES
+        picture = draw() if is_time else None
+        if picture:
+            self._drawn_at = time.monotonic()
+        self._bar.update_absolute(done, total, ("JPEG", picture, None) if picture else None)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+def to_image(pictures: list[Image.Image]) -> torch.Tensor:
+    """PIL pictures of one size as ComfyUI's IMAGE: (B, H, W, 3), 0..1."""
+    pixels = np.stack([np.asarray(picture.convert("RGB"), dtype=np.float32) for picture in pictures])
+    return torch.from_numpy(pixels / 255)

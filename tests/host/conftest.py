@@ -1,0 +1,74 @@
+"""One real ComfyUI for all tests in this folder.
+
+COMFYUI_DIR says where it is (default ~/ComfyUI), COMFYUI_PYTHON which Python runs it (default ~/comfy-venv,
+then venv or .venv inside ComfyUI). Without them these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.server import ComfyServer, Installation
+from trainer_core.demo import world
+
+PACK = Path(__file__).parents[2]
+_PYTHON_PLACES = ("bin/python", "Scripts/python.exe")
+
+
+@pytest.fixture(scope="session")
+def installation() -> Installation:
+    folder = Path(os.environ.get("COMFYUI_DIR", "~/ComfyUI")).expanduser()
+    if not (folder / "main.py").is_file():
+        pytest.skip(f"there is no ComfyUI in {folder}; set COMFYUI_DIR")
+    environments = (Path("~/comfy-venv").expanduser(), folder / "venv", folder / ".venv")
+    found = [environment / place for environment in environments for place in _PYTHON_PLACES]
+    if "COMFYUI_PYTHON" in os.environ:
+        found = [Path(os.environ["COMFYUI_PYTHON"])]
+    for python in found:
+        if python.is_file():
+            return Installation(folder, python)
+    pytest.skip("there is no Python for ComfyUI; set COMFYUI_PYTHON")
+
+
+@pytest.fixture(scope="session")
+def slim_checkpoint(installation: Installation) -> Path:
+    """The small SD1.5, made once and kept outside the repository."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lora-atelier-tests"
+    path = cache / "slim_sd15_v1.safetensors"
+    if not path.exists():
+        command = [installation.python, "-m", "tests.host.slim_checkpoint", path]
+        subprocess.run(command, cwd=PACK, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def comfy(
+    installation: Installation, slim_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyServer]:
+    base = tmp_path_factory.mktemp("comfyui")
+    for name in ("custom_nodes", "input", "output", "user", "datasets", "models/checkpoints"):
+        (base / name).mkdir(parents=True)
+    (base / "custom_nodes" / "lora-atelier").symlink_to(PACK, target_is_directory=True)
+    (base / "models" / "checkpoints" / "slim_sd15.safetensors").symlink_to(slim_checkpoint)
+    server = ComfyServer(installation, base)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def pictures(comfy: ComfyServer) -> str:
+    """A folder of four drawn pictures with captions, as Load Dataset lists it."""
+    folder = comfy.base / "input" / "mascot"
+    folder.mkdir()
+    rng = random.Random(0)
+    for number in range(4):
+        scene = world.random_scene(rng)
+        world.draw(scene, 64).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(world.caption(scene), encoding="utf-8")
+    return "input/mascot"

@@ -1,0 +1,135 @@
+"""A real ComfyUI as a process of its own, with its own base folder, and the few calls the tests make."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+_START_SECONDS = 180
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where ComfyUI is, and the Python that runs it."""
+
+    folder: Path
+    python: Path
+
+
+class ComfyServer:
+    """ComfyUI running below `base`: its input/, output/, models/, user/ and custom_nodes/ are there."""
+
+    def __init__(self, installation: Installation, base: Path) -> None:
+        self.base = base
+        self.log_file = base / "server.log"
+        self._port = _free_port()
+        self._process = self._start(installation)
+        self._wait_until_up()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(20)
+
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def get(self, path: str) -> Any:
+        """GET a JSON answer."""
+        return json.loads(self.read(path))
+
+    def read(self, path: str) -> bytes:
+        """GET any answer."""
+        with urllib.request.urlopen(self._url(path), timeout=60) as answer:
+            return answer.read()
+
+    def post(self, path: str, value: Any) -> tuple[int, Any]:
+        """POST JSON; the status and the JSON answer, if there is one."""
+        request = urllib.request.Request(
+            self._url(path), json.dumps(value).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                body, status = answer.read(), answer.status
+        except urllib.error.HTTPError as refusal:
+            body, status = refusal.read(), refusal.code
+        return status, json.loads(body) if body else None
+
+    def queue(self, graph: dict[str, Any]) -> str:
+        """Queue a graph in API form; its prompt id."""
+        status, answer = self.post("/prompt", {"prompt": graph})
+        assert status == 200 and not answer["node_errors"], json.dumps(answer, indent=1)
+        return answer["prompt_id"]
+
+    def wait(self, prompt_id: str, seconds: float = 240) -> dict[str, Any]:
+        """The prompt's history entry, once it has ended in whatever way."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
+                return entry
+            assert self._process.poll() is None, f"ComfyUI ended:\n{self.log()[-3000:]}"
+            time.sleep(_POLL_SECONDS)
+        raise AssertionError(f"no end after {seconds} s:\n{self.log()[-3000:]}")
+
+    def run(self, graph: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
+        """Queue a graph, wait for it, and give what its nodes show, by node id."""
+        entry = self.wait(self.queue(graph), seconds)
+        assert entry["status"]["status_str"] == "success", error_message(entry)
+        return entry["outputs"]
+
+    def view(self, picture: dict[str, str]) -> bytes:
+        """A picture that a node shows."""
+        return self.read(f"/view?{urlencode(picture)}")
+
+    def _start(self, installation: Installation) -> subprocess.Popen[bytes]:
+        command = [
+            installation.python, installation.folder / "main.py", "--cpu", "--disable-api-nodes",
+            "--listen", "127.0.0.1", "--port", str(self._port), "--base-directory", self.base,
+        ]  # fmt: skip
+        # One thread: with two, a busy machine makes each step wait for the slower one.
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        with open(self.log_file, "wb") as log:
+            return subprocess.Popen(
+                command, cwd=installation.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _wait_until_up(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self.read("/system_stats")
+                return
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+        self.stop()
+        raise RuntimeError(f"ComfyUI did not start:\n{self.log()[-3000:]}")
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._port}{path}"
+
+
+def error_message(entry: dict[str, Any]) -> str:
+    """What a failed prompt told the user."""
+    for kind, details in entry["status"]["messages"]:
+        if kind == "execution_error":
+            return details["exception_message"]
+    return f"no error; the prompt ended with {entry['status']}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

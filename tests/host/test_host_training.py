@@ -1,0 +1,119 @@
+"""Training in a real ComfyUI, on a checkpoint that its own nodes load too."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.host.graphs import drawing_graph, training_graph
+from tests.host.server import ComfyServer, error_message
+
+
+@pytest.fixture(scope="module")
+def saved_name(comfy: ComfyServer, pictures: str) -> str:
+    """The name of a LoRA trained by the graph, as Load LoRA lists it."""
+    (saved,) = comfy.run(training_graph(pictures, {"name": "first"}))["save"]["text"]
+    return Path(saved).name
+
+
+@pytest.fixture(scope="module")
+def plain_picture(comfy: ComfyServer) -> bytes:
+    return _drawn(comfy, drawing_graph(None))
+
+
+def test_load_lora_lists_it_without_a_restart(comfy, saved_name):
+    choices = comfy.get("/object_info/LoraLoader")["LoraLoader"]["input"]["required"]["lora_name"][0]
+    assert saved_name in choices
+
+
+def test_it_changes_what_comfyui_draws(comfy, saved_name, plain_picture):
+    assert _drawn(comfy, drawing_graph(saved_name)) != plain_picture
+    assert "lora key not loaded" not in comfy.log()
+    assert "NOT LOADED" not in comfy.log()
+    assert "ERROR lora" not in comfy.log()
+
+
+def test_one_graph_trains_and_draws(comfy, pictures, saved_name, plain_picture):
+    graph = training_graph(pictures, {"name": "first"}) | drawing_graph(["save", 0])
+    assert _drawn(comfy, graph) == _drawn(comfy, drawing_graph(saved_name))
+
+
+def test_the_same_graph_again_answers_at_once_and_saves_no_copy(comfy, pictures, saved_name, plain_picture):
+    before = sorted((comfy.base / "output" / "loras").iterdir())
+    start = time.monotonic()
+    comfy.run(training_graph(pictures, {"name": "first"}))
+    assert time.monotonic() - start < 5
+    assert sorted((comfy.base / "output" / "loras").iterdir()) == before
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(comfy, pictures):
+    straight = training_graph(pictures, {"name": "straight", "epochs": 4, "seed": 1})
+    expected = _saved_bytes(comfy, straight)
+    _forget_runs(comfy, "straight")
+
+    stopped = training_graph(pictures, {"name": "straight", "epochs": 4, "seed": 1})
+    prompt_id = comfy.queue(stopped)
+    log = _wait_for_steps(comfy, "straight", 2)
+    comfy.post("/interrupt", {})
+    entry = comfy.wait(prompt_id)
+    assert [kind for kind, _ in entry["status"]["messages"]][-1] == "execution_interrupted"
+    taken = len(log.read_text().splitlines())
+    assert taken < 8, "it was not stopped in time"
+
+    assert _saved_bytes(comfy, stopped) == expected
+    assert len(log.read_text().splitlines()) == 8
+
+
+def test_stop_is_heard_while_the_run_is_prepared(comfy, pictures):
+    prompt_id = comfy.queue(training_graph(pictures, {"name": "early", "seed": 2, "epochs": 50}))
+    while prompt_id not in str(comfy.get("/queue")["queue_running"]):
+        time.sleep(0.05)
+    comfy.post("/interrupt", {})
+    entry = comfy.wait(prompt_id)
+    assert entry["status"]["status_str"] == "error", error_message(entry)
+
+
+def _drawn(comfy: ComfyServer, graph: dict) -> bytes:
+    """The pixels that ComfyUI shows, as a PNG without the graph inside."""
+    return _without_text(comfy.view(comfy.run(graph)["picture"]["images"][0]))
+
+
+def _without_text(png: bytes) -> bytes:
+    """Only the chunks that hold pixels: ComfyUI writes the graph into the others."""
+    found, place = b"", 8
+    while place < len(png):
+        length, kind = int.from_bytes(png[place : place + 4]), png[place + 4 : place + 8]
+        found += png[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        place += 12 + length
+    return found
+
+
+def _saved_bytes(comfy: ComfyServer, graph: dict) -> bytes:
+    (saved,) = comfy.run(graph)["save"]["text"]
+    return (comfy.base / saved).read_bytes()
+
+
+def _runs(comfy: ComfyServer, name: str) -> list[Path]:
+    return sorted((comfy.base / "output" / "lora_atelier" / "runs").glob(f"{name}-*"))
+
+
+def _forget_runs(comfy: ComfyServer, name: str) -> None:
+    """Move finished runs away and have ComfyUI drop its cache, so that the same graph has to train again."""
+    for run in _runs(comfy, name):
+        run.rename(comfy.base / f"forgotten-{run.name}")
+    comfy.post("/free", {"unload_models": True, "free_memory": True})
+    comfy.run(drawing_graph(None))  # the cache is dropped after the next prompt
+
+
+def _wait_for_steps(comfy: ComfyServer, name: str, steps: int) -> Path:
+    """The step log of the run, once it has that many lines."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for run in _runs(comfy, name):
+            log = run / "metrics.jsonl"
+            if log.is_file() and len(log.read_text().splitlines()) >= steps:
+                return log
+        time.sleep(0.05)
+    raise AssertionError(f"no {steps} steps of {name!r} in two minutes")
