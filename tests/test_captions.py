@@ -14,9 +14,7 @@ from trainer_core.tagging.captions import edit_captions, lead_with, split_tags
 from trainer_core.tagging.tagger import captions_from_scores, tag_dataset
 
 
-def image(
-    caption: str, *, source: str = "a.txt", path: Path = Path("a.png"), reg: bool = False
-) -> DatasetImage:
+def image(caption: str, *, source: str = "a.txt", path: Path = Path("a.png"), reg: bool = False) -> DatasetImage:
     return DatasetImage(
         path=path, width=64, height=64, caption=caption, caption_source=source, repeats=1,
         is_regularisation=reg, fingerprint="0" * 32,
@@ -49,9 +47,7 @@ def painted(tmp_path) -> Dataset:
     for name in colours:
         Image.new("RGB", (64, 64), name).save(tmp_path / f"{name}.png")
     sources = {"own words": "red.txt", "": "none", "cat": "folder name"}
-    images = tuple(
-        image(text, source=sources[text], path=tmp_path / f"{n}.png") for n, text in colours.items()
-    )
+    images = tuple(image(text, source=sources[text], path=tmp_path / f"{n}.png") for n, text in colours.items())
     return Dataset(images=images, trigger_words=("mochi",))
 
 

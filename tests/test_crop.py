@@ -62,9 +62,7 @@ def dataset(tmp_path) -> Dataset:
 
 
 @pytest.mark.parametrize("aspect", [*ASPECTS, 4.0, 0.25, 1.001])
-@pytest.mark.parametrize(
-    "size", [(64, 64), (640, 400), (400, 640), (1, 1), (300, 16), (16, 3000), (1919, 1079)]
-)
+@pytest.mark.parametrize("size", [(64, 64), (640, 400), (400, 640), (1, 1), (300, 16), (16, 3000), (1919, 1079)])
 def test_the_centre_window_is_the_largest_of_its_aspect(size, aspect):
     left, top, right, bottom = center_window(*size, aspect)
     assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
@@ -93,9 +91,7 @@ def test_a_mirrored_picture_gives_the_mirrored_window(seed):
         sideways = focus_window(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), aspect)
         upside_down = focus_window(picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM), aspect)
         assert sideways == pytest.approx((picture.width - right, top, picture.width - left, bottom), abs=2)
-        assert upside_down == pytest.approx(
-            (left, picture.height - bottom, right, picture.height - top), abs=2
-        )
+        assert upside_down == pytest.approx((left, picture.height - bottom, right, picture.height - top), abs=2)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +117,7 @@ def test_focus_keeps_more_of_the_subject_than_centre(noise):
         picture, subject = composite(seed, noise)
         for aspect in ASPECTS:
             window = center_window(*picture.size, aspect)
-            if (
-                subject[2] - subject[0] <= window[2] - window[0]
-                and subject[3] - subject[1] <= window[3] - window[1]
-            ):
+            if subject[2] - subject[0] <= window[2] - window[0] and subject[3] - subject[1] <= window[3] - window[1]:
                 center.append(recall(window, subject))
                 focus.append(recall(focus_window(picture, aspect), subject))
     bad = np.mean(np.array(focus) < 0.75)
@@ -190,9 +183,7 @@ def test_buckets_follow_the_picture_and_cut_less(dataset):
     assert {image.bucket for image in bucketed.images} > {(128, 128)}
     for before, after in zip(plain.images, bucketed.images, strict=True):
         assert after.crop.width * after.crop.height >= before.crop.width * before.crop.height
-        assert after.crop.width / after.crop.height == pytest.approx(
-            after.bucket[0] / after.bucket[1], rel=0.02
-        )
+        assert after.crop.width / after.crop.height == pytest.approx(after.bucket[0] / after.bucket[1], rel=0.02)
 
 
 def test_crop_images_yields_one_picture_at_a_time_in_order(dataset):

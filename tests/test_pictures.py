@@ -141,9 +141,7 @@ def test_what_is_no_picture_gives_its_reason(tmp_path, data, expected):
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif"])
 @pytest.mark.parametrize("forgiving", [False, True])
-def test_half_a_picture_is_refused_even_if_pillow_was_told_to_be_forgiving(
-    tmp_path, monkeypatch, suffix, forgiving
-):
+def test_half_a_picture_is_refused_even_if_pillow_was_told_to_be_forgiving(tmp_path, monkeypatch, suffix, forgiving):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", forgiving)
     noise = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     path = saved(tmp_path, f"a.{suffix}", Image.fromarray(noise))

@@ -88,8 +88,6 @@ def test_a_grid_places_pictures_under_their_titles():
     assert plain.size == (8 + 2 * (96 + 8), 8 + 2 * (96 + 8))
     assert plain.getpixel((8 + 48, 8 + 48)) == (255, 255, 255)
     assert is_background(plain, (8 + 96 + 8, 8 + 96 + 8, plain.width, plain.height)), "no fourth picture"
-    titled = picture_grid(
-        rows, ["before", "a title that is much too long for its column"], ["one", "two"], cell=96
-    )
+    titled = picture_grid(rows, ["before", "a title that is much too long for its column"], ["one", "two"], cell=96)
     assert titled.width > plain.width and titled.height > plain.height
     assert titled.getpixel((titled.width - 8 - 48, titled.height - plain.height + 8 + 48)) == (255, 255, 255)

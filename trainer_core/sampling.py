@@ -32,16 +32,12 @@ def _karras(settings: dict) -> DPMSolverMultistepScheduler:
     return DPMSolverMultistepScheduler.from_config(settings, use_karras_sigmas=True)
 
 
-def _ddim(settings: dict) -> DDIMScheduler:
-    return DDIMScheduler.from_config(settings, clip_sample=False)  # its default clips latents, as if pixels, to ±1
-
-
 SAMPLERS: dict[str, Callable[[dict], SchedulerMixin]] = {
     "euler": EulerDiscreteScheduler.from_config,
     "euler_ancestral": EulerAncestralDiscreteScheduler.from_config,
     "dpmpp_2m": DPMSolverMultistepScheduler.from_config,
     "dpmpp_2m_karras": _karras,
-    "ddim": _ddim,
+    "ddim": DDIMScheduler.from_config,
     "uni_pc": UniPCMultistepScheduler.from_config,
 }
 """Samplers by ComfyUI's names."""
@@ -118,7 +114,9 @@ def draw_picture(
     model: BaseModel, request: PictureRequest, *, clip_skip: int, precision: str, device: str
 ) -> Image.Image:
     """One picture by classifier-free guidance (Ho & Salimans, arXiv:2207.12598). Its noise is drawn on the CPU."""
-    scheduler = SAMPLERS[request.sampler](dict(noise_schedule(model).config))
+    # From the very last timestep to the first, as ComfyUI's "normal" scheduler; zero-SNR models need the last one.
+    settings = dict(noise_schedule(model).config) | {"timestep_spacing": "linspace"}
+    scheduler = SAMPLERS[request.sampler](settings)
     scheduler.set_timesteps(request.steps, device=device)
     generator = torch.Generator().manual_seed(request.seed)
     factor = model.pixels_per_latent

@@ -14,26 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.server import ComfyServer, Installation
+from tests.host.server import ComfyServer, Installation, find_installation, make_base
 from trainer_core.demo import world
 
 PACK = Path(__file__).parents[2]
-_PYTHON_PLACES = ("bin/python", "Scripts/python.exe")
 
 
 @pytest.fixture(scope="session")
 def installation() -> Installation:
-    folder = Path(os.environ.get("COMFYUI_DIR", "~/ComfyUI")).expanduser()
-    if not (folder / "main.py").is_file():
-        pytest.skip(f"there is no ComfyUI in {folder}; set COMFYUI_DIR")
-    environments = (Path("~/comfy-venv").expanduser(), folder / "venv", folder / ".venv")
-    found = [environment / place for environment in environments for place in _PYTHON_PLACES]
-    if "COMFYUI_PYTHON" in os.environ:
-        found = [Path(os.environ["COMFYUI_PYTHON"])]
-    for python in found:
-        if python.is_file():
-            return Installation(folder, python)
-    pytest.skip("there is no Python for ComfyUI; set COMFYUI_PYTHON")
+    try:
+        return find_installation()
+    except LookupError as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +43,7 @@ def slim_checkpoint(installation: Installation) -> Path:
 def comfy(
     installation: Installation, slim_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ComfyServer]:
-    base = tmp_path_factory.mktemp("comfyui")
-    for name in ("custom_nodes", "input", "output", "user", "datasets", "models/checkpoints"):
-        (base / name).mkdir(parents=True)
-    (base / "custom_nodes" / "lora-atelier").symlink_to(PACK, target_is_directory=True)
+    base = make_base(tmp_path_factory.mktemp("comfyui"))
     (base / "models" / "checkpoints" / "slim_sd15.safetensors").symlink_to(slim_checkpoint)
     server = ComfyServer(installation, base)
     yield server

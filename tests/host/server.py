@@ -26,10 +26,45 @@ class Installation:
     python: Path
 
 
+_PYTHON_PLACES = ("bin/python", "Scripts/python.exe")
+_PACK = Path(__file__).parents[2]
+
+
+def find_installation() -> Installation:
+    """The ComfyUI in COMFYUI_DIR (default ~/ComfyUI) and the Python in COMFYUI_PYTHON (default ~/comfy-venv, then
+    venv or .venv inside ComfyUI).
+
+    Raises:
+        LookupError: one of them is not there; says which variable to set.
+    """
+    folder = Path(os.environ.get("COMFYUI_DIR") or "~/ComfyUI").expanduser()
+    if not (folder / "main.py").is_file():
+        raise LookupError(f"there is no ComfyUI in {folder}; set COMFYUI_DIR")
+    environments = (Path("~/comfy-venv").expanduser(), folder / "venv", folder / ".venv")
+    found = [environment / place for environment in environments for place in _PYTHON_PLACES]
+    if os.environ.get("COMFYUI_PYTHON"):
+        found = [Path(os.environ["COMFYUI_PYTHON"]).expanduser()]
+    for python in found:
+        if python.is_file():
+            return Installation(folder, python)
+    raise LookupError("there is no Python for ComfyUI; set COMFYUI_PYTHON")
+
+
+def make_base(base: Path) -> Path:
+    """A base folder for ComfyUI with this pack in it, so that the installation itself stays as it is."""
+    for name in ("custom_nodes", "input", "output", "user", "datasets", "models/checkpoints"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    link = base / "custom_nodes" / "lora-atelier"
+    if not link.exists():
+        link.symlink_to(_PACK, target_is_directory=True)
+    return base
+
+
 class ComfyServer:
     """ComfyUI running below `base`: its input/, output/, models/, user/ and custom_nodes/ are there."""
 
-    def __init__(self, installation: Installation, base: Path) -> None:
+    def __init__(self, installation: Installation, base: Path, threads: int = 1) -> None:
+        self._threads = threads  # one by default: with two, a busy machine makes each step wait for the slower
         self.base = base
         self.log_file = base / "server.log"
         self._port = _free_port()
@@ -99,8 +134,8 @@ class ComfyServer:
             installation.python, installation.folder / "main.py", "--cpu", "--disable-api-nodes",
             "--listen", "127.0.0.1", "--port", str(self._port), "--base-directory", self.base,
         ]  # fmt: skip
-        # One thread: with two, a busy machine makes each step wait for the slower one.
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        settings = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(self._threads)}
+        environment = {**os.environ, **settings}
         with open(self.log_file, "wb") as log:
             return subprocess.Popen(
                 command, cwd=installation.folder, env=environment, stdout=log, stderr=subprocess.STDOUT

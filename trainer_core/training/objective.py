@@ -22,6 +22,7 @@ def noise_schedule(model: BaseModel) -> DDPMScheduler:
         beta_schedule="scaled_linear",
         prediction_type=model.prediction_type,
         rescale_betas_zero_snr=model.zero_terminal_snr,
+        clip_sample=False,  # for pixels; samplers made from this schedule would clip latents
     )
 
 

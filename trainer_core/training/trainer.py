@@ -16,11 +16,11 @@ from ..files import write_atomic
 from ..job import Job
 from ..lora.adapters import Adapters
 from ..lora.file import DTYPES, lora_bytes
-from ..lora.metadata import lora_metadata
 from ..lora.names import targets_of
 from . import objective
 from .batches import check_trainable, epoch_batches, step_generator, steps_per_epoch
 from .encode import Latent, draw_latents, encode_captions, encode_pictures, picture_size
+from .metadata import lora_metadata
 from .optimizer import make_optimizer, rate_factor, set_rates
 from .precision import FORMATS, autocast, resolve_precision
 from .reports import SavedEpoch, StageReport, StepReport, TrainedLora

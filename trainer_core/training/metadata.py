@@ -13,9 +13,9 @@ from typing import Any
 
 from ..dataset.types import Dataset, DatasetImage
 from ..families.base_model import BaseModel
+from ..lora.file import PLAN_KEY
 from ..tagging.captions import split_tags
-from ..training.plan import TrainingPlan
-from .file import PLAN_KEY
+from .plan import TrainingPlan
 
 
 def lora_metadata(

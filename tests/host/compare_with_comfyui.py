@@ -1,0 +1,195 @@
+"""Loads tiny base models and LoRAs made here with ComfyUI's own code, and prints how far its outputs are from ours.
+
+    COMFYUI_DIR=~/ComfyUI python compare_with_comfyui.py FOLDER
+
+Runs in ComfyUI's Python; FOLDER takes the files. Prints one JSON object with an entry for each family and "tokens".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(os.environ.get("COMFYUI_DIR", "~/ComfyUI")).expanduser()))
+
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+sys.argv, FOLDER = [sys.argv[0], "--cpu", "--force-fp32", "--fp32-text-enc"], Path(sys.argv[1])
+
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+import comfy.model_management  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfy.supported_models as supported  # noqa: E402
+import comfy.utils  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # after ComfyUI is in: both have a package "tests" and "nodes"
+
+from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint  # noqa: E402
+from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize  # noqa: E402
+from trainer_core.families.loading import load_base_model  # noqa: E402
+from trainer_core.families.tokenizers import tokenise  # noqa: E402
+from trainer_core.lora.adapters import Adapters  # noqa: E402
+from trainer_core.lora.file import lora_bytes  # noqa: E402
+from trainer_core.lora.names import targets_of  # noqa: E402
+
+PROMPTS = [
+    "", "!", "wow! so red!!", "a photo of a cat", "it's mochi's, isn't it? we'll see", "mochi_01 long_hair __x__",
+    "1girl, 2boys, 1024x768, v1.5, 007", "naïve café Ünïcödé ﬁ ½", "猫と犬、青い空", "🐱🚀👩‍👩‍👧 ok",
+    "  Spaces\t tabs\nand   lines ", "<|endoftext|> x", "cat, " * 60, "antidisestablishmentarianism" * 6,
+    "UPPER lower CamelCase e=mc² #tag @you $5 100% a/b c+d",
+]  # fmt: skip
+RANK, ALPHA = 8, 4.0
+TEXT_CONFIG = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 1}
+
+
+class TinySD15(supported.SD15):
+    unet_config = {**supported.SD15.unet_config, "model_channels": 32, "context_dim": 64}
+
+
+class TinySDXL(supported.SDXL):
+    unet_config = {
+        **supported.SDXL.unet_config,
+        "model_channels": 32, "context_dim": 128, "adm_in_channels": 6 * 256 + 64, "transformer_depth": [0, 1, 2],
+    }  # fmt: skip
+
+
+class Warnings(logging.Handler):
+    """Keeps every warning that ComfyUI logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+def compare(family: str) -> dict:
+    """Base and LoRA outputs of one family by both programs, as relative errors."""
+    warnings = Warnings()
+    logging.getLogger().addHandler(warnings)
+    build = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}[family]
+    checkpoint = write_checkpoint(FOLDER / f"{family}.safetensors", build(seed=2, vocabulary=49408))
+    ours = load_base_model(checkpoint, torch.float32)
+    options = {f"clip_{name}_model_config": TEXT_CONFIG for name in "lg"}
+    unet, clip, *_ = comfy.sd.load_checkpoint_guess_config(str(checkpoint), output_vae=False, te_model_options=options)
+    result = {"detected": type(unet.model.model_config).__name__}
+    base = our_outputs(ours)
+    result["base_errors"] = errors(their_outputs(unet, clip, family), base)
+
+    lora = FOLDER / f"{family}_lora.safetensors"
+    lora.write_bytes(random_lora(ours))
+    weights, metadata = comfy.utils.load_torch_file(str(lora), safe_load=True, return_metadata=True)
+    patched = comfy.sd.load_lora_for_models(unet, clip, weights, 1.0, 1.0, lora_metadata=metadata)
+    with_lora = our_outputs(ours)
+    patches = [(part, key) for part in (patched[0], patched[1].patcher) for key in part.patches]
+    result["targets"] = sum(len(targets) for _, targets in targets_of(ours))
+    result["patches"] = len(patches)
+    result["changed"] = sum(is_changed(part, key) for part, key in patches)
+    result["lora_errors"] = errors(their_outputs(*patched, family), with_lora)
+    result["effects"] = errors(with_lora, base)
+    result["warnings"] = warnings.texts
+    logging.getLogger().removeHandler(warnings)
+    return result
+
+
+def is_changed(part, key: str) -> bool:
+    """Whether the patch really moves its weight; a patch of the wrong shape leaves it as it was."""
+    before = comfy.utils.get_attr(part.model, key).detach().clone().float()
+    after = comfy.lora.calculate_weight(part.patches[key], before.clone(), key)
+    return (after - before).norm().item() > 1e-3 * before.norm().item()
+
+
+def random_lora(model: BaseModel) -> bytes:
+    """Adapters on every part, `up` away from zero as after training; they stay on. The file, in fp32."""
+    tensors = {}
+    generator = torch.Generator().manual_seed(9)
+    for number, (module, targets) in enumerate(targets_of(model)):
+        adapters = Adapters(module, targets, RANK, ALPHA)
+        adapters.initialise(number)
+        for up in adapters.parameters()[1::2]:
+            up.data.normal_(0, 0.3, generator=generator)
+        tensors |= adapters.tensors()
+    return lora_bytes(tensors, {"ss_output_name": "test"}, torch.float32)
+
+
+# ---------------------------------------------------------------------------------------------- outputs of both sides
+
+
+def fixed_inputs(family: str) -> tuple[torch.Tensor, torch.Tensor, Conditioning]:
+    """Noisy latents, a timestep, and text states that do not come from a text encoder."""
+    generator = torch.Generator().manual_seed(1)
+    width, pooled = {"sd15": (64, None), "sdxl": (128, torch.randn(1, 64, generator=generator))}[family]
+    x_BCHW = torch.randn((1, 4, 8, 16), generator=generator)
+    return x_BCHW, torch.tensor([321]), Conditioning(torch.randn((1, 77, width), generator=generator), pooled)
+
+
+SIZE = PictureSize((600, 800), (16, 24), (64, 128))
+
+
+@torch.no_grad()
+def our_outputs(model: BaseModel) -> dict[str, torch.Tensor]:
+    found = {"unet": model.predict(*fixed_inputs(model.family), [SIZE])}
+    for clip_skip in (1, 2) if model.family == "sd15" else (2,):
+        text = model.encode_text(PROMPTS, clip_skip)
+        found[f"text {clip_skip}"] = text.states_BLD
+        if text.pooled_BP is not None:
+            found["pooled"] = text.pooled_BP
+    return found
+
+
+@torch.no_grad()
+def their_outputs(unet, clip, family: str) -> dict[str, torch.Tensor]:
+    comfy.model_management.load_models_gpu([unet], force_full_load=True)
+    x_BCHW, t_B, text = fixed_inputs(family)
+    y = None
+    if family == "sdxl":
+        (height, width), (top, left), (target_height, target_width) = SIZE.original, SIZE.crop, SIZE.target
+        y = unet.model.encode_adm(
+            pooled_output=text.pooled_BP, width=width, height=height, crop_w=left, crop_h=top,
+            target_width=target_width, target_height=target_height, device="cpu",
+        )  # fmt: skip
+    found = {"unet": unet.model.diffusion_model(x_BCHW, t_B, context=text.states_BLD, y=y)}
+    for clip_skip in (1, 2) if family == "sd15" else (2,):
+        clip.clip_layer(-clip_skip)
+        pairs = [clip.encode_from_tokens(first_77(clip.tokenize(text)), return_pooled=True) for text in PROMPTS]
+        found[f"text {clip_skip}"] = torch.cat([states for states, _ in pairs])
+    if family == "sdxl":
+        found["pooled"] = torch.cat([pooled for _, pooled in pairs])
+    return found
+
+
+def first_77(tokens: dict) -> dict:
+    """ComfyUI goes on in further chunks of 75 tokens where a prompt is longer; the trainer cuts it."""
+    return {name: chunks[:1] for name, chunks in tokens.items()}
+
+
+def errors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Relative errors of what both have."""
+    return {name: ((found[name] - expected[name]).norm() / expected[name].norm()).item() for name in found}
+
+
+def wrong_tokens() -> list[str]:
+    """Prompts that our tokenizers and ComfyUI's turn into different ids."""
+    model = load_base_model(FOLDER / "sdxl.safetensors", torch.float32)
+    theirs = supported.sdxl_clip.SDXLTokenizer()
+    wrong = []
+    for text in PROMPTS:
+        chunks = theirs.tokenize_with_weights(text)
+        for name, tokenizer, padding in zip("lg", model.tokenizers, (None, 0), strict=True):
+            if tokenise(tokenizer, [text], padding)[0].tolist() != [token for token, _ in chunks[name][0]]:
+                wrong.append(f"{name}: {text}")
+    return wrong
+
+
+if __name__ == "__main__":
+    supported.models[:0] = [TinySD15, TinySDXL]
+    report = {family: compare(family) for family in ("sd15", "sdxl")}
+    print(json.dumps(report | {"prompts": len(PROMPTS), "wrong_tokens": wrong_tokens()}))

@@ -1,0 +1,163 @@
+"""Pictures from a base model and a LoRA: every sampler draws, and only what was asked changes the picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
+from trainer_core.errors import TrainingError
+from trainer_core.families.loading import load_base_model
+from trainer_core.lora.adapters import Adapters
+from trainer_core.lora.file import lora_bytes
+from trainer_core.lora.names import targets_of
+from trainer_core.sampling import SAMPLERS, PictureRequest, draw_picture, preview
+from trainer_core.training.objective import noise_schedule
+
+REQUEST = PictureRequest(prompt="red cat", negative="ball", width=64, height=32, steps=3, cfg=4.0, seed=8)
+BUILDERS = {
+    "sd15": tiny_sd15,
+    "sdxl": tiny_sdxl,
+    "v_prediction": lambda: tiny_sdxl(prediction_type="v_prediction"),
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return {name: write_checkpoint(folder / f"{name}.safetensors", build()) for name, build in BUILDERS.items()}
+
+
+@pytest.fixture(scope="module")
+def models(checkpoints):
+    return {name: load_base_model(path, torch.float32) for name, path in checkpoints.items()}
+
+
+@pytest.fixture(scope="module")
+def lora_file(models, tmp_path_factory) -> Path:
+    """A LoRA with a strong random effect on the tiny SD1.5."""
+    tensors = {}
+    for module, targets in targets_of(tiny_sd15()):
+        adapters = Adapters(module, targets, 4, 2.0)
+        adapters.initialise(1)
+        generator = torch.Generator().manual_seed(2)
+        for up in adapters.parameters()[1::2]:
+            up.data.normal_(generator=generator)
+        tensors |= adapters.tensors()
+    path = tmp_path_factory.mktemp("lora") / "strong.safetensors"
+    path.write_bytes(lora_bytes(tensors, {}, torch.float32))
+    return path
+
+
+def draw(model, **changes) -> np.ndarray:
+    picture = draw_picture(model, replace(REQUEST, **changes), clip_skip=1, precision="fp32", device="cpu")
+    return np.asarray(picture).astype(int)
+
+
+@pytest.mark.parametrize("family", BUILDERS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_draws_the_same_picture_for_the_same_seed_only(models, family, sampler):
+    first = draw(models[family], sampler=sampler)
+    torch.manual_seed(12345)
+    before = torch.get_rng_state()
+    again = draw(models[family], sampler=sampler)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first.shape == (32, 64, 3) and first.std() > 2
+    assert (first == again).all()
+    assert (first != draw(models[family], sampler=sampler, seed=9)).mean() > 0.1
+
+
+@pytest.mark.parametrize("family", ["sd15", "v_prediction"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_finds_the_only_picture_a_perfect_model_knows(models, family, sampler, monkeypatch):
+    """A model that knows one picture x0 answers (x - a x0) / s as noise; samplers must land on x0, far values too."""
+    model = models[family]
+    known = 3 * torch.randn((1, 4, 4, 8), generator=torch.Generator().manual_seed(6))
+    alphas = noise_schedule(model).alphas_cumprod
+    drawn = []
+
+    def answer(self, x_BCHW, t_B, conditioning, sizes):
+        a, s = alphas[t_B[0].long()].sqrt(), (1 - alphas[t_B[0].long()]).sqrt()
+        noise = (x_BCHW - a * known) / s
+        return a * noise - s * known if self.prediction_type == "v_prediction" else noise
+
+    monkeypatch.setattr(type(model), "predict", answer)
+    monkeypatch.setattr(type(model), "decode", lambda self, x: (drawn.append(x), torch.zeros(1, 3, 32, 64))[1])
+    draw(model, sampler=sampler, steps=10)
+    assert (drawn[0] - known).abs().mean() < 0.05 * known.abs().mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "changes_picture"),
+    [
+        ({"prompt": "blue ball"}, True),
+        ({"negative": "cat"}, True),
+        ({"cfg": 9.0}, True),
+        ({"steps": 4}, True),
+        ({"cfg": 1.0, "negative": "cat"}, False),
+    ],
+)
+def test_each_wish_changes_the_picture_but_a_negative_without_guidance_does_not(models, change, changes_picture):
+    usual = {key: value for key, value in change.items() if key == "cfg"} if not changes_picture else {}
+    assert (draw(models["sd15"], **change) != draw(models["sd15"], **usual)).any() == changes_picture
+
+
+def test_strength_0_equals_no_lora_and_strength_1_does_not(checkpoints, lora_file):
+    def drawn(lora: Path | None, strength: float) -> np.ndarray:
+        (picture,) = preview(lora, checkpoints["sd15"], [REQUEST], strength=strength)
+        return np.asarray(picture).astype(int)
+
+    base = drawn(None, 1.0)
+    assert (drawn(lora_file, 0.0) == base).all()
+    assert (drawn(lora_file, 1.0) != base).mean() > 0.1
+    assert (drawn(lora_file, 0.5) != drawn(lora_file, 1.0)).mean() > 0.1
+
+
+def test_previews_come_one_by_one_in_order(checkpoints, models):
+    wishes = [REQUEST, replace(REQUEST, seed=9, width=32)]
+    pictures = preview(None, checkpoints["sd15"], wishes)
+    for wish, picture in zip(wishes, pictures, strict=True):
+        assert (np.asarray(picture) == draw(models["sd15"], seed=wish.seed, width=wish.width)).all()
+
+
+def test_clip_skip_reaches_the_picture(models):
+    pictures = [draw_picture(models["sd15"], REQUEST, clip_skip=n, precision="fp32", device="cpu") for n in (1, 2)]
+    assert (np.asarray(pictures[0]) != np.asarray(pictures[1])).any()
+
+
+def test_v_prediction_models_draw_another_picture_than_epsilon_ones_of_the_same_weights(models):
+    assert models["v_prediction"].prediction_type == "v_prediction"
+    assert (draw(models["v_prediction"]) != draw(models["sdxl"])).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sampler": "dpm++"}, "there is no sampler 'dpm++'. Choose one of: euler"),
+        ({"width": 510}, "width must be a multiple of 8"),
+        ({"height": 8}, "height must be a multiple of 8 between 16 and 4096, got 8"),
+        ({"height": 8192}, "height must be a multiple of 8 between 16 and 4096"),
+        ({"steps": 0}, "steps must be between 1 and 1000, got 0"),
+        ({"steps": 1001}, "steps must be between 1 and 1000"),
+    ],
+)
+def test_bad_requests_are_refused_in_one_line(change, words):
+    with pytest.raises(TrainingError) as refusal:
+        replace(REQUEST, **change)
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_lora_of_another_family_is_refused_before_anything_is_drawn(checkpoints, lora_file):
+    with pytest.raises(TrainingError, match="Choose the (base model )?family it was trained on"):
+        next(preview(lora_file, checkpoints["sdxl"], [REQUEST]))
+
+
+def test_a_picture_of_nan_is_refused_instead_of_drawn_black(checkpoints):
+    model = load_base_model(checkpoints["sd15"], torch.float32)
+    model.unet.conv_out.bias.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="came out as NaN"):
+        draw(model)
