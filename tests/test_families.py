@@ -1,11 +1,10 @@
-"""Base models load offline to the very weights their files hold; what cannot be trained is refused by name."""
+"""Base models load offline to the very weights their files hold."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-import struct
 from pathlib import Path
 
 import pytest
@@ -14,69 +13,20 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as reference
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from tests.full_size_models import REFERENCE_UNETS, full_size
+from tests.refusals import assert_refused
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
-from trainer_core.demo.tokenizer import vocabulary_size, write_tokenizer
-from trainer_core.errors import TrainingError
+from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
 from trainer_core.families.base_model import BaseModel, PictureSize
 from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
 from trainer_core.families.loading import family_of, identity_of, load_base_model, parts_of
-from trainer_core.families.sd15 import SD15
-from trainer_core.families.sdxl import SDXL
 from trainer_core.families.writing import original_tensors
 
 BUILDERS = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}
 PROMPTS = ["a red cat, sky background", "", "ball! 'tis (weighted:1.2) naïve 猫"]
-
-DOWN, CROSS_DOWN, UP, CROSS_UP = "DownBlock2D", "CrossAttnDownBlock2D", "UpBlock2D", "CrossAttnUpBlock2D"
-REFERENCE_UNETS = {
-    "sd15": {
-        "block_out_channels": (320, 640, 1280, 1280),
-        "down_block_types": (CROSS_DOWN, CROSS_DOWN, CROSS_DOWN, DOWN),
-        "up_block_types": (UP, CROSS_UP, CROSS_UP, CROSS_UP),
-        "cross_attention_dim": 768,
-        "attention_head_dim": 8,
-    },
-    "sdxl": {
-        "block_out_channels": (320, 640, 1280),
-        "down_block_types": (DOWN, CROSS_DOWN, CROSS_DOWN),
-        "up_block_types": (CROSS_UP, CROSS_UP, UP),
-        "transformer_layers_per_block": (1, 2, 10),
-        "cross_attention_dim": 2048,
-        "attention_head_dim": (5, 10, 20),
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-}
-"""unet/config.json of stable-diffusion-v1-5 and stable-diffusion-xl-base-1.0, where it differs from the defaults."""
-CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
-CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
-
-
-def full_size(family: str) -> BaseModel:
-    """The real model's layout at its real size, without storage."""
-    marks = {"bos_token_id": 49406, "eos_token_id": 49407}
-    with torch.device("meta"):
-        encoders = [CLIPTextModel(CLIPTextConfig(**CLIP_L, **marks, hidden_act="quick_gelu", projection_dim=768))]
-        if family == "sdxl":
-            clip_g = CLIPTextConfig(**CLIP_G, **marks, hidden_act="gelu", projection_dim=1280)
-            encoders.append(CLIPTextModelWithProjection(clip_g))
-        return {"sd15": SD15, "sdxl": SDXL}[family](
-            unet=UNet2DConditionModel(**REFERENCE_UNETS[family]),
-            vae=AutoencoderKL(
-                block_out_channels=(128, 256, 512, 512),
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                layers_per_block=2,
-                latent_channels=4,
-            ),
-            text_encoders=encoders,
-            tokenizers=[],
-        )
 
 
 def layout(module: nn.Module) -> tuple:
@@ -304,140 +254,3 @@ def test_a_diffusers_folder_loads_to_the_same_outputs_as_the_file(built, loaded,
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"other")
     assert identity_of(folder) != before
     assert_refused(folder, "folder", only_load=True)
-
-
-# -------------------------------------------------------------------------------------------------------- refusals
-
-
-def assert_refused(path: Path, *words: str, only_load: bool = False) -> None:
-    """Both entrances refuse in one line that names the file and says `words`."""
-    for read in [load_base_model] if only_load else [load_base_model, lambda path, _: family_of(path)]:
-        with pytest.raises(TrainingError) as refusal:
-            read(path, torch.float32)
-        text = str(refusal.value)
-        assert "\n" not in text and path.name in text and text.endswith(".") and len(text) < 400, text
-        assert all(word in text for word in words), text
-
-
-_STEM = UNET + "input_blocks.0.0.weight"
-_SD15_PARTS = {_STEM: (2, 4, 3, 3), VAE + "a": (1,), SD1_TEXT + "a": (1,)}
-_SDXL_PARTS = {_STEM: (2, 4, 3, 3), UNET + "label_emb.0.0.weight": (1, 1), VAE + "a": (1,), SDXL_TEXT_1 + "a": (1,)}
-REFUSED = {
-    "FLUX": {"double_blocks.0.img_attn.qkv.weight": (1,)},
-    "FLUX all-in-one": {UNET + "double_blocks.0.img_attn.qkv.weight": (1,), VAE + "a": (1,)},
-    "Stable Diffusion 3": {UNET + "joint_blocks.0.x_block.mlp.fc1.weight": (1,), VAE + "a": (1,)},
-    "Stable Diffusion 2": {_STEM: (2, 4, 3, 3), "cond_stage_model.model.ln_final.weight": (1,), VAE + "a": (1,)},
-    "inpainting": _SD15_PARTS | {_STEM: (2, 9, 3, 3)},
-    "edit checkpoint (8": _SD15_PARTS | {_STEM: (2, 8, 3, 3)},
-    "refiner": {_STEM: (2, 4, 3, 3), "conditioner.embedders.0.model.ln_final.weight": (1,), VAE + "a": (1,)},
-    "a LoRA": {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": (1, 1)},
-    "is a LoRA": {"unet.mid_block.attentions.0.proj_in.lora_A.weight": (1, 1)},
-    "a VAE": {"encoder.conv_in.weight": (1,), "decoder.conv_in.weight": (1,)},
-    "is a VAE": {VAE + "encoder.conv_in.weight": (1,)},
-    "is a text encoder": {"text_model.encoder.layers.0.mlp.fc1.weight": (1,)},
-    "bare diffusers UNet": {"down_blocks.0.resnets.0.conv1.weight": (1,)},
-    "lacks a VAE and a text encoder": {_STEM: (2, 4, 3, 3)},
-    "lacks a text encoder": {_STEM: (2, 4, 3, 3), VAE + "a": (1,)},
-    "lacks a second text encoder": _SDXL_PARTS,
-    "not a checkpoint of a family known here": {"weight": (1,)},
-}
-
-
-@pytest.mark.parametrize("words", REFUSED)
-def test_other_models_are_refused_by_name(words, tmp_path):
-    save_file({name: torch.zeros(shape) for name, shape in REFUSED[words].items()}, tmp_path / "other.safetensors")
-    assert_refused(tmp_path / "other.safetensors", words.removesuffix(" all-in-one"), "hoose")
-
-
-def test_a_file_cut_anywhere_is_refused_and_told_how_much_is_there(path, tmp_path):
-    whole = path.read_bytes()
-    (header,) = struct.unpack("<Q", whole[:8])
-    for offset in (0, 4, 8, 100, 8 + header // 2, 8 + header, 8 + header + 1000, len(whole) // 2, len(whole) - 1):
-        cut = tmp_path / "cut.safetensors"
-        cut.write_bytes(whole[:offset])
-        words = ["cut short", f"{offset:,} of {len(whole):,} bytes"] if offset >= 8 + header else ["damaged"]
-        assert_refused(cut, *words, "Download or copy it again")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("junk.safetensors", bytes(range(256)) * 20, "damaged or not a safetensors file"),
-        ("page.safetensors", b"<!DOCTYPE html><html>log in to download</html>", "damaged or not a safetensors file"),
-        ("list.safetensors", struct.pack("<Q", 2) + b"[]", "damaged or not a safetensors file"),
-        ("junk.ckpt", bytes(range(256)) * 20, "cannot be read safely"),
-        ("notes.txt", b"hello", "Choose a .safetensors or .ckpt file"),
-        ("missing.safetensors", None, "there is no checkpoint file"),
-    ],
-)
-def test_garbage_and_missing_files_are_refused(name, content, words, tmp_path):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    assert_refused(tmp_path / name, words)
-
-
-@pytest.mark.parametrize(
-    ("prefix", "part"), [(UNET + "middle_block.0", "UNet"), (VAE + "decoder.mid", "VAE"), (SD1_TEXT, "text encoder")]
-)
-@pytest.mark.parametrize("how", ["missing", "misshapen"])
-def test_a_missing_or_misshapen_tensor_is_named(sd15_tensors, prefix, part, how, tmp_path):
-    tensors = dict(sd15_tensors)
-    name = next(n for n in tensors if n.startswith(prefix) and n.endswith("bias"))
-    if how == "missing":
-        del tensors[name]
-    else:
-        tensors[name] = torch.zeros(3)
-    save_file(tensors, tmp_path / "holed.safetensors")
-    assert_refused(tmp_path / "holed.safetensors", f"1 of the {part}'s", only_load=True)
-
-
-# ------------------------------------------------------------------------------------------------------ text
-
-
-def test_the_tokenizer_is_found_beside_the_model_then_in_given_folders_then_in_comfyui(tmp_path, monkeypatch):
-    monkeypatch.delenv("COMFYUI_DIR", raising=False)
-    model, given, comfy = tmp_path / "models" / "m.safetensors", tmp_path / "given", tmp_path / "comfy dir"
-    write_checkpoint(model, tiny_sd15())
-    (model.parent / "tokenizer").rename(tmp_path / "kept")
-    with pytest.raises(TrainingError) as refusal:
-        load_base_model(model, torch.float32)
-    text = str(refusal.value)
-    assert "\n" not in text and f"{vocabulary_size():,}" in text
-    assert str(model.with_name("m.tokenizer")) in text and "COMFYUI_DIR" in text
-
-    monkeypatch.setenv("COMFYUI_DIR", str(comfy))
-    for place in (comfy / "comfy" / "sd1_tokenizer", given, model.parent / "tokenizer", model.with_name("m.tokenizer")):
-        write_tokenizer(place)
-        (found,) = load_base_model(model, torch.float32, [given]).tokenizers
-        assert Path(found.name_or_path) == place
-
-
-def test_a_tokenizer_of_another_vocabulary_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.delenv("COMFYUI_DIR", raising=False)
-    path = write_checkpoint(tmp_path / "m.safetensors", tiny_sd15(vocabulary=700))
-    with pytest.raises(TrainingError, match="no CLIP tokenizer with 700 entries"):
-        load_base_model(path, torch.float32)
-
-
-@pytest.mark.parametrize("clip_skip", [1, 2, 3])
-def test_sd15_clip_skip_drops_whole_layers_from_the_end(tmp_path, clip_skip):
-    model = load_base_model(write_checkpoint(tmp_path / "m.safetensors", tiny_sd15()), torch.float32)
-    states = model.encode_text(PROMPTS, clip_skip).states_BLD
-    (encoder,) = model.text_encoders
-    inner = getattr(encoder, "text_model", encoder)
-    inner.encoder.layers = inner.encoder.layers[: len(inner.encoder.layers) + 1 - clip_skip]
-    ids = [model.tokenizers[0](text, padding="max_length", max_length=77).input_ids for text in PROMPTS]
-    torch.testing.assert_close(states, encoder(torch.tensor(ids)).last_hidden_state, rtol=0, atol=1e-6)
-
-
-def test_sdxl_reads_the_last_but_one_layer_without_norm_whatever_clip_skip_says(tmp_path):
-    model = load_base_model(write_checkpoint(tmp_path / "m.safetensors", tiny_sdxl()), torch.float32)
-    texts = [model.encode_text(PROMPTS, clip_skip) for clip_skip in (1, 2)]
-    assert torch.equal(texts[0].states_BLD, texts[1].states_BLD)
-    assert texts[0].states_BLD.shape == (3, 77, 128) and texts[0].pooled_BP.shape == (3, 64)
-    for encoder, states in zip(model.text_encoders, texts[0].states_BLD.chunk(2, dim=-1), strict=True):
-        seen = []
-        last = getattr(encoder, "text_model", encoder).encoder.layers[-1]
-        last.register_forward_pre_hook(lambda _, arguments, seen=seen: seen.append(arguments[0]))
-        model.encode_text(PROMPTS, 1)
-        torch.testing.assert_close(states, seen[0], rtol=0, atol=0)

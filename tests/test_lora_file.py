@@ -1,4 +1,4 @@
-"""LoRA files: kohya's names and sizes, the same bytes every time, the same effect in another loader."""
+"""LoRA files: the same bytes every time, readable, inspectable, never overwritten."""
 
 from __future__ import annotations
 
@@ -13,27 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
 
-from tests.test_families import full_size
-from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
+from tests.random_loras import ALPHA, BUILDERS, RANK, with_random_lora
+from tests.tiny_models import write_checkpoint
 from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.errors import TrainingError
-from trainer_core.families.base_model import BaseModel, PictureSize
 from trainer_core.families.loading import load_base_model
 from trainer_core.families.sdxl import SDXL
-from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.file import PLAN_KEY, inspect_lora, lora_bytes, publish, read_lora
-from trainer_core.lora.names import targets_of, unet_targets
-from trainer_core.sampling import apply_lora
 from trainer_core.training.metadata import lora_metadata
 from trainer_core.training.plan import NetworkPlan, TrainingPlan
-
-RANK, ALPHA = 8, 3.0
-BUILDERS = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}
 
 
 @pytest.fixture(scope="module", params=BUILDERS)
@@ -41,86 +32,6 @@ def checkpoint(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp(request.param)
     return write_checkpoint(folder / "tiny.safetensors", BUILDERS[request.param](seed=1))
 
-
-def with_random_lora(model: BaseModel, dtype: torch.dtype = torch.float32) -> tuple[list[Adapters], bytes]:
-    """Adapters on every part, `up` away from zero as after training, and their file."""
-    parts = [Adapters(module, targets, RANK, ALPHA) for module, targets in targets_of(model)]
-    generator = torch.Generator().manual_seed(11)
-    for number, part in enumerate(parts):
-        part.initialise(number)
-        for parameter in part.parameters()[1::2]:
-            parameter.data.normal_(0, 0.3, generator=generator)
-    tensors = {name: tensor for part in parts for name, tensor in part.tensors().items()}
-    return parts, lora_bytes(tensors, {"ss_output_name": "mochi"}, dtype)
-
-
-@torch.no_grad()
-def outputs(model: BaseModel) -> list[torch.Tensor]:
-    """The noise prediction for a fixed text, and each text encoder's last layer."""
-    ids = torch.arange(2 * 77).reshape(2, 77) * 7 % model.text_encoders[0].config.vocab_size
-    hidden = [encoder(ids, output_hidden_states=True) for encoder in model.text_encoders]
-    fixed = model.encode_text(["a red cat", "ball"], 1)
-    fixed.states_BLD.normal_(generator=torch.Generator().manual_seed(4))
-    x_BCHW = torch.randn((2, 4, 8, 8), generator=torch.Generator().manual_seed(5))
-    noise = model.predict(x_BCHW, torch.tensor([20, 900]), fixed, [PictureSize((64, 64), (0, 0), (64, 64))] * 2)
-    pooled = [out.text_embeds for out in hidden if hasattr(out, "text_embeds")]
-    return [noise, *(out.last_hidden_state for out in hidden), *pooled]
-
-
-def relative_errors(found: list[torch.Tensor], expected: list[torch.Tensor]) -> list[float]:
-    return [((a - b).norm() / b.norm()).item() for a, b in zip(found, expected, strict=True)]
-
-
-# -------------------------------------------------------------------------------------------------- names and sizes
-
-
-@pytest.mark.parametrize(
-    ("family", "counts", "mebibytes", "of_unet"),
-    [
-        ("sd15", [192, 72], {32: 36.1, 64: 72.1, 128: 144.1}, {}),
-        ("sdxl", [722, 72, 192], {8: 54.8, 16: 109.1, 32: 217.9}, {8: 40.9, 16: 81.5, 32: 162.7}),
-    ],
-)
-def test_full_size_targets_and_file_sizes_are_kohyas(family, counts, mebibytes, of_unet):
-    found = targets_of(full_size(family))
-    assert [len(targets) for _, targets in found] == counts
-    names = [target.name for _, targets in found for target in targets]
-    assert len(set(names)) == len(names)
-    values, headers = [], []
-    for module, targets in found:
-        for target in targets:
-            layer = module.get_submodule(target.module)
-            is_pointwise = isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
-            assert isinstance(layer, nn.Linear) or is_pointwise, target
-        values.append(sum(p.numel() for p in Adapters(module, targets, 1, 1.0).parameters()))
-        ends = ("lora_down.weight", "lora_up.weight", "alpha")
-        empty = {f"{target.name}.{end}": torch.zeros(()) for target in targets for end in ends}
-        headers.append(len(lora_bytes(empty, {}, torch.float16)))
-    for rank, size in mebibytes.items():
-        assert (2 * rank * sum(values) + sum(headers)) / 2**20 == pytest.approx(size, abs=0.2)
-    for rank, size in of_unet.items():
-        assert (2 * rank * values[0] + headers[0]) / 2**20 == pytest.approx(size, abs=0.2)
-
-
-@pytest.mark.parametrize(
-    ("family", "names"),
-    [
-        ("sd15", ["lora_unet_down_blocks_0_attentions_0_proj_in",
-                  "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_out_0",
-                  "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_ff_net_0_proj",
-                  "lora_te_text_model_encoder_layers_11_self_attn_out_proj"]),
-        ("sdxl", ["lora_unet_input_blocks_4_1_proj_in",
-                  "lora_unet_middle_block_1_transformer_blocks_9_attn2_to_k",
-                  "lora_unet_output_blocks_5_1_transformer_blocks_1_ff_net_2",
-                  "lora_te1_text_model_encoder_layers_0_mlp_fc1",
-                  "lora_te2_text_model_encoder_layers_31_self_attn_q_proj"]),
-    ],
-)  # fmt: skip
-def test_names_as_kohya_writes_them_are_among_the_targets(family, names):
-    assert set(names) <= {target.name for _, targets in targets_of(full_size(family)) for target in targets}
-
-
-# -------------------------------------------------------------------------------------------------------- the bytes
 
 _WRITE = """
 import hashlib, torch
@@ -198,108 +109,6 @@ def test_metadata_tells_the_plan_and_nothing_of_where_it_was_made(tmp_path):
         "ss_tag_frequency": '{"10_mochi": {"mochi": 1, "red cat": 1}}',
     }  # fmt: skip
     assert {key: metadata[key] for key in expected} == expected
-
-
-# --------------------------------------------------------------------------------------------------- another loader
-
-
-def test_diffusers_loads_the_file_to_the_same_outputs(checkpoint, tmp_path):
-    ours = load_base_model(checkpoint, torch.float32)
-    base = outputs(ours)
-    _, data = with_random_lora(ours)
-    (tmp_path / "lora.safetensors").write_bytes(data)
-    expected = outputs(ours)
-    assert min(relative_errors(expected, base)) > 0.02
-
-    theirs = load_base_model(checkpoint, torch.float32)
-    parts = {"vae": theirs.vae, "unet": theirs.unet, "scheduler": DDIMScheduler()}
-    for end, encoder, tokenizer in zip(("", "_2"), theirs.text_encoders, theirs.tokenizers, strict=False):
-        parts |= {f"text_encoder{end}": encoder, f"tokenizer{end}": tokenizer}
-    if isinstance(theirs, SDXL):
-        pipeline = StableDiffusionXLPipeline(**parts)
-    else:
-        unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-        pipeline = StableDiffusionPipeline(**parts, **unused)
-    pipeline.load_lora_weights(tmp_path, weight_name="lora.safetensors")
-    assert max(relative_errors(outputs(theirs), expected)) <= 1e-4
-
-
-def test_apply_lora_gives_the_trained_outputs_at_the_asked_strength(checkpoint, tmp_path):
-    ours = load_base_model(checkpoint, torch.float32)
-    base = outputs(ours)
-    parts, data = with_random_lora(ours)
-    (tmp_path / "lora.safetensors").write_bytes(data)
-    again = load_base_model(checkpoint, torch.float32)
-    put_on = apply_lora(again, read_lora(tmp_path / "lora.safetensors"))
-    assert max(relative_errors(outputs(again), outputs(ours))) < 1e-6
-    for part, same in zip(parts, put_on, strict=True):
-        for adapters in (part, same):
-            adapters.scale(0.5)
-    assert max(relative_errors(outputs(again), outputs(ours))) < 1e-6
-    for adapters in put_on:
-        adapters.scale(0)
-    assert max(relative_errors(outputs(again), base)) == 0
-
-
-def test_a_lora_of_another_family_is_refused(checkpoint, tmp_path):
-    ours = load_base_model(checkpoint, torch.float32)
-    _, data = with_random_lora(ours)
-    (tmp_path / "lora.safetensors").write_bytes(data)
-    other = tiny_sd15() if isinstance(ours, SDXL) else tiny_sdxl()
-    with pytest.raises(TrainingError, match="Choose the (base model )?family it was trained on"):
-        apply_lora(other, read_lora(tmp_path / "lora.safetensors"))
-
-
-# --------------------------------------------------------------------------------------------------------- adapters
-
-
-def test_adapters_switched_off_give_the_base_exactly_and_come_back(checkpoint):
-    model = load_base_model(checkpoint, torch.float32)
-    base = outputs(model)
-    parts, _ = with_random_lora(model)
-    trained = outputs(model)
-    with parts[0].switched_off(), parts[1].switched_off(), parts[-1].switched_off():
-        assert all(torch.equal(a, b) for a, b in zip(outputs(model), base, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(outputs(model), trained, strict=True))
-
-
-def test_fresh_adapters_change_nothing_and_all_of_them_train_in_fp32_on_a_bf16_base():
-    unet = tiny_sd15().unet.to(torch.bfloat16)
-    x_BCHW, text_BLD = (torch.linspace(-1, 1, n).sin().bfloat16() for n in (4 * 64, 77 * 64))
-    inputs = x_BCHW.view(1, 4, 8, 8), torch.tensor([5]), text_BLD.view(1, 77, 64)
-    base = unet(*inputs).sample
-    adapters = Adapters(unet, unet_targets(unet, original_names=False), RANK, ALPHA)
-    adapters.initialise(0)
-    assert {p.dtype for p in adapters.parameters()} == {torch.float32}
-    assert {p.dtype for name, p in unet.named_parameters() if "lora_" not in name} == {torch.bfloat16}
-    with torch.autocast("cpu", torch.bfloat16):
-        unet(*inputs).sample.float().square().mean().backward()
-    assert all(up.grad is not None and up.grad.abs().sum() > 0 for up in adapters.parameters()[1::2])
-    assert [n for n, p in unet.named_parameters() if p.requires_grad and "lora_" not in n] == []
-    assert torch.equal(unet(*inputs).sample, base)
-
-
-def test_start_weights_depend_on_the_seed_alone_and_leave_the_global_generator_as_it_was():
-    found = []
-    for global_seed, seed in ((0, 4), (99, 4), (0, 5)):
-        model = tiny_sd15()
-        torch.manual_seed(global_seed)
-        before = torch.get_rng_state()
-        adapters = Adapters(model.unet, targets_of(model)[0][1], RANK, ALPHA)
-        adapters.initialise(seed)
-        assert torch.equal(torch.get_rng_state(), before)
-        found.append(adapters.tensors())
-    first, again, other = (torch.cat([tensor.flatten() for tensor in part.values()]) for part in found)
-    assert torch.equal(first, again) and not torch.equal(first, other)
-    for name, tensor in found[0].items():
-        if name.endswith("lora_down.weight"):
-            bound = tensor[0].numel() ** -0.5
-            assert 0.5 * bound < tensor.abs().max() <= bound and abs(tensor.mean()) < 0.2 * bound
-        else:
-            assert (tensor == (ALPHA if name.endswith("alpha") else 0)).all()
-
-
-# ------------------------------------------------------------------------------------------------- files on the disk
 
 
 def test_inspect_tells_rank_alpha_parts_and_plan(checkpoint, tmp_path):

@@ -26,6 +26,7 @@ from PIL import ImageDraw
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ..families.identify import VAE
 from ..families.sd15 import SD15
 from ..families.writing import original_tensors
 from ..files import write_atomic
@@ -233,7 +234,12 @@ def export(work: Path) -> None:
         text_encoders=[CLIPTextModel.from_pretrained(work / "text_encoder")],
         tokenizers=[],
     )
-    data = safetensors.torch.save(original_tensors(model, torch.float16), {"modelspec.license": "CC0-1.0"})
+    tensors = original_tensors(model, torch.float16)
+    for name, tensor in tensors.items():
+        # fp8 for the VAE's encoder keeps the file below 12 MB; it moves the latents by about 1 % of their spread.
+        if name.startswith(f"{VAE}encoder.") and tensor.ndim > 1:
+            tensors[name] = tensor.to(torch.float8_e4m3fn)
+    data = safetensors.torch.save(tensors, {"modelspec.license": "CC0-1.0"})
     write_atomic(DEMO_BASE, data)
     write_tokenizer(DEMO_BASE.parent / "tokenizer")
     print(f"{DEMO_BASE}: {len(data) / 1e6:.1f} MB")
