@@ -207,6 +207,30 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
     assert digest(train(job, tmp_path)) == expected
 
 
+def test_every_step_draws_new_noise_latents_and_timesteps(folder, tmp_path):
+    trainer = Trainer(small_job(folder), tmp_path)
+    list(trainer.prepare())
+    first, second, again = (trainer._draw([0, 1], step) for step in (0, 1, 0))
+    for one, other, same in zip(first, second, again, strict=True):
+        assert not torch.equal(one, other) and torch.equal(one, same)
+    assert not torch.equal(first[1][0], first[1][1])
+
+
+@pytest.mark.parametrize("norm, limit", [(0.5, 0.5), (0.0, math.inf)])
+def test_gradients_are_clipped_to_the_plans_norm(folder, tmp_path, monkeypatch, norm, limit):
+    limits = []
+    clip = torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda p, most: limits.append(most) or clip(p, most))
+    train(small_job(folder, optimizer={"max_grad_norm": norm}), tmp_path, until=1)
+    assert limits == [limit]
+
+
+def test_the_rates_of_the_schedule_are_those_of_the_steps(folder, tmp_path):
+    trainer = Trainer(small_job(folder, schedule={"name": "cosine", "warmup_steps": 2}), tmp_path)
+    rates = [report.learning_rate for report in trainer.steps()]
+    assert rates[:3] == pytest.approx([1e-3 / 3, 2e-3 / 3, 1e-3]) and rates[-1] < rates[3]
+
+
 def test_the_prior_loss_weight_reaches_the_gradient(folder, tmp_path):
     losses = {}
     for weight in (0.0, 1.0):

@@ -31,6 +31,7 @@ class Adapters:
         config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=[target.module for target in targets])
         with torch.random.fork_rng(devices=[]):  # peft draws start weights from the global generator
             inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
+        self._layers: list[BaseTunerLayer] = [module.get_submodule(target.module) for target in self.targets]
         for parameter in self.parameters():
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
@@ -76,22 +77,19 @@ class Adapters:
 
     def scale(self, strength: float) -> None:
         """Show the adapters at `strength` times their trained effect."""
-        for layer in self._layers():
+        for layer in self._layers:
             layer.set_scale(_ADAPTER, strength)
 
     @contextlib.contextmanager
     def switched_off(self) -> Iterator[None]:
         """The module as it was without its adapters, while the context lasts."""
-        for layer in self._layers():
+        for layer in self._layers:
             layer.enable_adapters(False)
         try:
             yield
         finally:
-            for layer in self._layers():
+            for layer in self._layers:
                 layer.enable_adapters(True)
 
-    def _layers(self) -> list[BaseTunerLayer]:
-        return [self.module.get_submodule(target.module) for target in self.targets]
-
     def _pairs(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
-        return [(layer.lora_A[_ADAPTER].weight, layer.lora_B[_ADAPTER].weight) for layer in self._layers()]
+        return [(layer.lora_A[_ADAPTER].weight, layer.lora_B[_ADAPTER].weight) for layer in self._layers]

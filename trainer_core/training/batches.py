@@ -24,7 +24,7 @@ def epoch_batches(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> l
     times; regularisation pictures are added until there are as many of them, as kohya's trainer does, but each
     epoch goes on where the last one stopped, so that all of them are seen.
     """
-    shuffle = random.Random(_number(seed, "order", epoch)).shuffle
+    shuffle = random.Random(stream_seed(seed, "order", epoch)).shuffle
     samples = _training_samples(dataset)
     samples += _regularisation_samples(dataset, len(samples), epoch)
     by_bucket: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -62,9 +62,15 @@ def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
         )
 
 
+def stream_seed(*parts: object) -> int:
+    """A 63-bit seed from parts: unlike sums of seeds, two streams never coincide."""
+    text = "/".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
 def step_generator(seed: int, step: int) -> torch.Generator:
     """A CPU generator for one step's noise and timesteps, the same however the run came to that step."""
-    return torch.Generator().manual_seed(_number(seed, "noise", step))
+    return torch.Generator().manual_seed(stream_seed(seed, "noise", step))
 
 
 def _training_samples(dataset: Dataset) -> list[int]:
@@ -80,9 +86,3 @@ def _regularisation_samples(dataset: Dataset, wanted: int, epoch: int) -> list[i
 
 def _take(cycle: Sequence[int], count: int, start: int) -> list[int]:
     return [cycle[(start + i) % len(cycle)] for i in range(count)]
-
-
-def _number(*parts: object) -> int:
-    """A 63-bit number from parts: unlike sums of seeds, two streams never coincide."""
-    text = "/".join(map(str, parts)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from ..lora.adapters import Adapters
 from ..lora.file import DTYPES, lora_bytes
 from ..lora.names import targets_of
 from . import objective
-from .batches import check_trainable, epoch_batches, step_generator, steps_per_epoch
+from .batches import check_trainable, epoch_batches, step_generator, steps_per_epoch, stream_seed
 from .encode import Latent, draw_latents, encode_captions, encode_pictures, picture_size
 from .metadata import lora_metadata
 from .optimizer import make_optimizer, rate_factor, set_rates
@@ -93,7 +94,7 @@ class Trainer:
         parts = ([unet] if rates.rate_of_unet else []) + (encoders if rates.rate_of_text_encoder else [])
         self._adapters = [Adapters(module, targets, network.rank, network.alpha) for module, targets in parts]
         for index, part in enumerate(self._adapters):
-            part.initialise(self.plan.seed * 16 + index)
+            part.initialise(stream_seed(self.plan.seed, "start", index))
         if self.plan.precision.gradient_checkpointing:
             model.unet.enable_gradient_checkpointing()
             for encoder in model.text_encoders:
@@ -141,14 +142,15 @@ class Trainer:
                 loss = self._step(batch, step)
                 step += 1
                 not_finite = 0 if math.isfinite(loss) else not_finite + 1
-                saved = self._save_epoch(epoch + 1, step) if is_last_of_epoch and self._keeps(epoch + 1) else None
                 report = StepReport(
-                    step=step, total_steps=self.total_steps, epoch=epoch + 1, loss=loss, learning_rate=rate, saved=saved
+                    step=step, total_steps=self.total_steps, epoch=epoch + 1, loss=loss, learning_rate=rate
                 )
                 self.run.log(report)
                 if not_finite == _NOT_FINITE_IN_A_ROW:
                     raise TrainingError(_not_finite(step))
-                if saved or (self.plan.saving.state_every_steps and step % self.plan.saving.state_every_steps == 0):
+                if is_last_of_epoch and self._keeps(epoch + 1):
+                    report = replace(report, saved=self._save_epoch(epoch + 1, step))
+                if report.saved or self._is_time_for_state(step):
                     self._save_state(step)
                 yield report
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
@@ -253,6 +255,10 @@ class Trainer:
             SavedEpoch(epoch=epoch, step=sum(self.steps_per_epoch[:epoch]), path=self.run.epoch_file(epoch))
             for epoch in kept
         ]
+
+    def _is_time_for_state(self, step: int) -> bool:
+        every = self.plan.saving.state_every_steps
+        return bool(every and step % every == 0)
 
     def _save_state(self, step: int) -> None:
         save_state(self.run.state, step, self._adapters, self._optimizer, self._scaler)
