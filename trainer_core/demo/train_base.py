@@ -281,7 +281,7 @@ def main() -> None:
     if args.stage == "export":
         return export(args.work)
     args.work.mkdir(parents=True, exist_ok=True)
-    stage, steps, batch, rate = {"vae": (train_vae, 1500, 16, 1e-3), "unet": (train_unet, 4000, 64, 1e-3)}[args.stage]
+    stage, steps, batch, rate = {"vae": (train_vae, 1500, 16, 1e-3), "unet": (train_unet, 3400, 64, 1e-3)}[args.stage]
     stage(args.work, args.steps or steps, args.batch or batch, args.learning_rate or rate)
 
 
