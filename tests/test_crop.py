@@ -225,3 +225,9 @@ def test_crops_are_never_written_over_anything(dataset, tmp_path):
         with pytest.raises(TrainingError, match="is not empty"):
             write_crops(dataset, taken)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_buckets_of_small_pictures_go_in_small_steps(tmp_path):
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
+    (image,) = crop_dataset(read_folder(tmp_path), width=32, height=32, method="center", use_buckets=True).images
+    assert image.bucket == (40, 24) and image.bucket[0] % 8 == 0

@@ -236,7 +236,7 @@ def test_the_prior_loss_weight_reaches_the_gradient(folder, tmp_path):
     for weight in (0.0, 1.0):
         job = small_job(folder, regularisation=True, loss={"prior_loss_weight": weight})
         losses[weight] = train(job, tmp_path).result().losses
-    assert losses[0.0][0] < losses[1.0][0]
+    assert sum(losses[0.0]) < 0.8 * sum(losses[1.0])  # half of the samples are regularisation pictures
 
 
 def test_two_processes_do_not_train_one_run(folder, tmp_path):

@@ -27,14 +27,14 @@ def crop_dataset(
     height: int,
     method: CropMethod,
     use_buckets: bool = False,
-    step: int = 64,
+    step: int | None = None,
 ) -> Dataset:
     """The dataset with each picture's largest window of the training size's aspect, and that size as its
     bucket.
 
     "focus" moves the window to the subject, "center" leaves it in the middle. With `use_buckets` each picture
     gets the bucket nearest to its own aspect, so that little is cut; width * height is then the area, `step`
-    divides all sides. The box's method says what chose it: "center" also where focus found no reason to move,
+    divides all sides (64 pixels unless given, as the models ask; 8 for pictures too small for that). The box's method says what chose it: "center" also where focus found no reason to move,
     "whole" where nothing is cut.
 
     Raises:
@@ -51,7 +51,7 @@ def crop_images(
     height: int,
     method: CropMethod,
     use_buckets: bool = False,
-    step: int = 64,
+    step: int | None = None,
 ) -> Iterator[DatasetImage]:
     """As `crop_dataset`, one picture at a time, for showing progress. Wrong arguments are refused at once."""
     if method not in ("focus", "center"):
@@ -61,6 +61,7 @@ def crop_images(
             raise TrainingError(
                 f"the training {name} is {size}. Choose a multiple of 8 from {SMALLEST_SIZE} to {LARGEST_SIZE}."
             )
+    step = step or (64 if min(width, height) >= 256 else 8)
     buckets = bucket_sizes(width, height, step=step) if use_buckets else ((width, height),)
     return (_crop_image(image, buckets, method) for image in dataset.images)
 
