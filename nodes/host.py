@@ -159,6 +159,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._bar = comfy.utils.ProgressBar(1)
+        self._total = 1
         self._drawn_at = 0.0
 
     def reached(self, done: int, total: int, draw: Callable[[], Image.Image] | None = None) -> None:
@@ -171,8 +172,13 @@ class Progress:
         picture = draw() if is_time else None
         if picture:
             self._drawn_at = time.monotonic()
+        self._total = total
         self._bar.update_absolute(done, total, ("JPEG", picture, None) if picture else None)
         comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def finish(self, picture: Image.Image) -> None:
+        """Leave `picture` on the node: the page goes on showing the last one sent, also once the node is done."""
+        self._bar.update_absolute(self._total, self._total, ("JPEG", picture, None))
 
 
 def to_image(pictures: list[Image.Image]) -> torch.Tensor:

@@ -139,19 +139,25 @@ class PreviewSample(io.ComfyNode):
             for number in range(count)
         ]  # fmt: skip
         rows = {"without": None, "with LoRA": lora.file} if compare_base else {"with LoRA": lora.file}
+        progress = host.Progress()
         with host.machine_to_ourselves(host.Work("drawing a preview"), _REMEDY):
-            drawn = _draw(lora, list(rows.values()), requests, strength)
+            drawn = _draw(lora, list(rows.values()), requests, strength, progress)
         seeds = [f"seed {request.seed}" for request in requests]
         sheet = picture_grid(drawn, seeds, list(rows), cell=max(_SMALLEST_CELL, width, height))
+        progress.finish(sheet)
         comparison = host.to_image([sheet])
         return io.NodeOutput(host.to_image(drawn[-1]), comparison, ui=ui.PreviewImage(comparison, cls=cls))
 
 
 def _draw(
-    lora: TrainedLora, files: Sequence[Path | None], requests: Sequence[PictureRequest], strength: float
+    lora: TrainedLora,
+    files: Sequence[Path | None],
+    requests: Sequence[PictureRequest],
+    strength: float,
+    progress: host.Progress,
 ) -> list[list[Image.Image]]:
     """A row of pictures per file; None stands for the base model alone."""
-    progress, total = host.Progress(), len(files) * len(requests)
+    total = len(files) * len(requests)
     done: list[Image.Image] = []
     for file in files:
         pictures = preview(

@@ -3,6 +3,7 @@
 from contextlib import closing
 
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.job import Job
@@ -94,8 +95,7 @@ class TrainLora(io.ComfyNode):
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
         lora = _train(job)
-        epoch_steps = [saved.step for saved in lora.epochs]
-        curve = host.to_image([loss_chart(lora.losses, epoch_steps=epoch_steps)])
+        curve = host.to_image([_curve(lora)])
         return io.NodeOutput(lora, curve, str(lora.file), ui=ui.PreviewImage(curve, cls=cls))
 
 
@@ -118,6 +118,11 @@ def _take_steps(trainer: Trainer, work: host.Work) -> None:
     with closing(trainer.steps()) as steps:  # closing writes the state from which a stopped run goes on
         for report in steps:
             progress.reached(report.step, report.total_steps, lambda: loss_chart(trainer.run.losses()))
+    progress.finish(_curve(trainer.result()))
+
+
+def _curve(lora: TrainedLora) -> Image.Image:
+    return loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")
 
 
 def _own_rate(rate: float) -> float | None:
