@@ -32,10 +32,10 @@ def crop_dataset(
     """The dataset with each picture's largest window of the training size's aspect, and that size as its
     bucket.
 
-    "focus" moves the window to the subject, "center" leaves it in the middle. With `use_buckets` each picture
-    gets the bucket nearest to its own aspect, so that little is cut; width * height is then the area, `step`
-    divides all sides (64 pixels unless given, as the models ask; 8 for pictures too small for that). The box's method says what chose it: "center" also where focus found no reason to move,
-    "whole" where nothing is cut.
+    "focus" moves the window to the subject, "center" leaves it in the middle. With `use_buckets` each picture gets
+    the bucket nearest to its own aspect, so that little is cut; width * height is then the area, and `step` divides
+    all sides (64 pixels unless given, as the models ask; 8 for pictures too small for that). The box's method says
+    what chose it: "center" also where focus found no reason to move, "whole" where nothing is cut.
 
     Raises:
         TrainingError: a size or method that cannot be used, or a picture that can no longer be read.
