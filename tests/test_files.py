@@ -18,6 +18,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
 
 
+def test_the_new_file_takes_the_name_in_one_move(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    write_atomic(path, b"old")
+    moves = []
+    monkeypatch.setattr(os, "replace", lambda old, new: moves.append((open(old, "rb").read(), path.read_bytes(), new)))
+    write_atomic(path, b"new")
+    assert moves == [(b"new", b"old", path)]
+
+
 def test_a_full_disk_keeps_the_old_file(tmp_path):
     """With a real limit on file size, in a process of its own."""
     import subprocess
