@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..trainer_core.errors import TrainingError
-from ..trainer_core.files import is_within
+from ..trainer_core.files import contained
 
 NO_FOLDER = "none"
 WITH_THE_PACK = " (comes with the pack)"
@@ -53,11 +53,11 @@ def fingerprint_folder(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def _inside(root: Path, below: str) -> Path | None:
-    if not below or "\0" in below or os.path.isabs(below):
+    try:
+        folder = contained(root, below)
+    except TrainingError:
         return None
-    folder = Path(os.path.realpath(root / below))
-    is_below = is_within(root, folder) and folder != Path(os.path.realpath(root))
-    return folder if is_below and os.path.isdir(folder) else None
+    return folder if folder.is_dir() and folder != Path(os.path.realpath(root)) else None
 
 
 def _below(folder: Path, prefix: str = "", depth: int = _DEPTH) -> Iterator[str]:

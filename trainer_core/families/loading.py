@@ -53,7 +53,7 @@ def load_base_model(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[
     model = (
         _from_folder(path, dtype, tokenizer_folders) if path.is_dir() else _from_file(path, dtype, tokenizer_folders)
     )
-    for part in (model.unet, model.vae, *model.text_encoders):
+    for part in parts_of(model):
         part.requires_grad_(False).eval()
     return model
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from ..errors import TrainingError
 from ..files import file_name, write_atomic
 
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 PLAN_KEY = "lora_atelier.plan"
 """Metadata key of the training plan, as JSON."""
 

@@ -16,7 +16,7 @@ from ..families.loading import family_of, load_base_model
 from ..files import write_atomic
 from ..job import Job
 from ..lora.adapters import Adapters
-from ..lora.file import DTYPES, lora_bytes
+from ..lora.file import lora_bytes
 from ..lora.names import targets_of
 from . import objective
 from .batches import check_trainable, epoch_batches, step_generator, steps_per_epoch, stream_seed
@@ -246,7 +246,7 @@ class Trainer:
             batches_per_epoch=self.steps_per_epoch[0],
         )
         path = self.run.epoch_file(epoch)
-        write_atomic(path, lora_bytes(tensors, metadata, DTYPES[self.plan.precision.saving]))
+        write_atomic(path, lora_bytes(tensors, metadata, FORMATS[self.plan.precision.saving]))
         return path
 
     def _saved_epochs(self) -> list[SavedEpoch]:
