@@ -3,8 +3,12 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .auto_tag import AutoTag
-from .host import register_dataset_folder
+from .check_dataset import CheckDataset
+from .dataset_pictures import DatasetPictures
+from .host import register_folders
+from .images_to_dataset import ImagesToDataset
 from .load_dataset import LoadDataset
+from .merge_datasets import MergeDatasets
 from .preview_sample import PreviewSample
 from .save_lora import SaveLora
 from .smart_crop import SmartCrop
@@ -13,7 +17,10 @@ from .train_lora import TrainLora
 
 class LoraAtelier(ComfyExtension):
     async def on_load(self) -> None:
-        register_dataset_folder()
+        register_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDataset, SmartCrop, AutoTag, TrainLora, SaveLora, PreviewSample]
+        return [
+            LoadDataset, ImagesToDataset, MergeDatasets, DatasetPictures, SmartCrop, AutoTag, CheckDataset,
+            TrainLora, SaveLora, PreviewSample,
+        ]  # fmt: skip

@@ -17,22 +17,31 @@ import comfy.utils
 import folder_paths
 import numpy as np
 import torch
+from comfy_api.latest import io
 from PIL import Image
+from server import PromptServer
+from transformers import CLIPTokenizer
 
+from ..trainer_core.crop.faces import FACE_MODEL_SUFFIXES, FaceFinder, load_face_finder
 from ..trainer_core.demo import DEMO_BASE, DEMO_PICTURES
 from ..trainer_core.errors import TrainingError
+from ..trainer_core.families.tokenizers import CLIP_VOCABULARY, find_tokenizer
 from .folders import WITH_THE_PACK, Roots
 
 _DEMO_BASE = "demo base" + WITH_THE_PACK
+NO_FACE_MODEL = "none"
+_FACE_MODELS = "face_detection"
 _READABLE = (".safetensors", ".ckpt")
 _SECONDS_BETWEEN_PICTURES = 3
 
 # --------------------------------------------------------------------------------------------------- folders
 
 
-def register_dataset_folder() -> None:
-    """Make <base>/datasets a folder of ComfyUI, as newer versions do; what the user added stays."""
+def register_folders() -> None:
+    """Make <base>/datasets a folder of ComfyUI, as newer versions do, and one for face models; what the user added
+    stays."""
     folder_paths.add_model_folder_path("datasets", os.path.join(folder_paths.base_path, "datasets"))
+    folder_paths.add_model_folder_path(_FACE_MODELS, os.path.join(folder_paths.models_dir, _FACE_MODELS))
 
 
 def picture_roots() -> Roots:
@@ -46,12 +55,31 @@ def picture_roots() -> Roots:
 
 def runs_folder() -> Path:
     """Where trainings live, finished and stopped ones."""
-    return Path(folder_paths.get_output_directory()) / "lora_atelier" / "runs"
+    return _work_folder() / "runs"
 
 
 def lora_folder() -> Path:
     """Where finished LoRAs go: LoraLoader searches it, whatever the user's model folders are."""
     return Path(folder_paths.get_output_directory()) / "loras"
+
+
+def scans_folder() -> Path:
+    """What Load Dataset remembers of pictures that did not change."""
+    return _work_folder() / "scans"
+
+
+def masks_folder() -> Path:
+    """Masks that other nodes made, by content."""
+    return _work_folder() / "masks"
+
+
+def pictures_folder() -> Path:
+    """Pictures that other nodes made, by content."""
+    return _work_folder() / "pictures"
+
+
+def _work_folder() -> Path:
+    return Path(folder_paths.get_output_directory()) / "lora_atelier"
 
 
 def loaded_by_lora_loader(name: str) -> Path | None:
@@ -63,6 +91,36 @@ def loaded_by_lora_loader(name: str) -> Path | None:
 def tokenizer_folders() -> list[Path]:
     """CLIP's vocabulary, which ComfyUI ships."""
     return [Path(comfy.sd1_clip.__file__).parent / "sd1_tokenizer"]
+
+
+def tokenizer() -> CLIPTokenizer | None:
+    """CLIP's tokenizer, for counting tokens; None where this ComfyUI lacks its files."""
+    try:
+        return find_tokenizer(CLIP_VOCABULARY, tokenizer_folders())
+    except TrainingError:
+        return None
+
+
+# ------------------------------------------------------------------------------------------------ face models
+
+
+def list_face_models() -> list[str]:
+    """Detectors that the user has put into models/face_detection."""
+    names = folder_paths.get_filename_list(_FACE_MODELS)
+    return [name for name in names if name.lower().endswith(FACE_MODEL_SUFFIXES)]
+
+
+def face_finder(name: str) -> FaceFinder | None:
+    """The detector of that name; None for NO_FACE_MODEL.
+
+    Raises:
+        TrainingError: it is not in the list, or cannot be used.
+    """
+    if name == NO_FACE_MODEL:
+        return None
+    if name not in list_face_models():
+        raise TrainingError(f"there is no face model {name!r}. Put it into models/face_detection, or choose none.")
+    return load_face_finder(Path(folder_paths.get_full_path_or_raise(_FACE_MODELS, name)))
 
 
 # ------------------------------------------------------------------------------------------------ base models
@@ -179,6 +237,11 @@ class Progress:
     def finish(self, picture: Image.Image) -> None:
         """Leave `picture` on the node: the page goes on showing the last one sent, also once the node is done."""
         self._bar.update_absolute(self._total, self._total, ("JPEG", picture, None))
+
+
+def show_text(node: type[io.ComfyNode], text: str) -> None:
+    """Show a few lines under a node that is being run."""
+    PromptServer.instance.send_progress_text(text, node.hidden.unique_id)
 
 
 def to_image(pictures: list[Image.Image]) -> torch.Tensor:

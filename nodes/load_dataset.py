@@ -2,24 +2,30 @@
 
 from comfy_api.latest import io
 
-from ..trainer_core.dataset.folder import combine, read_folder
-from ..trainer_core.dataset.report import dataset_report, report_lines
+from ..trainer_core.dataset.folder import FolderScan
+from ..trainer_core.dataset.merge import combine
+from ..trainer_core.dataset.rules import ReadingRules
+from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.errors import TrainingError
+from ..trainer_core.health.report import health_report
+from ..trainer_core.health.sheet import health_sheet
 from . import host
 from .folders import NO_FOLDER, find_folder, fingerprint_folder, list_folders
+from .load_dataset_inputs import load_dataset_inputs
 from .types import DatasetSocket
+
+_SHOWN_LINES = 6
 
 
 class LoadDataset(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        folders = list_folders(host.picture_roots())
         return io.Schema(
             node_id="LoraAtelierLoadDataset",
             display_name="Load Dataset",
             category="LoRA Atelier",
-            description="Reads a folder of training pictures and their captions, and reports what is in it. "
-            "Nothing in the folder is changed.",
+            description="Reads a folder of training pictures and their captions, opens every file once, and "
+            "reports what is in it and what to do about it. Nothing in the folder is changed.",
             search_aliases=[
                 "training images",
                 "lora dataset",
@@ -31,39 +37,19 @@ class LoadDataset(io.ComfyNode):
                 "資料集",
                 "訓練圖片",
             ],
-            inputs=[
-                io.Combo.Input(
-                    "folder",
-                    options=folders,
-                    tooltip="Folder of training pictures: a sub-folder of ComfyUI's input/ or datasets/. A "
-                    "caption is a .txt file named like its picture. Folders elsewhere need a datasets: line "
-                    "in extra_model_paths.yaml.",
-                ),
-                io.Combo.Input(
-                    "regularisation",
-                    options=[NO_FOLDER, *folders],
-                    default=NO_FOLDER,
-                    tooltip="Folder of ordinary pictures of the same kind of thing (cats, if you train your "
-                    "cat), so that the LoRA does not forget them. Leave at none unless every picture starts "
-                    "to look like your subject.",
-                ),
-                io.Int.Input(
-                    "repeats",
-                    default=1,
-                    min=1,
-                    max=1000,
-                    tooltip="How often each training picture is seen in one epoch, 1 to 1000. Raise it for "
-                    "small sets: 10 pictures x 10 repeats x 10 epochs = 1000 steps. A folder named like "
-                    "10_name sets its own number.",
-                ),
-            ],
+            inputs=load_dataset_inputs(list_folders(host.picture_roots())),
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="The pictures with their captions, for Smart Crop."),
                 io.String.Output(
                     "report",
                     tooltip="What was found, what was skipped, and what to look at before training.",
                 ),
+                io.Image.Output(
+                    "sheet",
+                    tooltip="All pictures on one sheet with what was noticed about each, worst first.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -75,16 +61,40 @@ class LoadDataset(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, regularisation: str, repeats: int) -> list:
+    def fingerprint_inputs(cls, folder: str, regularisation: str, repeats: int, smallest_side: int,
+        largest_aspect: float, background: str, transparency_as_mask: bool, caption_lines: str,
+        most_unusable: float,
+    ) -> list:  # fmt: skip
+        """Files on disk; ComfyUI looks at the widgets itself."""
         roots = host.picture_roots()
         names = [folder] if regularisation == NO_FOLDER else [folder, regularisation]
         return [fingerprint_folder(find_folder(name, roots)) for name in names]
 
     @classmethod
-    def execute(cls, folder: str, regularisation: str, repeats: int) -> io.NodeOutput:
-        roots = host.picture_roots()
-        dataset = read_folder(find_folder(folder, roots), repeats=repeats)
+    def execute(
+        cls, folder: str, regularisation: str, repeats: int, smallest_side: int, largest_aspect: float,
+        background: str, transparency_as_mask: bool, caption_lines: str, most_unusable: float,
+    ) -> io.NodeOutput:  # fmt: skip
+        rules = ReadingRules(
+            smallest_side=smallest_side,
+            largest_aspect=largest_aspect,
+            background=background,
+            transparency_as_mask=transparency_as_mask,
+            caption_lines=caption_lines,
+            most_unusable=most_unusable / 100,
+        )
+        dataset = _read(folder, repeats, rules)
         if regularisation != NO_FOLDER:
-            ordinary = read_folder(find_folder(regularisation, roots), is_regularisation=True)
-            dataset = combine(dataset, ordinary)
-        return io.NodeOutput(dataset, "\n".join(report_lines(dataset_report(dataset))))
+            dataset = combine(dataset, _read(regularisation, 1, rules))
+        report = health_report(dataset, tokenizer=host.tokenizer())
+        host.show_text(cls, "\n".join(report.lines(_SHOWN_LINES)))
+        return io.NodeOutput(dataset, "\n".join(report.lines()), host.to_image([health_sheet(dataset, report)]))
+
+
+def _read(name: str, repeats: int, rules: ReadingRules) -> Dataset:
+    progress = host.Progress()
+    folder = find_folder(name, host.picture_roots())
+    scan = FolderScan(folder, repeats=repeats, rules=rules, caches=host.scans_folder())
+    for step in scan.steps():
+        progress.reached(step.done, step.total)
+    return scan.dataset()

@@ -3,9 +3,14 @@
 from comfy_api.latest import io
 
 from ..trainer_core.crop.crop import crop_images
+from ..trainer_core.crop.overrides import read_overrides
 from ..trainer_core.crop.proof_sheet import proof_sheet
+from ..trainer_core.crop.rules import CropRules
 from ..trainer_core.dataset.types import Dataset
+from ..trainer_core.health.report import health_report
 from . import host
+from .from_graph import boxes_of, only, with_masks
+from .smart_crop_inputs import smart_crop_inputs
 from .types import DatasetSocket
 
 
@@ -29,55 +34,54 @@ class SmartCrop(io.ComfyNode):
                 "分桶",
                 "智慧裁切",
             ],
-            inputs=[
-                DatasetSocket.Input("dataset", tooltip="Pictures from Load Dataset."),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=32,
-                    max=2048,
-                    step=8,
-                    tooltip="Width of the trained pictures in pixels, 32 to 2048. 512 for SD1.5, 1024 for "
-                    "SDXL, 32 for the demo base.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=512,
-                    min=32,
-                    max=2048,
-                    step=8,
-                    tooltip="Height of the trained pictures in pixels, 32 to 2048. 512 or 768 for SD1.5, "
-                    "1024 for SDXL, 32 for the demo base.",
-                ),
-                io.Combo.Input(
-                    "method",
-                    options=["focus", "center"],
-                    default="focus",
-                    tooltip="focus finds what the picture shows and keeps it in the window. center cuts "
-                    "around the middle: choose it if your pictures are framed already.",
-                ),
-                io.Boolean.Input(
-                    "buckets",
-                    default=False,
-                    tooltip="On: each picture keeps nearly its own shape, at about the same number of "
-                    "pixels, and less is cut away. Turn it on for sets that mix tall and wide pictures.",
-                ),
-            ],
+            is_input_list=True,
+            inputs=smart_crop_inputs(),
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="The same pictures, each with its window."),
                 io.Image.Output(
                     "proof_sheet",
                     tooltip="Every picture with its window drawn in. Look at it before you train.",
                 ),
+                io.String.Output(
+                    "report",
+                    tooltip="What is cut, what is enlarged, which sizes there are, and what to do about it.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, dataset: Dataset, width: int, height: int, method: str, buckets: bool) -> io.NodeOutput:
-        progress = host.Progress()
-        cropped = []
-        for image in crop_images(dataset, width=width, height=height, method=method, use_buckets=buckets):
+    def execute(
+        cls, dataset: list[Dataset], width: list[int], height: list[int], method: list[str], buckets: list[bool],
+        bucket_step: list[int], smallest_bucket_side: list[int], largest_bucket_side: list[int],
+        enlarge: list[bool], zoom: list[bool], pad: list[bool], face_model: list[str], overrides: list[str],
+        masks: list | None = None, boxes: list | None = None, pictures: list | None = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        rules = CropRules(
+            width=only(width),
+            height=only(height),
+            method=only(method),
+            buckets=only(buckets),
+            bucket_step=only(bucket_step) or None,
+            smallest_bucket_side=only(smallest_bucket_side) or None,
+            largest_bucket_side=only(largest_bucket_side) or None,
+            enlarge=only(enlarge),
+            zoom=only(zoom),
+            pad=only(pad),
+        )
+        whole = with_masks(only(dataset), masks, host.masks_folder())
+        crops = crop_images(
+            whole,
+            rules,
+            boxes=boxes_of(whole, boxes, pictures),
+            overrides=read_overrides(only(overrides)),
+            faces=host.face_finder(only(face_model)),
+        )
+        progress, cropped = host.Progress(), []
+        for image in crops:
             cropped.append(image)
-            progress.reached(len(cropped), len(dataset.images))
-        dataset = dataset.with_images(tuple(cropped))
-        return io.NodeOutput(dataset, host.to_image([proof_sheet(dataset)]))
+            progress.reached(len(cropped), len(whole.images))
+        whole = whole.with_images(tuple(cropped))
+        report = health_report(whole)
+        host.show_text(cls, "\n".join(report.crop_lines()))
+        return io.NodeOutput(whole, host.to_image([proof_sheet(whole)]), "\n".join(report.crop_lines()))

@@ -9,6 +9,7 @@ from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.job import Job
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan import (
+    AugmentPlan,
     LossPlan,
     NetworkPlan,
     OptimizerPlan,
@@ -62,6 +63,7 @@ class TrainLora(io.ComfyNode):
                 ),
                 io.String.Output("path", tooltip="The file of the last epoch's LoRA."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -69,7 +71,7 @@ class TrainLora(io.ComfyNode):
         cls, dataset: Dataset, base_model: str, name: str, epochs: int, batch_size: int, rank: int,
         alpha: float, learning_rate: float, unet_rate: float, text_encoder_rate: float, scheduler: str,
         warmup_steps: int, optimizer: str, weight_decay: float, max_grad_norm: float,
-        prior_loss_weight: float, clip_skip: int, precision: str, save_precision: str,
+        prior_loss_weight: float, masked_loss: bool, flip: bool, clip_skip: int, precision: str, save_precision: str,
         gradient_checkpointing: bool, save_every_epochs: int, state_every_steps: int, seed: int,
     ) -> io.NodeOutput:  # fmt: skip
         plan = TrainingPlan(
@@ -86,7 +88,8 @@ class TrainLora(io.ComfyNode):
                 max_grad_norm=max_grad_norm,
             ),
             schedule=SchedulePlan(name=scheduler, warmup_steps=warmup_steps),
-            loss=LossPlan(prior_loss_weight=prior_loss_weight),
+            loss=LossPlan(prior_loss_weight=prior_loss_weight, masked=masked_loss),
+            augment=AugmentPlan(flip=flip),
             text=TextPlan(clip_skip=clip_skip),
             precision=PrecisionPlan(
                 training=precision, saving=save_precision, gradient_checkpointing=gradient_checkpointing
@@ -94,14 +97,15 @@ class TrainLora(io.ComfyNode):
             saving=SavingPlan(every_epochs=save_every_epochs, state_every_steps=state_every_steps),
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
-        lora = _train(job)
+        lora = _train(cls, job)
         curve = host.to_image([_curve(lora)])
         return io.NodeOutput(lora, curve, str(lora.file), ui=ui.PreviewImage(curve, cls=cls))
 
 
-def _train(job: Job) -> TrainedLora:
+def _train(node: type[io.ComfyNode], job: Job) -> TrainedLora:
     tokenizers = host.tokenizer_folders()
     trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
+    host.show_text(node, trainer.size().line())
     if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
         work = host.Work("loading the base model")
         with host.machine_to_ourselves(work, _REMEDY):

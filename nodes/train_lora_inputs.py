@@ -148,6 +148,20 @@ def _advanced_inputs() -> list[io.Input]:
             tooltip="How much regularisation pictures count against training pictures. 1: the same. Lower "
             "it if the subject comes out too weak. Without such pictures it does nothing.",
         ),
+        io.Boolean.Input(
+            "masked_loss",
+            default=False,
+            advanced=True,
+            tooltip="On: only what a picture's mask shows is learned; masks come from Smart Crop, transparency or "
+            "files. Pictures without a mask count whole. Turn it on where backgrounds creep in.",
+        ),
+        io.Boolean.Input(
+            "flip",
+            default=False,
+            advanced=True,
+            tooltip="On: pictures are shown mirrored half of the time, which doubles a small set. Leave it off where "
+            "left and right differ: a parting, a scar, text.",
+        ),
         io.Int.Input(
             "clip_skip",
             default=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer_core.crop.buckets import bucket_sizes, nearest_bucket
+from trainer_core.crop.buckets import bucket_sizes, bucket_within, nearest_bucket
 from trainer_core.errors import TrainingError
 
 
@@ -17,7 +17,7 @@ from trainer_core.errors import TrainingError
         (1024, 256, 1024, 25),
         (1024, 512, 2048, 33),
         (512, None, None, 17),
-        (1024, None, None, 33),
+        (1024, None, None, 41),
     ],
 )
 def test_the_list_is_as_long_as_kohyas(size, smallest, largest, count):
@@ -64,15 +64,31 @@ def test_tall_and_wide_pictures_are_treated_alike():
         assert nearest_bucket(width, 500, buckets) == nearest_bucket(500, width, buckets)[::-1]
 
 
+def test_limits_that_leave_nothing_are_refused():
+    with pytest.raises(TrainingError, match="no bucket"):
+        bucket_sizes(512, 512, smallest=1024, largest=256)
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("size", "bucket", "step", "found"),
     [
-        ({"step": 7}, "bucket step is 7"),
-        ({"step": 128}, "bucket step"),
-        ({"step": 0}, "bucket step"),
-        ({"smallest": 1024, "largest": 256}, "no bucket"),
+        ((512, 512), (512, 512), 64, (512, 512)),
+        ((4000, 600), (512, 512), 64, (512, 512)),
+        ((511, 600), (512, 512), 64, (448, 448)),
+        ((300, 450), (512, 768), 64, (256, 384)),
+        ((1000, 700), (1216, 832), 64, (1000 // 64 * 64, 640)),
+        ((30, 30), (512, 512), 64, (64, 64)),
+        ((500, 100), (512, 512), 8, (104, 96)),
     ],
 )
-def test_limits_that_leave_nothing_are_refused(arguments, message):
-    with pytest.raises(TrainingError, match=message):
-        bucket_sizes(512, 512, **arguments)
+def test_the_largest_shape_that_a_picture_fills(size, bucket, step, found):
+    assert bucket_within(*size, bucket, step) == found
+
+
+def test_a_shape_within_is_filled_and_keeps_the_aspect():
+    for width in range(64, 700, 31):
+        for height in range(64, 700, 37):
+            bucket = nearest_bucket(width, height, bucket_sizes(512, 512))
+            found = bucket_within(width, height, bucket, 64)
+            assert found == bucket or (found[0] <= width and found[1] <= height)
+            assert found[0] <= bucket[0] and found[1] <= bucket[1]

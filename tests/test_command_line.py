@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from PIL import Image
 
 from tests.training_jobs import write_base, write_pictures
 from trainer_core.command_line import main
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.rules import ReadingRules
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +57,8 @@ def test_dataset_tells_file_by_file_what_would_be_trained(pictures, capsys):
 
 def test_crop_writes_pictures_of_the_size_with_captions_and_a_proof_sheet(pictures, tmp_path, capsys):
     sheet = tmp_path / "proof.png"
-    code, answer = run(capsys, "crop", pictures, tmp_path / "out", "--size", "64x96", "--proof-sheet", sheet)
+    size = ["--size", "64x96", "--enlarge"]
+    code, answer = run(capsys, "crop", pictures, tmp_path / "out", *size, "--proof-sheet", sheet)
     assert code == 0 and len(answer["written"]) == 4
     for path in map(Path, answer["written"]):
         assert Image.open(path).size == (64, 96) and path.with_suffix(".txt").is_file()
@@ -168,3 +173,58 @@ def test_the_core_runs_as_a_module_without_comfyui():
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "inspect" in done.stdout
+
+
+# ----------------------------------------------------------------------------------------------------- data options
+
+
+def test_dataset_reports_health_the_run_and_a_sheet(pictures, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    asked = ["dataset", pictures, "--size", "64x64", "--trigger-word", "mochi", "--batch-size", "2", "--epochs", "3"]
+    code, found = run(capsys, *asked, "--sheet", sheet)
+    assert code == 0 and found["run"]["line"].startswith("4 pictures x 5 repeats x 3 epochs / batch 2 = 30 steps")
+    assert {finding["level"] for finding in found["health"]["findings"]} <= {"stop", "warn", "note"}
+    assert found["trigger_words"] == ["mochi"]
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert main([*map(str, asked)]) == 0
+    assert capsys.readouterr().out.startswith(found["run"]["line"])
+
+
+def test_dataset_merges_folders_with_their_own_repeats(pictures, tmp_path, capsys):
+    write_pictures(tmp_path / "more", 2, seed=5)
+    code, found = run(capsys, "dataset", pictures, "--merge", f"{tmp_path / 'more'}=7")
+    assert code == 0 and found["repeats"] == {"5": 4, "7": 2}
+
+
+def test_overrides_are_read_from_a_file(pictures, tmp_path, capsys):
+    (tmp_path / "crops.txt").write_text("0.png: left")
+    code, found = run(capsys, "dataset", pictures, "--size", "64x64", "--overrides", tmp_path / "crops.txt")
+    assert code == 0 and found["crop_methods"]["override"] == 1
+    code, found = run(capsys, "dataset", pictures, "--size", "64x64", "--overrides", tmp_path / "none.txt")
+    assert code == 1 and "none.txt" in found["error"]
+
+
+def test_a_cache_is_used_where_one_is_named(pictures, tmp_path, capsys):
+    for _ in range(2):
+        assert run(capsys, "dataset", pictures, "--cache", tmp_path / "scans")[0] == 0
+        time.sleep(0.15)
+    assert len(list((tmp_path / "scans").glob("*.json"))) == 1
+
+
+def test_a_dry_run_says_the_arithmetic_and_trains_nothing(trained, tmp_path, capsys):
+    code, found = run(capsys, "train", trained / "job.json", "--dry-run", "--out", tmp_path / "out")
+    assert code == 0 and "MB each" in found["line"] and found["steps"] == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("rules", [ReadingRules, CropRules])
+def test_every_rule_has_an_option_a_widget_and_a_line_in_the_job_files_page(rules):
+    pack = Path(__file__).parents[1]
+    options = (pack / "trainer_core" / "commands" / "data.py").read_text()
+    widgets = "".join((pack / "nodes" / f"{name}_inputs.py").read_text() for name in ("load_dataset", "smart_crop"))
+    page = (pack / "docs" / "job-file.md").read_text()
+    for field in fields(rules):
+        assert f'"{field.name}"' in widgets, field.name
+        if field.name not in ("width", "height"):  # --size and crop.size
+            assert f'"--{field.name.replace("_", "-")}"' in options, field.name
+            assert f".{field.name}`" in page, field.name

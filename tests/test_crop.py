@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from trainer_core.crop.crop import crop_dataset, crop_images, write_crops
+from trainer_core.crop.rules import CropRules
 from trainer_core.crop.saliency import importance_map
 from trainer_core.crop.window import center_window, focus_window, window_around
 from trainer_core.dataset.folder import read_folder
@@ -157,7 +158,7 @@ def test_any_map_can_place_the_window():
 
 
 def test_crop_dataset_records_box_method_and_bucket(dataset):
-    cropped = crop_dataset(dataset, width=128, height=128, method="focus")
+    cropped = crop_dataset(dataset, CropRules(width=128, height=128, method="focus"))
     by_name = {image.path.relative_to(image.path.parents[1]).as_posix(): image for image in cropped.images}
     left = by_name["set/a.png"].crop
     assert (left.method, left.width, left.height) == ("focus", 160, 160)
@@ -171,15 +172,15 @@ def test_crop_dataset_records_box_method_and_bucket(dataset):
 def test_center_never_opens_a_picture(dataset):
     for image in dataset.images:
         image.path.unlink()
-    cropped = crop_dataset(dataset, width=128, height=128, method="center")
+    cropped = crop_dataset(dataset, CropRules(width=128, height=128, method="center"))
     assert {image.crop.method for image in cropped.images} == {"center", "whole"}
     with pytest.raises(TrainingError, match=r"a\.png"):
-        crop_dataset(dataset, width=128, height=128, method="focus")
+        crop_dataset(dataset, CropRules(width=128, height=128, method="focus"))
 
 
 def test_buckets_follow_the_picture_and_cut_less(dataset):
-    plain = crop_dataset(dataset, width=128, height=128, method="center")
-    bucketed = crop_dataset(dataset, width=128, height=128, method="center", use_buckets=True, step=16)
+    plain = crop_dataset(dataset, CropRules(width=128, height=128, method="center"))
+    bucketed = crop_dataset(dataset, CropRules(width=128, height=128, method="center", buckets=True, bucket_step=16))
     assert {image.bucket for image in bucketed.images} > {(128, 128)}
     for before, after in zip(plain.images, bucketed.images, strict=True):
         assert after.crop.width * after.crop.height >= before.crop.width * before.crop.height
@@ -187,7 +188,7 @@ def test_buckets_follow_the_picture_and_cut_less(dataset):
 
 
 def test_crop_images_yields_one_picture_at_a_time_in_order(dataset):
-    images = crop_images(dataset, width=64, height=96, method="focus")
+    images = crop_images(dataset, CropRules(width=64, height=96, method="focus"))
     dataset.images[1].path.unlink()
     assert next(images).path == dataset.images[0].path
 
@@ -199,16 +200,17 @@ def test_crop_images_yields_one_picture_at_a_time_in_order(dataset):
         ({"width": 100}, "training width is 100"),
         ({"height": 24}, "training height is 24"),
         ({"width": 8192}, "training width is 8192"),
-        ({"use_buckets": True, "step": 5}, "bucket step is 5"),
+        ({"buckets": True, "bucket_step": 5}, "bucket step is 5"),
+        ({"buckets": True, "smallest_bucket_side": 512, "largest_bucket_side": 64}, "no bucket of 128 x 128"),
     ],
 )
 def test_wrong_arguments_are_refused_before_any_work(dataset, arguments, message):
     with pytest.raises(TrainingError, match=message):
-        crop_images(dataset, **{"width": 128, "height": 128, "method": "center", **arguments})
+        crop_images(dataset, CropRules(**{"width": 128, "height": 128, "method": "center", **arguments}))
 
 
 def test_written_crops_are_what_training_sees_with_captions(dataset, tmp_path):
-    cropped = crop_dataset(dataset, width=128, height=64, method="focus")
+    cropped = crop_dataset(dataset, CropRules(width=128, height=64, method="focus"))
     written = list(write_crops(cropped, tmp_path / "out"))
     assert sorted(path.name for path in written) == ["a.png", "a_2.png", "b.png", "c.png"]
     back = read_folder(tmp_path / "out")
@@ -229,5 +231,5 @@ def test_crops_are_never_written_over_anything(dataset, tmp_path):
 
 def test_buckets_of_small_pictures_go_in_small_steps(tmp_path):
     Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
-    (image,) = crop_dataset(read_folder(tmp_path), width=32, height=32, method="center", use_buckets=True).images
+    (image,) = crop_dataset(read_folder(tmp_path), CropRules(width=32, height=32, method="center", buckets=True)).images
     assert image.bucket == (40, 24) and image.bucket[0] % 8 == 0

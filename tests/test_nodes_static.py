@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.rules import ReadingRules
 from trainer_core.training import plan
 
 PACK = Path(__file__).parents[1]
@@ -19,6 +21,11 @@ HOST_MODULES = {
     "comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "nodes", "server"
 }  # fmt: skip
 PLANS = [cls for cls in vars(plan).values() if dataclasses.is_dataclass(cls) and cls.__module__ == plan.__name__]
+NODES_OF_SETTINGS = [(ReadingRules, "load_dataset"), (CropRules, "smart_crop"), *((cls, "train_lora") for cls in PLANS)]
+NODE_NAMES = (
+    "load_dataset", "images_to_dataset", "merge_datasets", "dataset_pictures", "smart_crop", "auto_tag",
+    "check_dataset", "train_lora", "save_lora", "preview_sample",
+)  # fmt: skip
 
 by_path = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACK)))
 
@@ -65,28 +72,35 @@ def test_nothing_of_comfyui_is_imported_with_the_pack():
     assert not [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
-@pytest.mark.parametrize("cls", PLANS, ids=lambda cls: cls.__name__)
-def test_every_field_of_the_plan_is_set_from_a_widget(cls):
-    tree = ast.parse((PACK / "nodes" / "train_lora.py").read_text(encoding="utf-8"))
-    (call,) = [node for node in ast.walk(tree) if _calls(node, cls.__name__)]
+@pytest.mark.parametrize(("cls", "name"), NODES_OF_SETTINGS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_setting_comes_from_a_widget(cls, name):
+    (call,) = [node for node in _walk(PACK / "nodes" / f"{name}.py", ast.Call) if _calls(node, cls.__name__)]
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert given.keys() == {field.name for field in dataclasses.fields(cls)}
-    widgets = _input_ids(PACK / "nodes" / "train_lora_inputs.py")
-    for name, value in given.items():
+    widgets = _inputs_of(name)
+    for field, value in given.items():
         used = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}
-        assert used & widgets, f"{cls.__name__}.{name} comes from no widget"
+        assert used & widgets, f"{cls.__name__}.{field} comes from no widget"
 
 
-@pytest.mark.parametrize(
-    "name", ["load_dataset", "smart_crop", "auto_tag", "train_lora", "save_lora", "preview_sample"]
-)
+def test_every_node_is_looked_at():
+    (listed,) = [f for f in _walk(PACK / "nodes" / "__init__.py", ast.AsyncFunctionDef) if f.name == "get_node_list"]
+    classes = {node.id for node in ast.walk(listed.body[-1]) if isinstance(node, ast.Name)}
+    assert classes == {name.title().replace("_", "") for name in NODE_NAMES}
+
+
+@pytest.mark.parametrize("name", NODE_NAMES)
 def test_execute_takes_and_uses_every_input(name):
-    inputs_file = PACK / "nodes" / ("train_lora_inputs.py" if name == "train_lora" else f"{name}.py")
-    (execute,) = [f for f in _walk(PACK / "nodes" / f"{name}.py", ast.FunctionDef) if f.name == "execute"]
-    taken = {argument.arg for argument in execute.args.args} - {"cls"}
-    assert taken == _input_ids(inputs_file)
+    execute = _method(name, "execute")
+    taken = _taken(execute)
+    assert taken == _inputs_of(name)
     used = {node.id for statement in execute.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
     assert taken - used <= {"method"} if name == "auto_tag" else taken <= used
+
+
+def test_the_fingerprint_takes_every_input():
+    """ComfyUI gives it all of them; what it does not take makes every run read the folder anew, without a word."""
+    assert _taken(_method("load_dataset", "fingerprint_inputs")) == _inputs_of("load_dataset")
 
 
 def _walk(path: Path, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
@@ -105,10 +119,30 @@ def _calls(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
+def _method(name: str, method: str) -> ast.FunctionDef:
+    (found,) = [f for f in _walk(PACK / "nodes" / f"{name}.py", ast.FunctionDef) if f.name == method]
+    return found
+
+
+def _taken(method: ast.FunctionDef) -> set[str]:
+    return {argument.arg for argument in method.args.args} - {"cls"}
+
+
+def _inputs_of(name: str) -> set[str]:
+    """The ids of a node's inputs, from its file and the one beside it that holds its widgets."""
+    files = [PACK / "nodes" / f"{name}{ending}.py" for ending in ("", "_inputs")]
+    return {id_ for file in files if file.is_file() for id_ in _input_ids(file)}
+
+
 def _input_ids(path: Path) -> set[str]:
-    """The ids of all `….Input("id", …)` in a file."""
-    calls = [node for node in _walk(path, ast.Call) if ast.unparse(node.func).endswith(".Input")]
-    return {ast.literal_eval(call.args[0]) for call in calls}
+    """The ids of all `….Input("id", …)` in a file. What Autogrow makes its sockets of is no input by itself."""
+    calls = list(_walk(path, ast.Call))
+    templates = [ast.unparse(call.args[0]) for call in calls if ".Template" in ast.unparse(call.func)]
+    for statement in _walk(path, ast.Assign):
+        if ast.unparse(statement.targets[0]) in templates:
+            templates.append(ast.unparse(statement.value))
+    inputs = [call for call in calls if ast.unparse(call.func).endswith(".Input")]
+    return {ast.literal_eval(call.args[0]) for call in inputs if ast.unparse(call) not in templates}
 
 
 def _place(path: Path, node: ast.AST) -> str:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from trainer_core.crop.crop import crop_dataset
-from trainer_core.dataset.folder import combine, read_folder
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.folder import read_folder
+from trainer_core.dataset.merge import combine
 from trainer_core.dataset.report import dataset_report, report_lines
 from trainer_core.tagging.captions import edit_captions
 
@@ -37,7 +39,7 @@ def test_the_counts(dataset):
 
 
 def test_the_bucket_table_and_the_crop_of_each_file(dataset):
-    report = dataset_report(crop_dataset(dataset, width=128, height=128, method="center"))
+    report = dataset_report(crop_dataset(dataset, CropRules(width=128, height=128, method="center")))
     assert report["buckets"] == [{"width": 128, "height": 128, "pictures": 4, "samples": 13}]
     assert report["crop_methods"] == {"center": 1, "whole": 3}
     rows = {row["file"]: row for row in report["files"]}
@@ -49,12 +51,12 @@ def test_the_bucket_table_and_the_crop_of_each_file(dataset):
 
 
 def test_the_report_is_json_and_private(dataset, tmp_path):
-    text = json.dumps(dataset_report(crop_dataset(dataset, width=64, height=64, method="focus")))
+    text = json.dumps(dataset_report(crop_dataset(dataset, CropRules(width=64, height=64, method="focus"))))
     assert str(tmp_path) not in text and tmp_path.name not in text
 
 
 def test_the_lines_read_well(dataset):
-    dataset = edit_captions(crop_dataset(dataset, width=64, height=64, method="center"), trigger_word="mochi")
+    dataset = edit_captions(crop_dataset(dataset, CropRules(width=64, height=64, method="center")), trigger_word="mochi")
     assert report_lines(dataset_report(dataset)) == [
         "3 pictures, 12 samples per epoch (repeats: 1 x2, 2 x5)",
         "1 regularisation picture, 1 sample",

@@ -9,6 +9,7 @@ from PIL import Image
 from trainer_core import sheets
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.proof_sheet import proof_sheet
+from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.errors import TrainingError
 from trainer_core.sheets import BACKGROUND, Tile, captioned_sheet, picture_grid
@@ -32,7 +33,7 @@ def dataset(tmp_path):
 
 
 def test_the_cut_part_is_dim_and_the_kept_part_bright(dataset):
-    cropped = crop_dataset(dataset, width=64, height=64, method="center")
+    cropped = crop_dataset(dataset, CropRules(width=64, height=64, method="center"))
     pixels = np.asarray(proof_sheet(cropped, columns=3, cell=192))
     wide = pixels[16 + 48 : 16 + 144, 16 : 16 + 192]  # 200 x 100, fitted into the first cell
     assert tuple(wide[48, 96]) == (255, 255, 255)

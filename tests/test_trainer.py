@@ -184,7 +184,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_ends_the_run_with_a_rea
     adapters = trainer._adapters[0]
     before = adapters.tensors()
     monkeypatch.setattr(
-        "trainer_core.training.objective.loss_per_picture", lambda p, t: (p - t).mean((1, 2, 3)) * float("nan")
+        "trainer_core.training.objective.loss_per_picture", lambda p, t, mask: (p - t).mean((1, 2, 3)) * float("nan")
     )
     with pytest.raises(TrainingError, match="not a finite number 3 times"):
         for _ in steps:
@@ -210,7 +210,7 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
 def test_every_step_draws_new_noise_latents_and_timesteps(folder, tmp_path):
     trainer = Trainer(small_job(folder), tmp_path)
     list(trainer.prepare())
-    first, second, again = (trainer._draw([0, 1], step) for step in (0, 1, 0))
+    first, second, again = (trainer._draw([(0, False), (1, False)], step) for step in (0, 1, 0))
     for one, other, same in zip(first, second, again, strict=True):
         assert not torch.equal(one, other) and torch.equal(one, same)
     assert not torch.equal(first[1][0], first[1][1])

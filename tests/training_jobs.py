@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
 from trainer_core.crop.crop import crop_dataset
-from trainer_core.dataset.folder import combine, read_folder
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.folder import read_folder
+from trainer_core.dataset.merge import combine
 from trainer_core.demo import world
 from trainer_core.job import Job
 from trainer_core.tagging.captions import edit_captions
@@ -50,6 +52,6 @@ def small_job(folder: Path, *, family: str = "sd15", regularisation: bool = Fals
     if regularisation:
         extra = read_folder(write_pictures(folder / "regularisation", 3, seed=9), is_regularisation=True)
     dataset = edit_captions(combine(training, extra), trigger_word="mochi")
-    dataset = crop_dataset(dataset, width=SIZE, height=SIZE, method="center")
+    dataset = crop_dataset(dataset, CropRules(width=SIZE, height=SIZE, method="center"))
     plan = TrainingPlan.from_json(PLAN | changes)
     return Job(base_model=write_base(folder, family), dataset=dataset, plan=plan, name="mochi")

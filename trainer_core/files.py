@@ -56,6 +56,18 @@ def write_picture(path: Path, picture: Image.Image) -> None:
     write_atomic(path, buffer.getvalue())
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        TrainingError: missing, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TrainingError(f"cannot read {path}: {problem}.") from problem
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -63,9 +75,7 @@ def read_json(path: Path) -> Any:
         TrainingError: missing, or not JSON; says where.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise TrainingError(f"cannot read {path}: {problem}.") from problem
+        return json.loads(read_text(path))
     except json.JSONDecodeError as problem:
         raise TrainingError(
             f"{path} is not valid JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}."

@@ -4,13 +4,14 @@
       "name": "mochi",
       "base_model": "models/anylora.safetensors",
       "dataset": {"folder": "pictures", "repeats": 10, "regularisation": "regularisation"},
-      "crop": {"size": "512x768", "method": "focus", "buckets": false},
+      "crop": {"size": "512x768", "method": "focus", "buckets": false, "overrides": {"a.png": "left"}},
       "captions": {"trigger_word": "mochi", "remove_tags": ["blue eyes"], "add_tags": []},
       "plan": {"epochs": 10, "network": {"rank": 16, "alpha": 8}}
     }
 
-A run folder's job.json holds the pictures one by one instead ("dataset": {"images": […]}), so it trains the same
-run again whatever has changed in the folder since.
+"dataset" may be a list of such objects: they are merged, each with its own repeats. A run folder's job.json holds the
+pictures one by one instead ("dataset": {"images": […]}), so it trains the same run again whatever has changed in the
+folder since.
 """
 
 from __future__ import annotations
@@ -21,9 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from .crop.crop import crop_dataset
-from .dataset.folder import combine, read_folder
+from .crop.faces import load_face_finder
+from .crop.overrides import overrides_from_json
+from .crop.rules import CropRules
+from .dataset.folder import read_folder
+from .dataset.merge import combine, merge
+from .dataset.rules import ReadingRules
 from .dataset.types import Dataset
 from .errors import TrainingError
+from .fields import read_fields
 from .files import file_name, read_json
 from .tagging.captions import edit_captions
 from .training.plan import TrainingPlan
@@ -47,8 +54,8 @@ class Job:
         }
 
 
-def read_job(path: Path) -> Job:
-    """Read a job file.
+def read_job(path: Path, caches: Path | None = None) -> Job:
+    """Read a job file. With a folder for `caches`, pictures that did not change are not opened again.
 
     Raises:
         TrainingError: not JSON, an unknown or missing field, a folder without pictures; by name.
@@ -59,7 +66,7 @@ def read_job(path: Path) -> Job:
     return Job(
         name=file_name(str(value.get("name", path.stem))),
         base_model=here / Path(value["base_model"]).expanduser(),
-        dataset=_read_dataset(value, here),
+        dataset=_read_dataset(value, here, caches),
         plan=TrainingPlan.from_json(value.get("plan", {})),
     )
 
@@ -76,20 +83,33 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _read_dataset(value: dict[str, Any], here: Path) -> Dataset:
+def _read_dataset(value: dict[str, Any], here: Path, caches: Path | None) -> Dataset:
     source = value["dataset"]
     if isinstance(source, dict) and "images" in source:
         return Dataset.from_json(source)
+    sources = source if isinstance(source, list) else [source]
+    dataset = merge([_read_source(entry, here, caches) for entry in sources])
+    return _cropped(_captioned(dataset, value.get("captions", {})), value.get("crop", {}), here)
+
+
+def _read_source(source: Any, here: Path, caches: Path | None) -> Dataset:
+    """One folder, with the regularisation pictures that belong to it."""
     _check_fields(
-        source, "dataset", required=("folder",), optional=("repeats", "regularisation", "regularisation_repeats")
+        source,
+        "dataset",
+        required=("folder",),
+        optional=("repeats", "regularisation", "regularisation_repeats", "reading"),
     )
-    training = read_folder(here / Path(source["folder"]).expanduser(), repeats=source.get("repeats", 1))
-    regularisation = None
-    if source.get("regularisation"):
-        folder = here / Path(source["regularisation"]).expanduser()
-        repeats = source.get("regularisation_repeats", 1)
-        regularisation = read_folder(folder, repeats=repeats, is_regularisation=True)
-    return _cropped(_captioned(combine(training, regularisation), value.get("captions", {})), value.get("crop", {}))
+    rules = ReadingRules.from_json(source.get("reading", {}))
+
+    def read(folder: str, repeats: int, is_regularisation: bool = False) -> Dataset:
+        path = here / Path(folder).expanduser()
+        return read_folder(path, repeats=repeats, is_regularisation=is_regularisation, rules=rules, caches=caches)
+
+    training = read(source["folder"], source.get("repeats", 1))
+    if not source.get("regularisation"):
+        return training
+    return combine(training, read(source["regularisation"], source.get("regularisation_repeats", 1), True))
 
 
 def _captioned(dataset: Dataset, value: dict[str, Any]) -> Dataset:
@@ -102,15 +122,17 @@ def _captioned(dataset: Dataset, value: dict[str, Any]) -> Dataset:
     )
 
 
-def _cropped(dataset: Dataset, value: dict[str, Any]) -> Dataset:
-    _check_fields(value, "crop", optional=("size", "method", "buckets"))
+def _cropped(dataset: Dataset, value: dict[str, Any], here: Path) -> Dataset:
+    """Everything but size, overrides and face_model is a field of CropRules."""
+    if not isinstance(value, dict):
+        raise TrainingError(f"crop must be an object with named fields, got {value!r}.")
+    rules = {name: entry for name, entry in value.items() if name not in ("size", "overrides", "face_model")}
     width, height = parse_size(value.get("size", "512x512"))
     return crop_dataset(
         dataset,
-        width=width,
-        height=height,
-        method=value.get("method", "focus"),
-        use_buckets=value.get("buckets", False),
+        read_fields(CropRules, {**rules, "width": width, "height": height}, "crop"),
+        overrides=overrides_from_json(value.get("overrides", {})),
+        faces=load_face_finder(here / value["face_model"]) if value.get("face_model") else None,
     )
 
 

@@ -8,6 +8,30 @@ Graph = dict[str, Any]
 
 SLIM = "slim_sd15.safetensors"
 
+_LOAD_SETTINGS = {
+    "regularisation": "none",
+    "repeats": 1,
+    "smallest_side": 64,
+    "largest_aspect": 4.0,
+    "background": "white",
+    "transparency_as_mask": False,
+    "caption_lines": "join",
+    "most_unusable": 20.0,
+}
+_CROP_SETTINGS = {
+    "width": 64,
+    "height": 64,
+    "method": "center",
+    "buckets": False,
+    "bucket_step": 0,
+    "smallest_bucket_side": 0,
+    "largest_bucket_side": 0,
+    "enlarge": False,
+    "zoom": False,
+    "pad": False,
+    "face_model": "none",
+    "overrides": "",
+}
 _TRAIN_SETTINGS = {
     "base_model": SLIM,
     "name": "test",
@@ -24,6 +48,9 @@ _TRAIN_SETTINGS = {
     "weight_decay": 0.01,
     "max_grad_norm": 1.0,
     "prior_loss_weight": 1.0,
+    "masked_loss": False,
+    "masked_loss": False,
+    "flip": False,
     "clip_skip": 1,
     "precision": "fp32",
     "save_precision": "fp16",
@@ -37,11 +64,8 @@ _TRAIN_SETTINGS = {
 def training_graph(folder: str, settings: dict[str, Any]) -> Graph:
     """Load, crop, caption, train, save. `settings` replace Train LoRA's own."""
     return {
-        "load": _node("LoraAtelierLoadDataset", {"folder": folder, "regularisation": "none", "repeats": 1}),
-        "crop": _node(
-            "LoraAtelierSmartCrop",
-            {"dataset": ["load", 0], "width": 64, "height": 64, "method": "center", "buckets": False},
-        ),
+        "load": _node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
+        "crop": _node("LoraAtelierSmartCrop", {"dataset": ["load", 0]} | _CROP_SETTINGS),
         "tag": _node(
             "LoraAtelierAutoTag",
             {

@@ -10,6 +10,10 @@ import math
 
 from ..errors import TrainingError
 
+_KOHYAS_SMALLEST = 256
+_CLOSE_ASPECT = 0.1
+"""Of the logarithm, so about 10 %: shapes this near are taken for the same, and the larger one wins."""
+
 
 def bucket_sizes(
     width: int, height: int, *, step: int = 64, smallest: int | None = None, largest: int | None = None
@@ -17,15 +21,14 @@ def bucket_sizes(
     """All (width, height) in pixels, sorted, whose area is at most width * height and whose sides divide by
     `step`.
 
-    `smallest` and `largest` limit the sides; unset they are half the smaller and twice the larger given side.
+    `smallest` and `largest` limit the sides; unset they are half the smaller given side, but at most 256 pixels, and
+    twice the larger one.
     A limit of less than twice the larger side would shrink wide pictures far below the wanted area.
 
     Raises:
-        TrainingError: `step` is not 8, 16, .. 64, or the limits leave no size.
+        TrainingError: the limits leave no size.
     """
-    if step % 8 or not 8 <= step <= 64:
-        raise TrainingError(f"the bucket step is {step}. Choose 8, 16, 24, 32, 40, 48, 56 or 64.")
-    smallest = smallest or _rounded(min(width, height) / 2, step)
+    smallest = smallest or min(_KOHYAS_SMALLEST, _rounded(min(width, height) / 2, step))
     largest = largest or 2 * max(width, height)
     area = width * height
     square = math.isqrt(area) // step * step
@@ -54,6 +57,25 @@ def nearest_bucket(width: int, height: int, buckets: tuple[tuple[int, int], ...]
         return round(difference, 9), -bucket[0] * bucket[1]
 
     return min(buckets, key=distance)
+
+
+def bucket_within(width: int, height: int, bucket: tuple[int, int], step: int) -> tuple[int, int]:
+    """The largest size of nearly `bucket`'s aspect that a width x height picture fills without being enlarged.
+
+    Sides divide by `step`, which is also the least side there is. `bucket` itself if the picture fills it.
+    """
+    if width >= bucket[0] and height >= bucket[1]:
+        return bucket
+    aspect = math.log(bucket[0] / bucket[1])
+    columns = range(step, max(step, min(width, bucket[0])) + 1, step)
+    rows = range(step, max(step, min(height, bucket[1])) + 1, step)
+
+    def merit(size: tuple[int, int]) -> tuple[bool, float, int]:
+        distance = abs(math.log(size[0] / size[1]) - aspect)
+        is_close = distance <= _CLOSE_ASPECT
+        return is_close, 0.0 if is_close else -distance, size[0] * size[1]
+
+    return max(((w, h) for w in columns for h in rows), key=merit)
 
 
 def _rounded(length: float, step: int) -> int:

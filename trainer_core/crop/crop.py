@@ -3,67 +3,135 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from ..dataset.pictures import open_picture, training_pixels
+from ..dataset.pictures import training_pixels
 from ..dataset.types import CropBox, Dataset, DatasetImage
 from ..errors import TrainingError
 from ..files import file_name, write_atomic
-from .buckets import bucket_sizes, nearest_bucket
-from .window import center_window, focus_window
-
-CropMethod = Literal["focus", "center"]
-SMALLEST_SIZE = 32
-LARGEST_SIZE = 4096
+from .buckets import bucket_sizes, bucket_within, nearest_bucket
+from .faces import FaceFinder
+from .overrides import Override, Overrides
+from .rules import UNCUT, CropRules
+from .subject import find_subject
+from .window import Box, center_window, kept_share, tight_window, window_around
 
 
 def crop_dataset(
     dataset: Dataset,
+    rules: CropRules,
     *,
-    width: int,
-    height: int,
-    method: CropMethod,
-    use_buckets: bool = False,
-    step: int | None = None,
+    boxes: Sequence[Sequence[Box]] = (),
+    overrides: Mapping[str, Override] | None = None,
+    faces: FaceFinder | None = None,
 ) -> Dataset:
-    """The dataset with each picture's largest window of the training size's aspect, and that size as its
-    bucket.
+    """The dataset with a window of its training size's aspect for each picture, and that size as its bucket.
 
-    "focus" moves the window to the subject, "center" leaves it in the middle. With `use_buckets` each picture gets
-    the bucket nearest to its own aspect, so that little is cut; width * height is then the area, and `step` divides
-    all sides (64 pixels unless given, as the models ask; 8 for pictures too small for that). The box's method says
-    what chose it: "center" also where focus found no reason to move, "whole" where nothing is cut.
+    "focus" moves the window to the subject as `find_subject` knows it, "center" leaves it in the middle. The box's
+    method says what chose it: "center" also where focus found no reason to move, "whole" where nothing is cut.
+    Overrides come before everything.
+
+    Args:
+        boxes: of each picture, in its upright pixels: where somebody found its subject. None, or one list a picture.
+        overrides: windows set by hand, by file name.
+        faces: a face detector, for pictures without mask and boxes.
 
     Raises:
-        TrainingError: a size or method that cannot be used, or a picture that can no longer be read.
+        TrainingError: as many lists of boxes as pictures are not given, an override names no picture, or a picture
+            can no longer be read.
     """
-    cropped = crop_images(dataset, width=width, height=height, method=method, use_buckets=use_buckets, step=step)
-    return dataset.with_images(tuple(cropped))
+    return dataset.with_images(tuple(crop_images(dataset, rules, boxes=boxes, overrides=overrides, faces=faces)))
 
 
 def crop_images(
     dataset: Dataset,
+    rules: CropRules,
     *,
-    width: int,
-    height: int,
-    method: CropMethod,
-    use_buckets: bool = False,
-    step: int | None = None,
+    boxes: Sequence[Sequence[Box]] = (),
+    overrides: Mapping[str, Override] | None = None,
+    faces: FaceFinder | None = None,
 ) -> Iterator[DatasetImage]:
     """As `crop_dataset`, one picture at a time, for showing progress. Wrong arguments are refused at once."""
-    if method not in ("focus", "center"):
-        raise TrainingError(f'there is no crop method {method!r}. Choose "focus" or "center".')
-    for name, size in (("width", width), ("height", height)):
-        if size % 8 or not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-            raise TrainingError(
-                f"the training {name} is {size}. Choose a multiple of 8 from {SMALLEST_SIZE} to {LARGEST_SIZE}."
-            )
-    step = step or (64 if min(width, height) >= 256 else 8)
-    buckets = bucket_sizes(width, height, step=step) if use_buckets else ((width, height),)
-    return (_crop_image(image, buckets, method) for image in dataset.images)
+    if boxes and len(boxes) != len(dataset.images):
+        raise TrainingError(
+            f"there are {len(boxes)} lists of boxes for {len(dataset.images)} pictures. Find boxes on the pictures of "
+            "this dataset, one list each."
+        )
+    by_hand = Overrides(overrides or {}, dataset.images)
+    shapes = _shapes(rules)
+
+    def crops() -> Iterator[DatasetImage]:
+        for index, image in enumerate(dataset.images):
+            bucket = _bucket(image, rules, shapes)
+            found = boxes[index] if boxes else ()
+            yield replace(image, bucket=bucket, crop=_crop(image, rules, bucket, by_hand.of(image), found, faces))
+
+    return crops()
+
+
+def _shapes(rules: CropRules) -> tuple[tuple[int, int], ...]:
+    if not rules.buckets:
+        return ((rules.width, rules.height),)
+    smallest, largest = rules.smallest_bucket_side, rules.largest_bucket_side
+    return bucket_sizes(rules.width, rules.height, step=rules.step, smallest=smallest, largest=largest)
+
+
+def _bucket(image: DatasetImage, rules: CropRules, shapes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    bucket = nearest_bucket(image.width, image.height, shapes)
+    return bucket if rules.enlarge else bucket_within(image.width, image.height, bucket, rules.step)
+
+
+def _crop(
+    image: DatasetImage,
+    rules: CropRules,
+    bucket: tuple[int, int],
+    override: Override | None,
+    boxes: Sequence[Box],
+    faces: FaceFinder | None,
+) -> CropBox:
+    width, height, aspect = image.width, image.height, bucket[0] / bucket[1]
+    if override:
+        return _box("override", override.window(width, height, aspect))
+    center = center_window(width, height, aspect)
+    if rules.method == "center":
+        return _box("whole" if center == (0, 0, width, height) else "center", center)
+    if center == (0, 0, width, height) and not rules.zoom:
+        return _box("whole", center)
+    subject = find_subject(image, boxes, faces)
+    window = window_around(subject.importance, width, height, aspect)
+    if rules.zoom and subject.box:
+        window = tight_window(subject.box, width, height, aspect, *bucket)
+    kept = kept_share(subject.core, width, height, window)
+    if rules.pad and subject.box and kept < UNCUT:
+        return _box(subject.method, _padded_window(subject.box, width, height, aspect))
+    is_moved = window != center or subject.box is not None
+    return _box(subject.method if is_moved else "center", window, kept)
+
+
+def _box(method: str, window: Box, subject_kept: float = 1.0) -> CropBox:
+    left, top, right, bottom = window
+    return CropBox(left=left, top=top, right=right, bottom=bottom, method=method, subject_kept=round(subject_kept, 3))
+
+
+def _padded_window(subject: Box, width: int, height: int, aspect: float) -> Box:
+    """The smallest window of `aspect` that holds the picture's whole short axis and the whole subject.
+
+    It reaches beyond the picture by as little as that takes, evenly on both sides.
+    """
+    if width > height * aspect:  # too wide: the window lies along x, and grows until the subject's width fits
+        across = max(height * aspect, subject[2] - subject[0])
+        down = across / aspect
+        left = min(max((subject[0] + subject[2] - across) / 2, 0), width - across)
+        top = (height - down) / 2
+    else:
+        down = max(width / aspect, subject[3] - subject[1])
+        across = down * aspect
+        top = min(max((subject[1] + subject[3] - down) / 2, 0), height - down)
+        left = (width - across) / 2
+    x, y = round(left), round(top)
+    return x, y, x + round(across), y + round(down)
 
 
 def write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
@@ -79,17 +147,6 @@ def write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} is not empty. Choose a new folder for the crops.")
     return _write_crops(dataset, folder)
-
-
-def _crop_image(image: DatasetImage, buckets: tuple[tuple[int, int], ...], method: CropMethod) -> DatasetImage:
-    bucket = nearest_bucket(image.width, image.height, buckets)
-    aspect = bucket[0] / bucket[1]
-    center = center_window(image.width, image.height, aspect)
-    whole = (0, 0, image.width, image.height)
-    box = focus_window(open_picture(image.path), aspect) if method == "focus" and center != whole else center
-    chosen_by = "whole" if box == whole else "center" if box == center else "focus"
-    left, top, right, bottom = box
-    return replace(image, bucket=bucket, crop=CropBox(left=left, top=top, right=right, bottom=bottom, method=chosen_by))
 
 
 def _write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:

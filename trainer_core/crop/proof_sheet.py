@@ -6,12 +6,20 @@ import math
 
 from PIL import Image, ImageDraw
 
-from ..dataset.pictures import UnreadableFile, open_picture
-from ..dataset.types import CropBox, Dataset, DatasetImage
+from ..dataset.opening import UnreadableFile
+from ..dataset.pictures import open_picture
+from ..dataset.types import WHITE, CropBox, Dataset, DatasetImage
 from ..errors import TrainingError
 from ..sheets import Tile, captioned_sheet, fitted_size
+from .rules import UNCUT
 
-_FRAME = {"focus": (255, 196, 61), "center": (120, 190, 255), "whole": (132, 214, 140)}
+_FRAME = {
+    "mask": (255, 196, 61), "boxes": (255, 196, 61), "face": (255, 196, 61), "focus": (255, 196, 61),
+    "center": (120, 190, 255), "whole": (132, 214, 140), "override": (214, 140, 255),
+}  # fmt: skip
+_CUT_FRAME = (255, 92, 84)
+"""Around a crop that cuts its subject."""
+_PADDING = (58, 60, 66)
 _SHADE = 0.28
 """How bright the cut part stays."""
 
@@ -42,7 +50,7 @@ def proof_sheet(dataset: Dataset, *, columns: int | None = None, cell: int = 192
 
 def _proof(image: DatasetImage, cell: int) -> Image.Image:
     try:
-        picture = open_picture(image.path)
+        picture = open_picture(image.path, image.background or WHITE)
     except UnreadableFile:  # the sheet is there to show problems, so it shows this one as well
         return Image.new("RGB", (cell, cell), (70, 30, 34))
     picture = picture.resize(fitted_size(*picture.size, cell), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -50,20 +58,34 @@ def _proof(image: DatasetImage, cell: int) -> Image.Image:
 
 
 def _framed(picture: Image.Image, image: DatasetImage, crop: CropBox) -> Image.Image:
+    """The picture at `picture`'s scale, dimmed outside the crop; on a larger canvas where the crop is padded."""
     scale_x, scale_y = picture.width / image.width, picture.height / image.height
     left, right = round(crop.left * scale_x), round(crop.right * scale_x)
     top, bottom = round(crop.top * scale_y), round(crop.bottom * scale_y)
     proof = picture.point(lambda value: int(value * _SHADE))
-    proof.paste(picture.crop((left, top, right, bottom)), (left, top))
-    colour = _FRAME.get(crop.method, _FRAME["center"])
-    ImageDraw.Draw(proof).rectangle((left, top, right - 1, bottom - 1), outline=colour, width=2)
+    inside = (max(0, left), max(0, top), min(picture.width, right), min(picture.height, bottom))
+    proof.paste(picture.crop(inside), inside[:2])
+    x, y = max(0, -left), max(0, -top)
+    if x or y or right > picture.width or bottom > picture.height:
+        canvas = Image.new("RGB", (max(picture.width, right) + x, max(picture.height, bottom) + y), _PADDING)
+        canvas.paste(proof, (x, y))
+        proof = canvas
+    colour = _CUT_FRAME if crop.subject_kept < UNCUT else _FRAME[crop.method]
+    ImageDraw.Draw(proof).rectangle((left + x, top + y, right + x - 1, bottom + y - 1), outline=colour, width=2)
     return proof
 
 
 def _lines(image: DatasetImage) -> tuple[str, ...]:
-    facts = [image.crop.method] if image.crop else [f"{image.width} x {image.height}", "not cropped"]
+    facts = [_method(image.crop)] if image.crop else [f"{image.width} x {image.height}", "not cropped"]
     if image.bucket:
         facts.append(f"{image.bucket[0]} x {image.bucket[1]}")
+    if image.crop and image.bucket and image.bucket[0] > image.crop.width:
+        facts.append(f"enlarged x{image.bucket[0] / image.crop.width:.2g}")
     if image.is_regularisation:
         facts.append("reg")
     return image.path.name, " · ".join(facts)
+
+
+def _method(crop: CropBox) -> str:
+    """What chose the crop, and how much of the subject it keeps where a subject is known."""
+    return crop.method if crop.method in ("center", "whole", "override") else f"{crop.method} {crop.subject_kept:.0%}"

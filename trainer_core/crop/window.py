@@ -17,6 +17,8 @@ _OFFSET_COST = 0.02
 _PLATEAU = 0.004
 """Scores this close to the best are equal; the middle of them leaves most room around the subject."""
 _LEAST_GAIN = 0.03
+_MARGIN = 0.15
+"""Of the subject's size, left around it on each side when the window closes in."""
 
 
 def center_window(width: int, height: int, aspect: float) -> Box:
@@ -45,6 +47,54 @@ def window_around(importance: np.ndarray, width: int, height: int, aspect: float
     if share == 1 or profile.sum() <= 0:
         return left, top, right, bottom
     return _window_at(width, height, aspect, _best_position(profile, share))
+
+
+def kept_share(importance: np.ndarray, width: int, height: int, box: Box) -> float:
+    """The share of all `importance` of a width x height picture that lies in `box`, 0 to 1; 1 where there is none."""
+    total = importance.sum()
+    if total <= 0:
+        return 1.0
+    rows = _covered(importance.shape[0], box[1] / height, box[3] / height)
+    columns = _covered(importance.shape[1], box[0] / width, box[2] / width)
+    return min(1.0, float(rows @ importance @ columns / total))
+
+
+def tight_window(
+    subject: Box, width: int, height: int, aspect: float, least_width: int, least_height: int
+) -> Box:
+    """The window of `aspect` that closes in on a subject: its box and 15 % more on each side.
+
+    Never smaller than `least_width` x `least_height`, so that training enlarges nothing, and never larger than the
+    largest window of that aspect; moved to lie inside the picture.
+    """
+    left, top, right, bottom = center_window(width, height, aspect)
+    wanted_width = (subject[2] - subject[0]) * (1 + 2 * _MARGIN)
+    wanted_height = (subject[3] - subject[1]) * (1 + 2 * _MARGIN)
+    across = max(wanted_width, wanted_height * aspect, least_width, least_height * aspect)
+    if across >= right - left:
+        across, down = right - left, bottom - top
+    else:
+        across, down = round(across), max(1, min(height, round(across / aspect)))
+    x = round((subject[0] + subject[2] - across) / 2)
+    y = round((subject[1] + subject[3] - down) / 2)
+    x, y = max(0, min(x, width - across)), max(0, min(y, height - down))
+    return x, y, x + across, y + down
+
+
+def head_box(face: Box, width: int, height: int) -> Box:
+    """The head of a face, with hair, hat, chin and neck: half as high again above the face and below it."""
+    left, top, right, bottom = face
+    across, down = right - left, bottom - top
+    return (
+        max(0, round(left - 0.35 * across)), max(0, round(top - 0.6 * down)),
+        min(width, round(right + 0.35 * across)), min(height, round(bottom + 0.6 * down)),
+    )  # fmt: skip
+
+
+def _covered(cells: int, start: float, end: float) -> np.ndarray:
+    """How much of each of `cells` equal parts of 0 .. 1 lies between start and end."""
+    edges = np.linspace(0, 1, cells + 1)
+    return (np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)).clip(0) * cells
 
 
 def _window_at(width: int, height: int, aspect: float, position: float) -> Box:

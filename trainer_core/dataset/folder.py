@@ -2,191 +2,240 @@
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import TrainingError
-from ..files import is_within
-from .pictures import PICTURE_SUFFIXES, UnreadableFile, inspect_picture, read_regular_file
-from .types import Dataset, DatasetImage, SkippedFile
+from ..progress import StageReport
+from .caption_files import CaptionFiles, FoundCaption
+from .caption_text import join_lines
+from .layout import FolderRule, find_files, folder_rule
+from .opening import UnreadableFile
+from .pictures import PICTURE_SUFFIXES, PictureFacts, inspect_picture
+from .rules import ReadingRules
+from .scan_cache import ScanCache, stamp_of
+from .types import Dataset, DatasetImage, Mask, SkippedFile
 
-CAPTION_SUFFIXES = (".txt", ".caption")
-CAPTION_BYTES = 64 * 1024
-"""A text encoder reads a few hundred words; a larger file is not a caption."""
 _FOREIGN_SUFFIXES = (".heic", ".heif", ".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng")
-# At most three digits: a folder called "2024_holiday" holds the pictures of a year, not 2024 repeats.
-_REPEATS_FOLDER = re.compile(r"(\d{1,3})_(.*\S.*)")
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_MASK_ENDINGS = ("-masklabel", ".mask")
+_THREADS = min(4, os.cpu_count() or 1)
+
+Found = PictureFacts | UnreadableFile
 
 
-@dataclass(frozen=True, slots=True)
-class _Defaults:
-    """What a picture gets from where it lies."""
+def read_folder(
+    folder: Path,
+    *,
+    repeats: int = 1,
+    is_regularisation: bool = False,
+    rules: ReadingRules | None = None,
+    caches: Path | None = None,
+) -> Dataset:
+    """`FolderScan` in one call, for those who show no progress."""
+    scan = FolderScan(folder, repeats=repeats, is_regularisation=is_regularisation, rules=rules, caches=caches)
+    for _ in scan.steps():
+        pass
+    return scan.dataset()
 
-    repeats: int
-    class_words: str
 
-
-def read_folder(folder: Path, *, repeats: int = 1, is_regularisation: bool = False) -> Dataset:
-    """Read the pictures in `folder` and below it, with the captions beside them.
+class FolderScan:
+    """The pictures in a folder and below it, with their captions: iterate `steps`, then take `dataset`.
 
     A folder called `20_mochi cat` gives its pictures 20 repeats, whatever `repeats` says, and the caption
-    "mochi cat" where they have none of their own. A picture's caption is `name.txt`, `name.png.txt`,
-    `name.caption` or `name.png.caption`, the first that is there. One bad file never stops the others:
-    it is listed in `skipped` with its reason.
+    "mochi cat" where they have none of their own. Every picture is decoded once, completely; one bad file never
+    stops the others: it is listed in `skipped` with its reason. With a folder for `caches`, files that did not
+    change since an earlier scan are not opened again.
 
     Raises:
-        TrainingError: no such folder, no usable picture in it, or `repeats` below 1.
+        TrainingError: no such folder, or `repeats` below 1.
     """
-    folder = Path(folder)
-    if repeats < 1:
-        raise TrainingError(f"repeats is {repeats}. Give 1 or more.")
-    if not folder.is_dir():
-        raise TrainingError(f"there is no folder {folder}. Check the path.")
-    images: list[DatasetImage] = []
-    skipped: list[SkippedFile] = []
-    files = sorted(_files_below(folder, skipped), key=lambda path: _natural_order(path.relative_to(folder)))
-    for path in files:
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        repeats: int = 1,
+        is_regularisation: bool = False,
+        rules: ReadingRules | None = None,
+        caches: Path | None = None,
+    ) -> None:
+        self._folder, self._repeats, self._is_regularisation = Path(folder), repeats, is_regularisation
+        self._rules = rules or ReadingRules()
+        if repeats < 1:
+            raise TrainingError(f"repeats is {repeats}. Give 1 or more.")
+        if not self._folder.is_dir():
+            raise TrainingError(f"there is no folder {folder}. Check the path.")
+        self._files = find_files(self._folder)
+        self._captions = CaptionFiles(self._folder, self._files.paths)
+        self._cache = ScanCache(caches, self._folder, self._rules.background)
+        self._folder_rules: dict[Path, FolderRule] = {}
+        self._images: list[DatasetImage] = []
+        self._skipped = list(self._files.skipped)
+        self._unusable = sum(entry.kind == "picture" for entry in self._skipped)
+
+    def steps(self) -> Iterator[StageReport]:
+        """Open every picture, yielding after each.
+
+        Raises:
+            TrainingError: no picture is usable, or more of the files are bad than the rules allow.
+        """
+        pictures, masks = _sorted_out(self._files.paths)
+        self._masks = masks
         try:
-            images += _read_image(folder, path, repeats, is_regularisation, skipped)
-        except UnreadableFile as problem:
-            skipped.append(SkippedFile(path=path, reason=problem.reason))
-    if not images:
-        raise TrainingError(_nothing_usable(folder, files, skipped))
-    return Dataset(images=tuple(images), skipped=tuple(skipped))
+            for done, (path, found) in enumerate(self._opened(pictures), start=1):
+                try:
+                    self._add(path, found)
+                except UnreadableFile as problem:
+                    self._unusable += 1
+                    self._skipped.append(SkippedFile(path=path, reason=problem.reason))
+                yield StageReport(stage="reading pictures", done=done, total=len(pictures))
+        finally:
+            self._cache.keep()  # a scan that is stopped half-way is half remembered
+        self._refuse_if_unusable()
+
+    def dataset(self) -> Dataset:
+        """What was read; complete once `steps` has come to its end."""
+        hidden = self._files.hidden
+        remarks = [f"{hidden} hidden {'file is' if hidden == 1 else 'files are'} not read"] if hidden else []
+        return Dataset(
+            images=tuple(self._images),
+            skipped=tuple(self._skipped),
+            remarks=(*remarks, *self._captions.remarks()),
+        )
+
+    def _opened(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Found]]:
+        """Each path with what is in it, in order; a few files ahead are decoded by threads, never more."""
+        with ThreadPoolExecutor(_THREADS, "reading pictures") as pool:
+            ahead: deque[tuple[Path, Found | Future[Found]]] = deque()
+            try:
+                for path in paths:
+                    ahead.append((path, self._cache.recall(path) or pool.submit(self._open, path)))
+                    if len(ahead) > 4 * _THREADS:
+                        yield _awaited(*ahead.popleft())
+                while ahead:
+                    yield _awaited(*ahead.popleft())
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _open(self, path: Path) -> Found:
+        stamp = stamp_of(path)
+        found = _inspected(path, self._rules.background)
+        self._cache.remember(path, stamp, found)
+        return found
+
+    def _add(self, path: Path, found: Found) -> None:
+        """Take a picture up, or raise why it is not one."""
+        if isinstance(found, UnreadableFile):
+            raise found
+        self._refuse_if_misshapen(path, found)
+        rule = self._rule_of(path.parent)
+        if rule.repeats == 0:
+            self._skipped.append(SkippedFile(path=path, reason=f"its folder {path.parent.name!r} asks for 0 repeats"))
+            return
+        caption = self._captions.find(path, rule.class_words)
+        self._skipped += caption.skipped
+        mask, mask_notes = self._mask_of(path, found)
+        first, *others = self._captions_of(caption)
+        self._images.append(
+            DatasetImage(
+                path=path,
+                width=found.width,
+                height=found.height,
+                caption=first,
+                other_captions=tuple(others),
+                caption_source=caption.source,
+                repeats=rule.repeats,
+                is_regularisation=self._is_regularisation,
+                fingerprint=found.fingerprint,
+                background=self._rules.background if found.is_transparent else "",
+                mask=mask,
+                is_repaired=found.is_repaired,
+                notes=(*found.notes, *caption.notes, *mask_notes),
+                measures=found.measures,
+            )
+        )
+
+    def _rule_of(self, parent: Path) -> FolderRule:
+        if parent not in self._folder_rules:
+            self._folder_rules[parent] = folder_rule(self._folder, parent, self._repeats)
+        return self._folder_rules[parent]
+
+    def _captions_of(self, caption: FoundCaption) -> list[str]:
+        """At least one, which may be empty."""
+        if self._rules.caption_lines == "pick":
+            return list(dict.fromkeys(caption.lines)) or [""]
+        return [join_lines(caption.lines)]
+
+    def _mask_of(self, path: Path, facts: PictureFacts) -> tuple[Mask | None, tuple[str, ...]]:
+        """The mask beside a picture (`name-masklabel.png`, `name.mask.png`), else its transparency if that is asked."""
+        if beside := self._masks.get(path.with_suffix("")):
+            found = self._cache.recall(beside) or self._open(beside)
+            if isinstance(found, PictureFacts):
+                return Mask(path=beside, fingerprint=found.fingerprint), ()
+            return None, (f"its mask {beside.name} is not used: {found.reason}",)
+        if self._rules.transparency_as_mask and facts.is_transparent:
+            return Mask(path=path, fingerprint=facts.fingerprint, is_transparency=True), ()
+        return None, ()
+
+    def _refuse_if_misshapen(self, path: Path, facts: PictureFacts) -> None:
+        rules = self._rules
+        short, long = sorted((facts.width, facts.height))
+        if short < rules.smallest_side:
+            raise UnreadableFile(path, f"too small: its short side is {short} pixels, below {rules.smallest_side}")
+        if long > rules.largest_aspect * short:
+            raise UnreadableFile(
+                path, f"too long: its aspect is {long / short:.1f}:1, above {rules.largest_aspect:g}:1"
+            )
+
+    def _refuse_if_unusable(self) -> None:
+        total = self._unusable + len(self._images)
+        if not self._images:
+            raise TrainingError(_nothing_usable(self._folder, self._files.paths, self._skipped))
+        limit = self._rules.most_unusable
+        if self._unusable / total > limit:
+            raise TrainingError(
+                f"{self._unusable} of {total} files in {self._folder} cannot be used, more than {limit:.0%}. "
+                f"{_first_problems(self._skipped)} Repair the folder, or allow a larger share of unusable files."
+            )
 
 
-def combine(training: Dataset, regularisation: Dataset | None) -> Dataset:
-    """One dataset of both; every picture of `regularisation` is marked as a regularisation picture."""
-    if regularisation is None:
-        return training
-    marked = tuple(replace(image, is_regularisation=True) for image in regularisation.images)
-    return replace(training, images=training.images + marked, skipped=training.skipped + regularisation.skipped)
+def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Path]]:
+    """The files that claim to be pictures, and the masks among them by the picture they belong to (no suffix)."""
+    claimed = [path for path in files if path.suffix.lower() in (*PICTURE_SUFFIXES, *_FOREIGN_SUFFIXES)]
+    stems = {path.with_suffix("") for path in claimed}
+    masks = {}
+    for path in claimed:
+        for ending in _MASK_ENDINGS:
+            owner = path.with_name(path.stem.removesuffix(ending))
+            if path.stem.endswith(ending) and owner in stems:
+                masks[owner] = path
+    are_masks = set(masks.values())
+    return [path for path in claimed if path not in are_masks], masks
 
 
-def _read_image(
-    folder: Path, path: Path, repeats: int, is_regularisation: bool, skipped: list[SkippedFile]
-) -> list[DatasetImage]:
-    """The image of one file, as a list that is empty when the file is no picture."""
+def _awaited(path: Path, found: Found | Future[Found]) -> tuple[Path, Found]:
+    return path, found.result() if isinstance(found, Future) else found
+
+
+def _inspected(path: Path, background: str) -> Found:
     suffix = path.suffix.lower()
     if suffix in _FOREIGN_SUFFIXES:
-        raise UnreadableFile(path, f"{suffix[1:].upper()} cannot be read; save it as PNG or JPEG")
-    if suffix not in PICTURE_SUFFIXES:
-        return []
-    _refuse_outside(folder, path)
-    defaults = _defaults_of(folder, path, repeats)
-    width, height, fingerprint = inspect_picture(path)
-    caption, source = _caption_of(folder, path, defaults.class_words, skipped)
-    return [
-        DatasetImage(
-            path=path,
-            width=width,
-            height=height,
-            caption=caption,
-            caption_source=source,
-            repeats=defaults.repeats,
-            is_regularisation=is_regularisation,
-            fingerprint=fingerprint,
-        )
-    ]
-
-
-def _files_below(folder: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
-    """Every visible file; linked folders are not entered, so loops and ways out do not exist."""
-
-    def remember(problem: OSError) -> None:
-        skipped.append(SkippedFile(path=Path(problem.filename), reason=(problem.strerror or "unreadable").lower()))
-
-    for parent, folders, names in os.walk(folder, onerror=remember):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            if (Path(parent) / name).is_symlink():
-                skipped.append(SkippedFile(path=Path(parent) / name, reason="a link to a folder is not followed"))
-        yield from (Path(parent) / name for name in names if not name.startswith("."))
-
-
-def _defaults_of(folder: Path, path: Path, repeats: int) -> _Defaults:
-    """The rule of the nearest `N_name` folder, from the picture's own up to `folder` itself."""
-    for parent in path.parents:
-        match = _REPEATS_FOLDER.fullmatch(parent.resolve().name if parent == folder else parent.name)
-        if match and int(match[1]) == 0:
-            raise UnreadableFile(path, f"its folder {parent.name!r} asks for 0 repeats")
-        if match:
-            return _Defaults(int(match[1]), match[2].strip())
-        if parent == folder:
-            break
-    return _Defaults(repeats, "")
-
-
-def _caption_of(folder: Path, path: Path, class_words: str, skipped: list[SkippedFile]) -> tuple[str, str]:
-    """The caption and where it came from; an empty or unreadable sidecar counts as none."""
-    for sidecar in _sidecars(path):
-        try:
-            caption = _read_caption(folder, sidecar)
-        except UnreadableFile as problem:
-            skipped.append(SkippedFile(path=sidecar, reason=f"caption not read: {problem.reason}"))
-            continue
-        if caption:
-            return caption, sidecar.name
-    return (class_words, "folder name") if class_words else ("", "none")
-
-
-def _sidecars(path: Path) -> list[Path]:
-    names = [
-        stem + ending
-        for suffix in CAPTION_SUFFIXES
-        for ending in (suffix, suffix.upper())
-        for stem in (path.stem, path.name)
-    ]
-    found: list[Path] = []
-    for candidate in map(path.with_name, names):
-        # Where upper and lower case are one, x.txt and x.TXT are the same file: read it once.
-        if os.path.lexists(candidate) and not any(_same_file(candidate, other) for other in found):
-            found.append(candidate)
-    return found
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.name.lower() == other.name.lower() and one.exists() and other.exists() and one.samefile(other)
-
-
-def _read_caption(folder: Path, path: Path) -> str:
-    _refuse_outside(folder, path)
-    data = read_regular_file(path, CAPTION_BYTES)
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return UnreadableFile(path, f"{suffix[1:].upper()} cannot be read; save it as PNG or JPEG")
     try:
-        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise UnreadableFile(path, "not UTF-8 text; save it as UTF-8") from problem
-    return _clean_caption(text)
+        return inspect_picture(path, background)
+    except UnreadableFile as problem:
+        return problem
 
 
-def _clean_caption(text: str) -> str:
-    """Lines joined with ", ", single spaces, no empty tags, no invisible characters."""
-    lines = (line.strip(" ,\t") for line in _INVISIBLE.sub("", text).splitlines())
-    caption = re.sub(r"\s+", " ", ", ".join(line for line in lines if line))
-    return re.sub(r"\s*,(\s*,)+\s*", ", ", caption).strip(" ,")
+def _first_problems(skipped: Sequence[SkippedFile]) -> str:
+    pictures = [entry for entry in skipped if entry.kind == "picture"]
+    return "First: " + "; ".join(f"{entry.path.name}: {entry.reason}" for entry in pictures[:3]) + "."
 
 
-def _refuse_outside(folder: Path, path: Path) -> None:
-    if not is_within(folder, path):
-        raise UnreadableFile(path, "a link that leaves the folder")
-
-
-def _natural_order(path: Path) -> tuple:
-    """a2 before a10; the exact name decides between names that differ only in case or leading zeros."""
-    return tuple(
-        [(piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.lower()) for piece in pieces]
-        for pieces in (re.split(r"([0-9]+)", part) for part in path.parts)
-    ), str(path)
-
-
-def _nothing_usable(folder: Path, files: list[Path], skipped: list[SkippedFile]) -> str:
+def _nothing_usable(folder: Path, files: Sequence[Path], skipped: Sequence[SkippedFile]) -> str:
     endings = Counter(path.suffix.lower() or "no suffix" for path in files)
     found = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(6)) or "no files"
     reasons = f" First problem: {skipped[0].path.name}: {skipped[0].reason}." if skipped else ""

@@ -1,203 +1,148 @@
-"""Opening pictures: whatever a file holds, the result is an upright RGB picture or a plain reason."""
+"""Pictures as the stages need them: their facts once, their pixels for the eye, their pixels for training."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
-import os
-import stat
-from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import TrainingError
-from .types import DatasetImage
+from .decoding import decode
+from .measures import Measures, measure
+from .opening import read_regular_file
+from .types import WHITE, CropBox, DatasetImage
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
-SMALLEST_SIDE = 16
-"""Pixels. Anything thinner is an icon or a ruler, not a training picture."""
-MOST_PIXELS = 100_000_000
 MOST_BYTES = 512 * 2**20
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-_DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
-class UnreadableFile(TrainingError):
-    """A file that cannot be used. `reason` says why in a few words, without the file's name."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureFacts:
+    """What one look at a picture file finds."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot use {path}: {reason}. Replace the file or take it out of the folder.")
-        self.reason = reason
+    width: int
+    """Pixels, after the camera's rotation (EXIF) is applied."""
+    height: int
+    fingerprint: str
+    """BLAKE2 of the file's bytes, 32 hex digits."""
+    is_transparent: bool
+    is_repaired: bool
+    notes: tuple[str, ...]
+    measures: Measures
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PictureFacts:
+        """Read what `to_json` wrote; KeyError or TypeError where it is something else."""
+        return cls(**{**value, "notes": tuple(value["notes"]), "measures": Measures(**value["measures"])})
 
 
-def inspect_picture(path: Path) -> tuple[int, int, str]:
-    """Decode a picture once, completely: `Image.verify` would pass half a JPEG.
-
-    Returns:
-        Width and height in pixels after the camera's rotation, and the BLAKE2 of the file's bytes (32 hex
-        digits).
+def inspect_picture(path: Path, background: str = WHITE) -> PictureFacts:
+    """Decode a picture once, completely, and measure it as it looks on `background`.
 
     Raises:
-        UnreadableFile: empty, truncated, not a picture, too small or too large.
+        UnreadableFile: empty, truncated, not a picture, or too large.
     """
     data = read_regular_file(path, MOST_BYTES)
-    width, height = _decode(path, data).size
-    return width, height, hashlib.blake2b(data, digest_size=16).hexdigest()
+    found = decode(path, data)
+    return PictureFacts(
+        width=found.picture.width,
+        height=found.picture.height,
+        fingerprint=_fingerprint(data),
+        is_transparent=found.picture.mode == "RGBA",
+        is_repaired=found.is_repaired,
+        notes=found.notes,
+        measures=measure(_on_background(found.picture, background)),
+    )
 
 
-def open_picture(path: Path) -> Image.Image:
-    """The picture as RGB: upright, transparency on white, 16-bit grey scaled to 8, first frame of an
+def open_picture(path: Path, background: str = WHITE) -> Image.Image:
+    """The picture as RGB: upright, sRGB, transparency on `background`, 16-bit grey scaled to 8, first frame of an
     animation.
 
     Raises:
         UnreadableFile: as `inspect_picture`.
     """
-    return _decode(path, read_regular_file(path, MOST_BYTES))
+    return _on_background(decode(path, read_regular_file(path, MOST_BYTES)).picture, background)
 
 
 def training_pixels(image: DatasetImage) -> Image.Image:
     """What training sees of a picture: its crop (all of it if none is set) at its bucket's size, RGB.
 
-    A picture without a bucket keeps the size of its crop.
+    A picture without a bucket keeps the size of its crop; where a crop reaches outside, the background fills it.
 
     Raises:
         UnreadableFile: the file broke since the dataset was read.
-        TrainingError: the file was replaced by one of another size.
+        TrainingError: the file was changed since the dataset was read.
     """
-    picture = open_picture(image.path)
-    if picture.size != (image.width, image.height):
-        raise TrainingError(
-            f"{image.path} was {image.width} x {image.height} when the dataset was read and is now "
-            f"{picture.width} x {picture.height}. Load the dataset again."
-        )
-    if image.crop:
-        picture = picture.crop((image.crop.left, image.crop.top, image.crop.right, image.crop.bottom))
-    if image.bucket is None or picture.size == image.bucket:
-        return picture
-    return picture.resize(image.bucket, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    background = image.background or WHITE
+    picture = _on_background(_unchanged(image.path, image.fingerprint), background)
+    return _cut_out(picture, image.crop, image.bucket, background)
 
 
-def read_regular_file(path: Path, most_bytes: int) -> bytes:
-    """The bytes of an ordinary file. A FIFO or a device is refused without waiting for it.
+def training_mask(image: DatasetImage) -> Image.Image | None:
+    """The mask that belongs to `training_pixels`, "L" at the same size, 255 on the subject; None without a mask.
 
     Raises:
-        UnreadableFile: missing, not an ordinary file, or larger than `most_bytes`.
+        UnreadableFile, TrainingError: as `training_pixels`, of the mask's file.
     """
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except OSError as problem:
-        raise UnreadableFile(path, (problem.strerror or str(problem)).lower()) from problem
-    try:
-        return _read_handle(path, handle, most_bytes)
-    except OSError as problem:
-        raise UnreadableFile(path, (problem.strerror or str(problem)).lower()) from problem
-    finally:
-        os.close(handle)
+    if image.mask is None:
+        return None
+    return _cut_out(open_mask(image), image.crop, image.bucket, 0)
 
 
-def _read_handle(path: Path, handle: int, most_bytes: int) -> bytes:
-    """Checked on the open handle, so that nothing can be swapped in between the check and the reading."""
-    facts = os.fstat(handle)
-    if not stat.S_ISREG(facts.st_mode):
-        raise UnreadableFile(path, "not an ordinary file")
-    if facts.st_size > most_bytes:
-        raise UnreadableFile(path, f"larger than {most_bytes // 1024:,} KB")
-    with open(handle, "rb", closefd=False) as file:
-        return file.read()
+def open_mask(image: DatasetImage) -> Image.Image:
+    """The whole mask of a picture that has one, "L" at the picture's own size.
+
+    Raises:
+        UnreadableFile, TrainingError: as `training_mask`.
+    """
+    mask = _unchanged(image.mask.path, image.mask.fingerprint)
+    if image.mask.is_transparency:
+        mask = mask.getchannel("A") if mask.mode == "RGBA" else Image.new("L", mask.size, 255)
+    else:
+        mask = _on_background(mask, "#000000").convert("L")
+    size = (image.width, image.height)
+    return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
 
 
-def _decode(path: Path, data: bytes) -> Image.Image:
-    if not data:
-        raise UnreadableFile(path, "empty file")
-    try:
-        with _strict_decoding(), Image.open(io.BytesIO(data), formats=_known_formats()) as picture:
-            _check_size(path, picture)
-            picture.load()
-            return _to_rgb(_eight_bit(path, _upright(picture)))
-    except UnreadableFile:
-        raise
-    except UnidentifiedImageError as problem:
-        raise UnreadableFile(path, _what_it_is_instead(data)) from problem
-    except Image.DecompressionBombError as problem:
-        raise UnreadableFile(path, _too_many_pixels()) from problem
-    except Exception as problem:  # broken bytes make decoders raise nearly anything, and one file is never fatal
-        raise UnreadableFile(path, _decoder_reason(problem)) from problem
+def _unchanged(path: Path, fingerprint: str) -> Image.Image:
+    """The picture of a file that must still have the bytes that the dataset was made of."""
+    data = read_regular_file(path, MOST_BYTES)
+    if _fingerprint(data) != fingerprint:
+        raise TrainingError(f"{path} has changed since the dataset was read. Load the dataset again.")
+    return decode(path, data).picture
 
 
-@contextlib.contextmanager
-def _strict_decoding() -> Iterator[None]:
-    """Half a picture is an error, even where another node pack has told Pillow to fill the rest with grey."""
-    before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
-
-
-def _check_size(path: Path, picture: Image.Image) -> None:
-    if picture.width * picture.height > MOST_PIXELS:
-        raise UnreadableFile(path, _too_many_pixels())
-    if min(picture.size) < SMALLEST_SIDE:
-        raise UnreadableFile(path, f"too small: {picture.width} x {picture.height}, below {SMALLEST_SIDE} pixels")
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # a garbled EXIF block says nothing about rotation; the pixels are fine
+def _cut_out(
+    picture: Image.Image, crop: CropBox | None, bucket: tuple[int, int] | None, outside: str | int
+) -> Image.Image:
+    if crop:
+        box = (crop.left, crop.top, crop.right, crop.bottom)
+        is_inside = crop.left >= 0 and crop.top >= 0 and crop.right <= picture.width and crop.bottom <= picture.height
+        picture = picture.crop(box) if is_inside else _padded(picture, crop, outside)
+    if bucket is None or picture.size == bucket:
         return picture
+    return picture.resize(bucket, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _eight_bit(path: Path, picture: Image.Image) -> Image.Image:
-    """Bring 16-bit and float grey to 8 bits; Pillow's own conversion would clip nearly all of it to white."""
-    if picture.mode not in _DEEP_GREY_MODES:
+def _padded(picture: Image.Image, crop: CropBox, outside: str | int) -> Image.Image:
+    canvas = Image.new(picture.mode, (crop.width, crop.height), outside)
+    canvas.paste(picture, (-crop.left, -crop.top))
+    return canvas
+
+
+def _on_background(picture: Image.Image, background: str) -> Image.Image:
+    """The colour hidden under full transparency is arbitrary (often black or magenta) and must not be learned."""
+    if picture.mode == "RGB":
         return picture
-    values = np.asarray(picture).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise UnreadableFile(path, "its pixels hold NaN or infinite values")
-    grey = values * (255 / _white_level(values, picture.mode))
-    return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8))
+    return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture).convert("RGB")
 
 
-def _white_level(values: np.ndarray, mode: str) -> float:
-    """The value of white: float files come as 0..1 or 0..255, integer ones as 0..65535, others by peak."""
-    peak = float(values.max())
-    levels = (1.0, 255.0, 65535.0) if mode == "F" else (65535.0,)
-    return next((level for level in levels if peak <= level), peak)
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    # The colour hidden under full transparency is arbitrary (often black or magenta) and must not be learned.
-    cut_out = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", cut_out.size, "white"), cut_out).convert("RGB")
-
-
-def _too_many_pixels() -> str:
-    return f"too large: more than {MOST_PIXELS // 10**6} million pixels"
-
-
-def _what_it_is_instead(data: bytes) -> str:
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page, not a picture"
-    if b"<svg" in start:
-        return "an SVG drawing, not a picture of pixels"
-    return "not a picture, or a format this Pillow cannot read"
-
-
-def _decoder_reason(problem: Exception) -> str:
-    text = str(problem).split("\n")[0]
-    if "truncated" in text.lower() or isinstance(problem, EOFError):
-        return "truncated: the file ends before the picture does"
-    return f"broken: {text[:80] or type(problem).__name__}"
+def _fingerprint(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import TrainingError
 from ..files import digest
+from .measures import Measures
+
+WHITE = "#ffffff"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropBox:
-    """The part of a picture that is trained, in pixels of the upright source picture."""
+    """The part of a picture that is trained, in pixels of the upright source picture.
+
+    It lies inside the picture, except where the picture is padded so that its subject fits.
+    """
 
     left: int
     top: int
     right: int
     bottom: int
     method: str
-    """What chose it: "focus", "center" or "whole"."""
+    """What chose it: "mask", "boxes", "face", "focus" (saliency), "center", "whole" or "override"."""
+    subject_kept: float = 1.0
+    """Share of the subject that lies inside, 0 to 1, by the measure of `method`; 1 where no subject is known."""
 
     @property
     def width(self) -> int:
@@ -28,6 +36,18 @@ class CropBox:
     @property
     def height(self) -> int:
         return self.bottom - self.top
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """Which part of a picture is its subject: white inside, black outside."""
+
+    path: Path
+    """A picture of any size in the source picture's shape; the picture itself where its own transparency is meant."""
+    fingerprint: str
+    """BLAKE2 of the file's bytes."""
+    is_transparency: bool = False
+    """Read the alpha channel of `path` instead of its brightness."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +60,7 @@ class DatasetImage:
     height: int
     caption: str
     caption_source: str
-    """Where the caption came from: a sidecar's name, "folder name" or "none"."""
+    """Where the caption came from: a file's name, "folder name", "empty" (its file holds no words) or "none"."""
     repeats: int
     """How often the picture is seen in one epoch."""
     is_regularisation: bool
@@ -49,14 +69,29 @@ class DatasetImage:
     crop: CropBox | None = None
     bucket: tuple[int, int] | None = None
     """(width, height) in pixels that the crop is resized to for training."""
+    other_captions: tuple[str, ...] = ()
+    """Further captions; each visit of the picture draws one of `captions`."""
+    background: str = ""
+    """"#rrggbb" that shows through a transparent picture; empty for an opaque one."""
+    mask: Mask | None = None
+    is_repaired: bool = False
+    """Whether the file was damaged and is used all the same; `notes` say how."""
+    notes: tuple[str, ...] = ()
+    """What reading the picture and its caption found, a few words each."""
+    measures: Measures | None = None
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        return self.caption, *self.other_captions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedFile:
-    """A file that looked like a picture but is not trained, and why."""
+    """A file that is not trained, and why."""
 
     path: Path
     reason: str
+    kind: Literal["picture", "caption", "folder"] = "picture"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -66,6 +101,8 @@ class Dataset:
     images: tuple[DatasetImage, ...]
     skipped: tuple[SkippedFile, ...] = field(default=())
     trigger_words: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
+    """What was noticed about the folder as a whole, a line each: captions without a picture, hidden files."""
 
     @property
     def training_images(self) -> tuple[DatasetImage, ...]:
@@ -86,7 +123,8 @@ class Dataset:
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON-able values; `from_json` reads it back."""
         value = asdict(self)
-        for entry in (*value["images"], *value["skipped"]):
+        masks = [image["mask"] for image in value["images"] if image["mask"]]
+        for entry in (*value["images"], *value["skipped"], *masks):
             entry["path"] = str(entry["path"])
         return value
 
@@ -99,8 +137,9 @@ class Dataset:
         """
         try:
             images = tuple(_image_from_json(dict(entry)) for entry in value["images"])
-            skipped = tuple(SkippedFile(path=Path(e["path"]), reason=e["reason"]) for e in value.get("skipped", ()))
-            return cls(images=images, skipped=skipped, trigger_words=tuple(value.get("trigger_words", ())))
+            skipped = tuple(SkippedFile(**{**entry, "path": Path(entry["path"])}) for entry in value.get("skipped", ()))
+            texts = {name: tuple(value.get(name, ())) for name in ("trigger_words", "remarks")}
+            return cls(images=images, skipped=skipped, **texts)
         except (KeyError, TypeError) as problem:
             raise TrainingError(f"the dataset in the job file is not complete: {problem}.") from problem
 
@@ -111,9 +150,12 @@ class Dataset:
 
 def _trained(image: DatasetImage) -> dict[str, Any]:
     value = asdict(image)
-    del value["path"], value["caption_source"]
+    for name in ("path", "caption_source", "is_repaired", "notes", "measures"):
+        del value[name]
     if value["crop"]:
-        del value["crop"]["method"]
+        del value["crop"]["method"], value["crop"]["subject_kept"]
+    if value["mask"]:
+        del value["mask"]["path"]
     return value
 
 
@@ -121,4 +163,9 @@ def _image_from_json(entry: dict[str, Any]) -> DatasetImage:
     entry["path"] = Path(entry["path"])
     entry["crop"] = CropBox(**entry["crop"]) if entry.get("crop") else None
     entry["bucket"] = tuple(entry["bucket"]) if entry.get("bucket") else None
+    for name in ("other_captions", "notes"):
+        entry[name] = tuple(entry.get(name, ()))
+    if entry.get("mask"):
+        entry["mask"] = Mask(**{**entry["mask"], "path": Path(entry["mask"]["path"])})
+    entry["measures"] = Measures(**entry["measures"]) if entry.get("measures") else None
     return DatasetImage(**entry)

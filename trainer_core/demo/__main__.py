@@ -17,7 +17,9 @@ from PIL import Image
 from ..command_line import main as run_command
 from ..crop.crop import crop_dataset
 from ..crop.proof_sheet import proof_sheet
-from ..dataset.folder import combine, read_folder
+from ..crop.rules import CropRules
+from ..dataset.folder import read_folder
+from ..dataset.merge import combine
 from ..dataset.report import dataset_report, report_lines
 from ..dataset.types import Dataset
 from ..files import write_picture
@@ -59,7 +61,7 @@ def prepare_demo_dataset() -> Dataset:
     training = read_folder(DEMO_PICTURES / "10_mochi")
     regularisation = read_folder(DEMO_PICTURES / "regularisation", is_regularisation=True)
     dataset = edit_captions(combine(training, regularisation), trigger_word=world.MASCOT_TRIGGER)
-    return crop_dataset(dataset, width=DEMO_SIZE, height=DEMO_SIZE, method="focus")
+    return crop_dataset(dataset, CropRules(width=DEMO_SIZE, height=DEMO_SIZE))
 
 
 def demo_requests(prompt: str, count: int = _PICTURES_EACH) -> list[PictureRequest]:

@@ -58,6 +58,29 @@ def load_base_model(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[
     return model
 
 
+def outline_of(path: Path) -> BaseModel:
+    """A base model's UNet and text encoders without their weights (on the meta device): shapes and names only.
+
+    Raises:
+        TrainingError: as `family_of`.
+    """
+    family = family_of(path)
+    with init_empty_weights(include_buffers=False):
+        if path.is_dir():
+            settings = UNet2DConditionModel.load_config(path / "unet", local_files_only=True)
+            unet = UNet2DConditionModel.from_config(settings)
+            places = ("text_encoder", "text_encoder_2")[: len(family.text_encoder_prefixes)]
+            texts = [CLIPTextConfig.from_pretrained(path / place, local_files_only=True) for place in places]
+        else:
+            file = Checkpoint(path)
+            unet = UNet2DConditionModel(**configs.unet_config(file.under(UNET)))
+            texts = [configs.clip_l_config(file.under(SDXL_TEXT_1 if family is SDXL else SD1_TEXT))]
+            if family is SDXL:
+                texts.append(configs.clip_g_config(file.under(SDXL_TEXT_2)))
+        encoders = [CLIPTextModel(config) for config in texts]
+    return family(unet=unet, vae=None, text_encoders=encoders, tokenizers=[])
+
+
 # -------------------------------------------------------------------------------------------- one file, any shape
 
 

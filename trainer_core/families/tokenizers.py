@@ -15,6 +15,8 @@ from ..errors import TrainingError
 
 CONTEXT = 77
 """Tokens that CLIP reads at a time: a start mark, 75 of the prompt, an end mark."""
+CLIP_VOCABULARY = 49408
+"""Entries of the vocabulary of every real SD1.5 and SDXL model."""
 
 _HUB_NAME = "openai/clip-vit-large-patch14"
 _FILES = ("vocab.json", "merges.txt")
@@ -33,7 +35,8 @@ def find_tokenizer(vocabulary: int, beside: Sequence[Path], host: Sequence[Path]
                 return tokenizer
     raise TrainingError(
         f"no CLIP tokenizer with {vocabulary:,} entries was found. Put vocab.json, merges.txt and "
-        f"tokenizer_config.json (ComfyUI has them in comfy/sd1_tokenizer) into {beside[0]}, or set COMFYUI_DIR."
+        "tokenizer_config.json (ComfyUI has them in comfy/sd1_tokenizer) into "
+        f"{beside[0] if beside else 'a folder and name it'}, or set COMFYUI_DIR."
     )
 
 

@@ -18,6 +18,11 @@ def split_tags(caption: str) -> list[str]:
     return [tag for part in caption.split(",") if (tag := part.strip())]
 
 
+def plain_tag(tag: str) -> str:
+    """The form for comparing tags: `Long_Hair` is `long hair`, `saber \\(fate\\)` is `saber (fate)`."""
+    return " ".join(tag.replace("_", " ").replace("\\", "").casefold().split())
+
+
 def edit_captions(
     dataset: Dataset, *, trigger_word: str = "", remove_tags: Sequence[str] = (), add_tags: Sequence[str] = ()
 ) -> Dataset:
@@ -30,10 +35,14 @@ def edit_captions(
     """
     triggers = split_tags(trigger_word)
 
-    def edited(image: DatasetImage) -> DatasetImage:
-        tags = [tag for tag in split_tags(image.caption) if not _matches_any(tag, remove_tags)]
+    def rewritten(caption: str, is_regularisation: bool) -> str:
+        tags = [tag for tag in split_tags(caption) if not _matches_any(tag, remove_tags)]
         caption = _joined(_with_added(tags, add_tags))
-        return replace(image, caption=caption if image.is_regularisation else lead_with(caption, triggers))
+        return caption if is_regularisation else lead_with(caption, triggers)
+
+    def edited(image: DatasetImage) -> DatasetImage:
+        first, *others = (rewritten(caption, image.is_regularisation) for caption in image.captions)
+        return replace(image, caption=first, other_captions=tuple(others))
 
     images = tuple(edited(image) for image in dataset.images)
     return replace(dataset, images=images, trigger_words=_merged(dataset.trigger_words, triggers))
@@ -46,16 +55,16 @@ def lead_with(caption: str, trigger_words: Sequence[str]) -> str:
     again.
     """
     for trigger in reversed(trigger_words):
-        others = [tag for tag in split_tags(caption) if _plain(tag) != _plain(trigger)]
+        others = [tag for tag in split_tags(caption) if plain_tag(tag) != plain_tag(trigger)]
         is_said = bool(others) and _says(others[0], trigger)
         caption = _joined(others if is_said else [trigger, *others])
     return caption
 
 
 def _with_added(tags: list[str], add_tags: Sequence[str]) -> list[str]:
-    have = {_plain(tag) for tag in tags}
+    have = {plain_tag(tag) for tag in tags}
     new = [tag for entry in add_tags for tag in split_tags(entry)]
-    new = [tag for tag in dict.fromkeys(new) if _plain(tag) not in have]
+    new = [tag for tag in dict.fromkeys(new) if plain_tag(tag) not in have]
     if new and tags:
         tags = [*tags[:-1], tags[-1].rstrip(".")]  # a full stop in mid-caption would end the sentence early
     return tags + new
@@ -63,17 +72,12 @@ def _with_added(tags: list[str], add_tags: Sequence[str]) -> list[str]:
 
 def _matches_any(tag: str, patterns: Sequence[str]) -> bool:
     # Only * is a wildcard: booru tags such as ":?" and "[o]" mean their brackets and question marks.
-    literal = (re.sub(r"[\[?]", r"[\g<0>]", _plain(pattern)) for pattern in patterns if pattern.strip())
-    return any(fnmatchcase(_plain(tag), pattern) for pattern in literal)
-
-
-def _plain(tag: str) -> str:
-    """The form for comparing tags: `Long_Hair` is `long hair`, `saber \\(fate\\)` is `saber (fate)`."""
-    return " ".join(tag.replace("_", " ").replace("\\", "").casefold().split())
+    literal = (re.sub(r"[\[?]", r"[\g<0>]", plain_tag(pattern)) for pattern in patterns if pattern.strip())
+    return any(fnmatchcase(plain_tag(tag), pattern) for pattern in literal)
 
 
 def _says(tag: str, trigger: str) -> bool:
-    words = re.search(rf"(?<!\w){re.escape(_plain(trigger))}(?!\w)", _plain(tag))
+    words = re.search(rf"(?<!\w){re.escape(plain_tag(trigger))}(?!\w)", plain_tag(tag))
     return words is not None and (words.start() == 0 or len(tag.split()) >= _SENTENCE_WORDS)
 
 
@@ -83,5 +87,5 @@ def _joined(tags: Sequence[str]) -> str:
 
 def _merged(known: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     """The known words, then those of the new ones that are not among them."""
-    have = {_plain(word) for word in known}
-    return (*known, *(word for word in new if _plain(word) not in have))
+    have = {plain_tag(word) for word in known}
+    return (*known, *(word for word in new if plain_tag(word) not in have))

@@ -10,13 +10,13 @@ from ..files import write_atomic
 
 
 def write_sidecars(dataset: Dataset) -> Iterator[Path]:
-    """Write each picture's caption into its .txt file, yielding the files that changed.
+    """Write each picture's captions into its .txt file, one a line, yielding the files that changed.
 
     The first text a file held is kept beside it as .txt.bak, once.
     """
     for image in dataset.images:
         path = image.path.with_suffix(".txt")
-        new = image.caption.encode("utf-8")
+        new = "\n".join(image.captions).encode("utf-8")
         old = path.read_bytes() if path.is_file() else None
         if old == new:
             continue

@@ -79,8 +79,8 @@ def _captioned(image: DatasetImage, caption: str, source: str, trigger_words: Se
         return image
     if not image.is_regularisation:
         caption = lead_with(caption, trigger_words)
-    return replace(image, caption=caption, caption_source=source)
+    return replace(image, caption=caption, other_captions=(), caption_source=source)
 
 
 def _has_own_caption(image: DatasetImage) -> bool:
-    return bool(image.caption) and image.caption_source not in ("none", "folder name")
+    return bool(image.caption) and image.caption_source not in ("none", "empty", "folder name")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..dataset.types import Dataset
+from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
 from .plan import TrainingPlan
 
@@ -71,6 +71,18 @@ def stream_seed(*parts: object) -> int:
 def step_generator(seed: int, step: int) -> torch.Generator:
     """A CPU generator for one step's noise and timesteps, the same however the run came to that step."""
     return torch.Generator().manual_seed(stream_seed(seed, "noise", step))
+
+
+def draw_captions(images: Sequence[DatasetImage], seed: int, step: int) -> list[str]:
+    """The caption of each picture of a step's batch: one of its captions, the same however the run came there."""
+    draw = random.Random(stream_seed(seed, "caption", step))
+    return [draw.choice(image.captions) if image.other_captions else image.caption for image in images]
+
+
+def draw_flips(count: int, seed: int, step: int, *, flip: bool) -> list[bool]:
+    """Which pictures of a step's batch are shown mirrored; none unless the plan flips."""
+    draw = random.Random(stream_seed(seed, "flip", step))
+    return [flip and draw.random() < 0.5 for _ in range(count)]
 
 
 def _training_samples(dataset: Dataset) -> list[int]:

@@ -33,6 +33,10 @@ def target(schedule: DDPMScheduler, x_BCHW: Tensor, noise_BCHW: Tensor, t_B: Ten
     return noise_BCHW
 
 
-def loss_per_picture(predicted_BCHW: Tensor, target_BCHW: Tensor) -> Tensor:
-    """Mean squared error of each picture (B), in fp32."""
-    return F.mse_loss(predicted_BCHW.float(), target_BCHW.float(), reduction="none").mean((1, 2, 3))
+def loss_per_picture(predicted_BCHW: Tensor, target_BCHW: Tensor, mask_B1HW: Tensor | None = None) -> Tensor:
+    """Mean squared error of each picture (B), in fp32; places count by `mask_B1HW`, 0 to 1.
+
+    The mean is over all places, masked ones too, as in kohya's trainer: a small subject pulls less than a large one.
+    """
+    error_BCHW = F.mse_loss(predicted_BCHW.float(), target_BCHW.float(), reduction="none")
+    return (error_BCHW if mask_B1HW is None else error_BCHW * mask_B1HW).mean((1, 2, 3))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import TrainingError
+from ..fields import read_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +64,16 @@ class LossPlan:
 
     prior_loss_weight: float = 1.0
     """Weight of regularisation pictures against training pictures."""
+    masked: bool = False
+    """Whether only what a picture's mask shows counts; pictures without a mask count whole."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentPlan:
+    """How a picture varies from visit to visit."""
+
+    flip: bool = False
+    """Show every second visit, by chance, mirrored left to right. Not for subjects that are not symmetric."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +121,7 @@ class TrainingPlan:
     optimizer: OptimizerPlan = field(default_factory=OptimizerPlan)
     schedule: SchedulePlan = field(default_factory=SchedulePlan)
     loss: LossPlan = field(default_factory=LossPlan)
+    augment: AugmentPlan = field(default_factory=AugmentPlan)
     text: TextPlan = field(default_factory=TextPlan)
     precision: PrecisionPlan = field(default_factory=PrecisionPlan)
     saving: SavingPlan = field(default_factory=SavingPlan)
@@ -172,38 +182,9 @@ class TrainingPlan:
         Raises:
             TrainingError: an unknown field, a wrong type or a value out of range, by name.
         """
-        return _read(cls, value, "plan")
+        return read_fields(cls, value, "plan")
 
 
 def _require(condition: bool, name: str, value: float, rule: str, advice: str) -> None:
     if not condition or not math.isfinite(value):
         raise TrainingError(f"{name} must be {rule}, got {value:g}. {advice[0].upper()}{advice[1:]}.")
-
-
-def _read(cls: type, value: Any, where: str) -> Any:
-    """Build dataclass `cls` from a dict, strictly; `where` names the place in messages."""
-    if not isinstance(value, dict):
-        raise TrainingError(f"{where} must be an object with named fields, got {value!r}.")
-    known = typing.get_type_hints(cls)
-    if unknown := sorted(set(value) - set(known)):
-        raise TrainingError(f"{where} has no field {unknown[0]!r}. It has: {', '.join(known)}.")
-    return cls(**{name: _checked(known[name], entry, f"{where}.{name}") for name, entry in value.items()})
-
-
-def _checked(expected: Any, entry: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(expected):
-        return _read(expected, entry, where)
-    if typing.get_origin(expected) is Literal:
-        if entry not in typing.get_args(expected):
-            raise TrainingError(f"{where} must be one of {', '.join(typing.get_args(expected))}; got {entry!r}.")
-        return entry
-    if typing.get_origin(expected) in (typing.Union, types.UnionType):
-        return None if entry is None else _checked(typing.get_args(expected)[0], entry, where)
-    if expected is float and type(entry) is int:
-        return float(entry)
-    if type(entry) is not expected:
-        raise TrainingError(f"{where} must be {_KINDS[expected]}, got {entry!r}.")
-    return entry
-
-
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

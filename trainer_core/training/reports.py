@@ -56,13 +56,3 @@ class TrainedLora:
     def __repr__(self) -> str:
         """Short, and without paths: hosts put it into error reports that people share."""
         return f"TrainedLora({self.name!r}, {len(self.epochs)} epochs kept, {len(self.losses)} steps)"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StageReport:
-    """Progress of the work before the first step."""
-
-    stage: str
-    """What is being done: "loading the base model", "encoding pictures", "encoding captions"."""
-    done: int
-    total: int

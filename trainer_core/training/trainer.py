@@ -12,19 +12,29 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..families.base_model import BaseModel, Conditioning
-from ..families.loading import family_of, load_base_model
+from ..families.loading import family_of, load_base_model, outline_of
 from ..files import write_atomic
 from ..job import Job
 from ..lora.adapters import Adapters
 from ..lora.file import lora_bytes
 from ..lora.names import targets_of
+from ..progress import StageReport
 from . import objective
-from .batches import check_trainable, epoch_batches, step_generator, steps_per_epoch, stream_seed
-from .encode import Latent, draw_latents, encode_captions, encode_pictures, picture_size
+from .arithmetic import RunSize, run_size
+from .batches import (
+    check_trainable,
+    draw_captions,
+    draw_flips,
+    epoch_batches,
+    step_generator,
+    steps_per_epoch,
+    stream_seed,
+)
+from .encode import Latents, draw_latents, encode_captions, encode_pictures, latent_mask, picture_size
 from .metadata import lora_metadata
 from .optimizer import make_optimizer, rate_factor, set_rates
 from .precision import FORMATS, autocast, resolve_precision
-from .reports import SavedEpoch, StageReport, StepReport, TrainedLora
+from .reports import SavedEpoch, StepReport, TrainedLora
 from .run import Run, RunLock
 from .state import load_state, save_state
 
@@ -55,6 +65,10 @@ class Trainer:
     def run_folder(self) -> Path:
         return self.run.folder
 
+    def size(self) -> RunSize:
+        """The arithmetic of the run, to be shown before it starts."""
+        return run_size(self.dataset, self.plan, outline_of(self.job.base_model))
+
     def result(self) -> TrainedLora:
         """The finished run; raises TrainingError while it is not finished."""
         return self.run.result()
@@ -70,18 +84,28 @@ class Trainer:
             return
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
-        self._latents: list[Latent] = []
+        self._latents: Latents = {}
         model.vae.to(self.device)
         yield from encode_pictures(
-            model, self.run.base_identity, self.dataset, self.run.cache, self.device, self._latents
+            model,
+            self.run.base_identity,
+            self.dataset,
+            self.run.cache,
+            self.device,
+            self._latents,
+            flip=self.plan.augment.flip,
         )
         model.vae = None
+        self._masks = {
+            (index, mirrored): latent_mask(self.dataset.images[index], latent, mirrored)
+            for (index, mirrored), latent in (self._latents.items() if self.plan.loss.masked else ())
+        }
 
         self._captions: dict[str, Conditioning] = {}
         for encoder in model.text_encoders:
             encoder.to(self.device)
         if not self.plan.optimizer.rate_of_text_encoder:
-            captions = [image.caption for image in self.dataset.images]
+            captions = [caption for image in self.dataset.images for caption in image.captions]
             yield from encode_captions(model, captions, self.plan.text.clip_skip, self._captions)
             model.text_encoders = []
         model.unet.to(self.device)
@@ -125,7 +149,7 @@ class Trainer:
     def _free(self) -> None:
         """Let go of everything large: whoever keeps the trainer for its result keeps no model."""
         self._model = self._optimizer = None
-        self._latents, self._captions, self._adapters = [], {}, []
+        self._latents, self._masks, self._captions, self._adapters = {}, {}, {}, []
 
     def _train(self) -> Iterator[StepReport]:
         self._schedule = objective.noise_schedule(self._model)
@@ -173,25 +197,32 @@ class Trainer:
         """One optimizer step; returns the loss. A loss or gradient that is not finite changes no weight."""
         images = [self.dataset.images[index] for index in batch]
         weights_B = [self.plan.loss.prior_loss_weight if image.is_regularisation else 1.0 for image in images]
-        x_BCHW, noise_BCHW, t_B = self._draw(batch, step)
+        flips = draw_flips(len(batch), self.plan.seed, step, flip=self.plan.augment.flip)
+        sizes = [picture_size(image, mirrored) for image, mirrored in zip(images, flips, strict=True)]
+        pictures = list(zip(batch, flips, strict=True))
+        x_BCHW, noise_BCHW, t_B = self._draw(pictures, step)
         with autocast(self.precision, self.device):
             noisy_BCHW = self._schedule.add_noise(x_BCHW, noise_BCHW, t_B)
-            conditioning = self._conditioning([image.caption for image in images])
-            predicted_BCHW = self._model.predict(
-                noisy_BCHW, t_B, conditioning, [picture_size(image) for image in images]
-            )
-        loss_B = objective.loss_per_picture(predicted_BCHW, objective.target(self._schedule, x_BCHW, noise_BCHW, t_B))
+            conditioning = self._conditioning(draw_captions(images, self.plan.seed, step))
+            predicted_BCHW = self._model.predict(noisy_BCHW, t_B, conditioning, sizes)
+        target_BCHW = objective.target(self._schedule, x_BCHW, noise_BCHW, t_B)
+        loss_B = objective.loss_per_picture(predicted_BCHW, target_BCHW, self._mask(pictures))
         loss = (loss_B * torch.tensor(weights_B, device=self.device)).mean()
         self._apply_gradients(loss)
         return loss.item()
 
-    def _draw(self, batch: list[int], step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(self, batch: list[tuple[int, bool]], step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Latents, noise and timesteps of a step, drawn on the CPU so that every device gets the same."""
         generator = step_generator(self.plan.seed, step)
-        x_BCHW = draw_latents([self._latents[index] for index in batch], self.family.latent_scale, generator)
+        x_BCHW = draw_latents([self._latents[picture] for picture in batch], self.family.latent_scale, generator)
         noise_BCHW = torch.randn(x_BCHW.shape, generator=generator)
         t_B = torch.randint(0, objective.TIMESTEPS, (len(batch),), generator=generator)
         return x_BCHW.to(self.device), noise_BCHW.to(self.device), t_B.to(self.device)
+
+    def _mask(self, pictures: list[tuple[int, bool]]) -> Tensor | None:
+        if not self._masks:
+            return None
+        return torch.stack([self._masks[picture] for picture in pictures]).to(self.device)
 
     def _conditioning(self, captions: Sequence[str]) -> Conditioning:
         if self._captions:

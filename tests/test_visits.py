@@ -1,0 +1,116 @@
+"""What a picture shows from visit to visit: one of its captions, mirrored or not, only its mask; all of it resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.training_jobs import small_job
+from trainer_core.dataset.types import Mask
+from trainer_core.training.batches import draw_captions, draw_flips
+from trainer_core.training.encode import Latent, latent_mask
+from trainer_core.training.objective import loss_per_picture
+from trainer_core.training.trainer import Trainer
+
+
+def train(job, runs, *, until=None) -> Trainer:
+    trainer = Trainer(job, runs)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if report.step == until:
+                break
+    return trainer
+
+
+def digest(trainer: Trainer) -> str:
+    return hashlib.sha256(trainer.result().file.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def varied(tmp_path):
+    """A job whose pictures have two captions and masks, flipped and masked."""
+    job = small_job(tmp_path, augment={"flip": True}, loss={"masked": True}, epochs=1)
+    mask = Image.new("L", (96, 64))
+    mask.paste(255, (0, 0, 48, 64))
+    mask.save(tmp_path / "mask.png")
+    fingerprint = hashlib.blake2b((tmp_path / "mask.png").read_bytes(), digest_size=16).hexdigest()
+    shown = Mask(path=tmp_path / "mask.png", fingerprint=fingerprint)
+    images = tuple(replace(image, other_captions=("a second caption",), mask=shown) for image in job.dataset.images)
+    return replace(job, dataset=job.dataset.with_images(images))
+
+
+def test_every_caption_is_drawn_and_the_draw_follows_from_seed_and_step(varied):
+    images = [varied.dataset.images[0]] * 2
+    drawn = [tuple(draw_captions(images, 1, step)) for step in range(200)]
+    assert drawn == [tuple(draw_captions(images, 1, step)) for step in range(200)]
+    counts = Counter(caption for pair in drawn for caption in pair)
+    assert counts.keys() == set(images[0].captions) and min(counts.values()) > 140
+    assert drawn != [tuple(draw_captions(images, 2, step)) for step in range(200)]
+    plain = replace(images[0], other_captions=())
+    assert draw_captions([plain], 1, 7) == [plain.caption]
+
+
+def test_half_of_the_visits_are_mirrored_if_the_plan_says_so():
+    assert not any(draw_flips(8, 0, 3, flip=False))
+    drawn = [mirrored for step in range(100) for mirrored in draw_flips(4, 0, step, flip=True)]
+    assert 150 < sum(drawn) < 250
+    assert draw_flips(4, 0, 5, flip=True) == draw_flips(4, 0, 5, flip=True)
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_varied_run_is_resumed_to_the_same_bytes(varied, tmp_path, stop):
+    straight = digest(train(varied, tmp_path / "straight"))
+    assert not train(varied, tmp_path / "cut", until=stop).run.is_finished
+    assert digest(train(varied, tmp_path / "cut")) == straight
+
+
+@pytest.mark.parametrize("change", [{"augment": {"flip": False}}, {"loss": {"masked": False}}, "captions"])
+def test_each_of_them_changes_the_lora(varied, tmp_path, change):
+    if change == "captions":
+        images = tuple(replace(image, other_captions=()) for image in varied.dataset.images)
+        other = replace(varied, dataset=varied.dataset.with_images(images))
+    else:
+        other = replace(varied, plan=type(varied.plan).from_json({**varied.plan.to_json(), **change}))
+    assert digest(train(varied, tmp_path / "runs")) != digest(train(other, tmp_path / "runs"))
+
+
+def test_captions_drawn_with_a_frozen_text_encoder_are_all_encoded(varied, tmp_path):
+    plan = {**varied.plan.to_json(), "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 0.0}}
+    job = replace(varied, plan=type(varied.plan).from_json(plan))
+    assert train(job, tmp_path / "runs").run.is_finished
+
+
+def test_the_mask_weighs_every_place_by_what_it_shows():
+    predicted, target = torch.randn(2, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[0, :, :4] = 1
+    mask[1, :, :, 2:] = 0.5
+    expected = ((predicted.double() - target.double()) ** 2 * mask.double()).sum((1, 2, 3)) / (4 * 8 * 8)
+    torch.testing.assert_close(loss_per_picture(predicted, target, mask).double(), expected, rtol=1e-5, atol=1e-6)
+    whole = loss_per_picture(predicted, target)
+    torch.testing.assert_close(loss_per_picture(predicted, target, torch.ones(2, 1, 8, 8)), whole)
+
+
+def test_what_is_masked_pulls_at_no_weight(varied):
+    predicted = torch.randn(1, 4, 8, 8, requires_grad=True)
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    loss_per_picture(predicted, torch.zeros(1, 4, 8, 8), mask).sum().backward()
+    assert not predicted.grad[..., 4:].any() and predicted.grad[..., :4].all()
+
+
+def test_the_latents_mask_is_the_crops_and_mirrored_with_it(varied):
+    image = varied.dataset.images[0]
+    latent = Latent(torch.zeros(4, 8, 8), torch.zeros(4, 8, 8))
+    mask = latent_mask(image, latent, mirrored=False)
+    assert mask.shape == (1, 8, 8)
+    assert image.crop.left == 16, "so 32 of the crop's 64 columns show the mask"
+    assert mask[0, :, :4].eq(1).all() and mask[0, :, 4:].eq(0).all()
+    assert torch.equal(latent_mask(image, latent, mirrored=True), mask.flip(-1))
+    assert latent_mask(replace(image, mask=None), latent, mirrored=False).eq(1).all()

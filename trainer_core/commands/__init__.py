@@ -1,0 +1,1 @@
+"""The commands behind `python -m trainer_core`, in two groups; each calls what the node of the same stage calls."""

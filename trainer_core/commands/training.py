@@ -1,0 +1,122 @@
+"""train, sample and inspect: making a LoRA, and looking at one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ..files import write_picture
+from ..job import read_job
+from ..lora.file import inspect_lora, publish
+from ..sampling import SAMPLERS, PictureRequest, preview
+from ..training.loss_chart import loss_chart
+from ..training.trainer import Trainer
+from .arguments import Answer, add_command, add_device, device_of, say, size
+
+
+def add_training_commands(commands) -> None:
+    train = add_command(commands, "train", _train, "train a job file; an interrupted run goes on")
+    train.add_argument("job", type=Path, help="job file (JSON); docs/job-file.md describes it")
+    train.add_argument("--runs", type=Path, help="folder of the runs; beside the job file unless given")
+    train.add_argument("--dry-run", action="store_true", help="say what the run would be, and stop")
+    train.add_argument("--out", type=Path, help="folder of the finished LoRA; loras/ beside the job file unless given")
+    add_device(train)
+
+    sample = add_command(commands, "sample", _sample, "draw pictures with a LoRA")
+    sample.add_argument("lora", type=Path)
+    sample.add_argument("--base-model", type=Path, required=True, help="checkpoint or diffusers folder")
+    sample.add_argument("--prompt", action="append", required=True, help="may be given several times")
+    sample.add_argument("--negative", default="")
+    sample.add_argument("--size", type=size, default=(512, 512), metavar="WxH")
+    sample.add_argument("--steps", type=int, default=20)
+    sample.add_argument("--cfg", type=float, default=7.0)
+    sample.add_argument("--sampler", choices=sorted(SAMPLERS), default="euler")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--strength", type=float, default=1.0, help="0 draws the bare base model")
+    sample.add_argument("--clip-skip", type=int, default=1)
+    sample.add_argument("--out", type=Path, default=Path("samples"), help="folder to write")
+    add_device(sample)
+
+    inspect = add_command(commands, "inspect", _inspect, "what a LoRA file says of itself")
+    inspect.add_argument("lora", type=Path)
+
+
+def _train(options: argparse.Namespace) -> Answer:
+    runs = options.runs or options.job.parent / "runs"
+    job = read_job(options.job, caches=runs / "scans")
+    trainer = Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer)
+    size = trainer.size()
+    if options.dry_run:
+        return {**asdict(size), "line": size.line()}, [size.line()]
+    say(options, f"{size.line()}; run {trainer.run_folder.name}")
+    for stage in trainer.prepare():
+        if stage.done == stage.total:
+            say(options, f"{stage.stage}: {stage.done}")
+    every = max(1, trainer.total_steps // 50)
+    for report in trainer.steps():
+        if report.saved or report.step % every == 0 or report.step == 1:
+            kept = f"  kept {report.saved.name}" if report.saved else ""
+            say(
+                options, f"step {report.step}/{report.total_steps}  epoch {report.epoch}  loss {report.loss:.4f}{kept}"
+            )
+    lora = trainer.result()
+    file = publish(lora.file, options.out or options.job.parent / "loras", job.name)
+    chart = lora.run_folder / "loss.png"
+    write_picture(chart, loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=lora.name))
+    answer = {
+        "lora": str(file),
+        "run": str(lora.run_folder),
+        "epochs": [{"epoch": s.epoch, "step": s.step, "file": str(s.path)} for s in lora.epochs],
+        "steps": len(lora.losses),
+        "last_loss": lora.losses[-1],
+        "loss_chart": str(chart),
+    }
+    return answer, [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]
+
+
+def _sample(options: argparse.Namespace) -> Answer:
+    width, height = options.size
+    requests = [
+        PictureRequest(
+            prompt=prompt,
+            negative=options.negative,
+            width=width,
+            height=height,
+            steps=options.steps,
+            cfg=options.cfg,
+            sampler=options.sampler,
+            seed=options.seed,
+        )
+        for prompt in options.prompt
+    ]
+    pictures = preview(
+        options.lora,
+        options.base_model,
+        requests,
+        strength=options.strength,
+        clip_skip=options.clip_skip,
+        device=device_of(options),
+        tokenizer_folders=options.tokenizer,
+    )
+    written = []
+    for index, picture in enumerate(pictures, start=1):
+        path = options.out / f"{options.lora.stem}_{options.seed}_{index}.png"
+        write_picture(path, picture)
+        written.append(str(path))
+        say(options, f"drew {path}")
+    return {"pictures": written}, written
+
+
+def _inspect(options: argparse.Namespace) -> Answer:
+    found = inspect_lora(options.lora)
+    modules = ", ".join(f"{part} {count}" for part, count in found["modules"].items())
+    lines = [
+        f"{found['file']}: {found['bytes']:,} bytes, {'/'.join(found['format'])}",
+        f"rank {found['rank']}, alpha {found['alpha']:g}: effect scaled by {found['scale']:g}",
+        f"modules: {modules}; {found['parameters']:,} parameters",
+        *(f"{key}: {text}" for key, text in found["metadata"].items()),
+        f"plan: {json.dumps(found['plan']) if found['plan'] else 'none in the file'}",
+    ]
+    return found, lines

@@ -1,0 +1,139 @@
+"""What the words of captions do: trigger words that do not work, tags on every picture, two ways of writing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from transformers import CLIPTokenizer
+
+from ..dataset.types import Dataset, DatasetImage
+from ..dataset.wording import FileNames, some_of
+from ..families.tokenizers import CLIP_VOCABULARY
+from ..tagging.captions import plain_tag, split_tags
+from .findings import Finding, about
+
+_COMMON = 0.9
+_LEAST_FOR_COMMON = 5
+"""Pictures; in fewer, tags on nearly all of them are chance."""
+_FIRST_RARE_TOKEN = 40_000
+"""CLIP's vocabulary begins with the commonest words; "sks" and "ohwx", which people choose, stand at its end."""
+_MOST_TAG_WORDS = 4
+_UNDERSCORED = re.compile(r"[^\W_]_[^\W_]")
+
+
+def tag_findings(dataset: Dataset, names: FileNames, tokenizer: CLIPTokenizer | None) -> list[Finding]:
+    """Findings about trigger words and tags. Regularisation pictures are named only where they say the trigger."""
+    training, triggers = dataset.training_images, dataset.trigger_words
+    return [
+        *_trigger_missing(training, triggers, names),
+        *_trigger_known(triggers, tokenizer),
+        *_trigger_against_itself(dataset.regularisation_images, triggers, names),
+        *_common_tags(training, triggers),
+        *_two_styles(training, triggers, names),
+    ]
+
+
+def _trigger_missing(images: Sequence[DatasetImage], triggers: Sequence[str], names: FileNames) -> list[Finding]:
+    findings = []
+    for trigger in triggers:
+        findings += about(
+            "trigger missing",
+            "warn",
+            [image for image in images if not all(_says(caption, trigger) for caption in image.captions)],
+            names,
+            one=f"does not say the trigger word {trigger!r}",
+            several=f"do not say the trigger word {trigger!r}",
+            advice="Let Auto Tag put it in front of every caption",
+            labels=f"no {trigger!r}",
+        )
+    return findings
+
+
+def _trigger_known(triggers: Sequence[str], tokenizer: CLIPTokenizer | None) -> list[Finding]:
+    """A word with a token of its own is one that CLIP met often; other vocabularies than CLIP's say no such thing."""
+    if tokenizer is None or len(tokenizer) != CLIP_VOCABULARY:
+        return []
+    findings = []
+    for word in triggers:
+        ids = tokenizer(word, add_special_tokens=False).input_ids
+        if len(ids) == 1:
+            is_common = ids[0] < _FIRST_RARE_TOKEN
+            meaning = "an ordinary word" if is_common else "one token, though a rare one,"
+            findings.append(
+                Finding(
+                    kind="trigger known",
+                    level="warn" if is_common else "note",
+                    text=f"the trigger word {word!r} is {meaning} to the model",
+                    advice="Choose a made-up word if traces of an old meaning would disturb",
+                )
+            )
+    return findings
+
+
+def _trigger_against_itself(images: Sequence[DatasetImage], triggers: Sequence[str], names: FileNames) -> list[Finding]:
+    said = [image for image in images if any(_says(c, word) for word in triggers for c in image.captions)]
+    return about(
+        "trigger in regularisation",
+        "stop",
+        said,
+        names,
+        one="of regularisation says the trigger word",
+        several="of regularisation say the trigger word",
+        advice="Take the word out there: regularisation pictures show what it does not mean",
+        labels="says the trigger word",
+    )
+
+
+def _common_tags(images: Sequence[DatasetImage], triggers: Sequence[str]) -> list[Finding]:
+    described = [image for image in images if image.caption]
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for image in described:
+        tags = {plain_tag(tag): tag for caption in image.captions for tag in split_tags(caption)}
+        for plain, tag in tags.items():
+            spellings[plain][tag] += 1
+    for trigger in triggers:
+        spellings.pop(plain_tag(trigger), None)
+    shares = {plain: spelt.total() / len(described) for plain, spelt in spellings.items()}
+    common = sorted((plain for plain in shares if shares[plain] >= _COMMON), key=lambda plain: -shares[plain])
+    if not common or len(described) < _LEAST_FOR_COMMON:
+        return []
+    shown = some_of(f"{spellings[plain].most_common(1)[0][0]} ({shares[plain]:.0%})" for plain in common)
+    absorbs = "the trigger word" if triggers else "a trigger word"
+    return [
+        Finding(
+            kind="common tags",
+            level="note",
+            text=f"tags on nearly every picture: {shown}",
+            advice=f"Remove them and {absorbs} absorbs them; keep them and they stay yours to choose in prompts",
+        )
+    ]
+
+
+def _two_styles(images: Sequence[DatasetImage], triggers: Sequence[str], names: FileNames) -> list[Finding]:
+    """`long_hair` in some captions and `long hair` in others."""
+    apart = {plain_tag(trigger) for trigger in triggers}
+    underscored, spaced = [], []
+    for image in images:
+        tags = [tag for caption in image.captions for tag in split_tags(caption) if plain_tag(tag) not in apart]
+        if any(_UNDERSCORED.search(tag) for tag in tags):
+            underscored.append(image)
+        if any(1 < len(tag.split()) <= _MOST_TAG_WORDS for tag in tags):
+            spaced.append(image)
+    if not underscored or not spaced:
+        return []
+    return about(
+        "tag style",
+        "note",
+        underscored if len(underscored) <= len(spaced) else spaced,
+        names,
+        one="writes tags otherwise than the rest (long_hair, long hair)",
+        several="write tags otherwise than the rest (long_hair, long hair)",
+        advice="Use one style, the one you will type: the model takes them for different words",
+        labels="other tag style",
+    )
+
+
+def _says(caption: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(plain_tag(word))}(?!\w)", plain_tag(caption)) is not None
