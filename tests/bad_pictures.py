@@ -1,4 +1,4 @@
-"""Every kind of odd or broken picture file that folders hold, made in a second or two; nothing is kept in the repository.
+"""Every kind of odd or broken picture file that folders hold, made on the spot.
 
 The numbers are those of the list of bad pictures that the reading of folders is judged by. Rows 68 to 70 (a file that
 grows, that may not be read, that vanishes) are events, not files: the tests stage them.
@@ -22,11 +22,24 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin, features
 
 from .colour_profiles import PRINT_RED, WIDE_RED, odd_printer_profile, rgb_profile, seen_in_srgb
+from .picture_bytes import (
+    BLUE,
+    GREEN,
+    HEIGHT,
+    RED,
+    WIDTH,
+    YELLOW,
+    encoded,
+    header_bomb,
+    one_bit_bomb,
+    photo,
+    quadrants,
+    raw_png,
+    rgb_bomb,
+)  # fmt: skip
 
 Outcome = Literal["OK", "REPAIRED", "SKIPPED", "ignored", "refused"]
 Colour = tuple[int, int, int]
-WIDTH, HEIGHT = 96, 72
-RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 180, 30), (30, 30, 220), (220, 220, 30)
 _ORIENTATION = 0x0112
 
 
@@ -50,135 +63,74 @@ class Row:
     """The folder decides it (shape, name, link), whatever opening the file alone would say."""
 
 
+Written = list[tuple[Row, bytes]]
+
+
 def write_corpus(folder: Path) -> tuple[Row, ...]:
     """Write the whole corpus into an empty folder (and one file beside it, for links to lead to)."""
-    return tuple(row for write in _WRITERS for row in write(folder))
-
-
-def quadrants() -> Image.Image:
-    """Red and green above blue and yellow: every turning and mirroring looks different."""
-    picture = Image.new("RGB", (WIDTH, HEIGHT), RED)
-    half_width, half_height = WIDTH // 2, HEIGHT // 2
-    picture.paste(GREEN, (half_width, 0, WIDTH, half_height))
-    picture.paste(BLUE, (0, half_height, half_width, HEIGHT))
-    picture.paste(YELLOW, (half_width, half_height, WIDTH, HEIGHT))
-    return picture
-
-
-def photo(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Smooth colours under a little noise, so that no two blocks of a JPEG are alike."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((width, height))
-    noisy = np.asarray(coarse, dtype=np.int16) + rng.integers(-9, 10, (height, width, 3), dtype=np.int16)
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
-
-
-def encoded(picture: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def raw_png(width: int, height: int, depth: int, colour_type: int, pixel_data: bytes, extra: bytes = b"") -> bytes:
-    """A PNG from its compressed pixel data, for kinds that Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-    body = png_chunk(b"IHDR", header) + extra + png_chunk(b"IDAT", pixel_data) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def compressed_zeros(count: int) -> bytes:
-    """What zlib would make of this many zero bytes, at once: one full block, repeated."""
-    block = 2**20
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = packer.compress(bytes(block)) + packer.flush(zlib.Z_FULL_FLUSH)
-    last = zlib.compressobj(9, zlib.DEFLATED, -15)
-    rest = last.compress(bytes(count % block)) + last.flush()
-    adler = (count % 65521) << 16 | 1
-    return b"\x78\xda" + packed * (count // block) + rest + struct.pack(">I", adler)
-
-
-def header_bomb() -> bytes:
-    """Row 36: 60,000 x 60,000 in the header, next to nothing behind it."""
-    return raw_png(60_000, 60_000, 8, 2, zlib.compress(bytes(100)))
-
-
-def one_bit_bomb() -> bytes:
-    """Row 37: a true picture of 196 million one-bit pixels in 25 KB."""
-    return raw_png(14_000, 14_000, 1, 0, compressed_zeros(14_000 * (1 + 14_000 // 8)))
-
-
-def rgb_bomb() -> bytes:
-    """Row 38: a true RGB picture of 169 million pixels, which Pillow itself would open."""
-    return raw_png(13_000, 13_000, 8, 2, compressed_zeros(13_000 * (1 + 3 * 13_000)))
-
-
-def _put(folder: Path, row: Row, data: bytes) -> Row:
-    path = folder / row.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return row
+    rows = []
+    for row, data in (entry for files in _FILES for entry in files()):
+        (folder / row.name).parent.mkdir(exist_ok=True)
+        (folder / row.name).write_bytes(data)
+        rows.append(row)
+    return *rows, *_special_files(folder), *_links(folder)
 
 
 # ------------------------------------------------------------------------------------------------- damage, 1 to 11
 
 
-def _damaged(folder: Path) -> list[Row]:
-    # The quadrants as a big flat JPEG would keep nearly all bytes in its header; a photo fills its rows evenly.
+def _damaged() -> Written:
     jpeg = encoded(photo(640, 480), "JPEG", quality=85)
     progressive = encoded(photo(640, 480), "JPEG", quality=85, progressive=True)
     tall = encoded(photo(128, 1600), "JPEG", quality=85)
     png = encoded(photo(WIDTH, HEIGHT), "PNG")
     wrong_checksum = bytearray(png)
-    wrong_checksum[png.index(b"IDAT") + 4 + int.from_bytes(png[(at := png.index(b"IDAT")) - 4 : at], "big")] ^= 1
+    wrong_checksum[png.index(b"IEND") - 5] ^= 1  # the last byte of the pixel data's checksum
     wrong_header = bytearray(png)
     wrong_header[29] ^= 1
     whole = "the file ends early; 100%"
     return [
-        _put(folder, Row(1, "01 empty.png", "SKIPPED", "empty file"), b""),
-        _put(folder, Row(2, "02 half.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2]),
-        _put(folder, Row(2, "02 half, mended.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2] + b"\xff\xd9"),
-        _put(folder, Row(2, "02 half, rest zeros.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2] + bytes(20_000)),
-        _put(folder, Row(2, "02 half, progressive.jpg", "SKIPPED", "truncated"), progressive[: len(progressive) // 2]),
-        _put(folder, Row(3, "03 header.jpg", "SKIPPED", "inside its header"), jpeg[:120]),
-        _put(folder, Row(4, "04 end mark.jpg", "REPAIRED", whole, size=(640, 480)), jpeg[:-2]),
-        _put(folder, Row(4, "04 end mark, progressive.jpg", "REPAIRED", whole, size=(640, 480)), progressive[:-2]),
-        _put(folder, Row(4, "04 last bytes.jpg", "REPAIRED", "the file ends early; 99%"), tall[:-40]),
-        _put(folder, Row(5, "05 half.png", "SKIPPED", "truncated"), png[: len(png) // 2]),
-        _put(folder, Row(5, "05 end mark.png", "REPAIRED", whole, size=(WIDTH, HEIGHT)), png[:-12]),
-        _put(folder, Row(6, "06 header checksum.png", "SKIPPED", "checksum"), bytes(wrong_header)),
-        _put(folder, Row(6, "06 pixel checksum.png", "SKIPPED", "checksum"), bytes(wrong_checksum)),
+        (Row(1, "01 empty.png", "SKIPPED", "empty file"), b""),
+        (Row(2, "02 half.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2]),
+        (Row(2, "02 half, mended.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2] + b"\xff\xd9"),
+        (Row(2, "02 half, rest zeros.jpg", "SKIPPED", "truncated, 4"), jpeg[: len(jpeg) // 2] + bytes(20_000)),
+        (Row(2, "02 half, progressive.jpg", "SKIPPED", "truncated"), progressive[: len(progressive) // 2]),
+        (Row(3, "03 header.jpg", "SKIPPED", "truncated"), jpeg[:120]),
+        (Row(4, "04 end mark.jpg", "REPAIRED", whole, size=(640, 480)), jpeg[:-2]),
+        (Row(4, "04 end mark, progressive.jpg", "REPAIRED", whole, size=(640, 480)), progressive[:-2]),
+        (Row(4, "04 last bytes.jpg", "REPAIRED", "the file ends early; 98%", size=(128, 1583)), tall[:-40]),
+        (Row(5, "05 half.png", "SKIPPED", "truncated"), png[: len(png) // 2]),
+        (Row(5, "05 end mark.png", "REPAIRED", whole, size=(WIDTH, HEIGHT)), png[:-12]),
+        (Row(6, "06 header checksum.png", "SKIPPED", "checksum"), bytes(wrong_header)),
+        (Row(6, "06 pixel checksum.png", "SKIPPED", "checksum"), bytes(wrong_checksum)),
     ]
 
 
-def _renamed(folder: Path) -> list[Row]:
+def _renamed() -> Written:
     jpeg, png = encoded(quadrants(), "JPEG", quality=95), encoded(quadrants(), "PNG")
     page = b"\xef\xbb\xbf\n<!DOCTYPE html><html><body>404</body></html>"
     drawing = b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
     heic = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + bytes(200)
     return [
-        _put(folder, Row(7, "07 page.png", "SKIPPED", "this is a web page"), page),
-        _put(folder, Row(8, "08 text.jpg", "SKIPPED", "not a picture"), b"just some text"),
-        _put(folder, Row(8, "08 pointer.png", "SKIPPED", "git lfs pull"), pointer),
-        _put(folder, Row(9, "09 drawing.png", "SKIPPED", "an SVG drawing"), drawing),
-        _put(folder, Row(10, "10 png.jpg", "OK", "a PNG named .jpg", corner=RED), png),
-        _put(folder, Row(11, "11 jpeg.png", "OK", "a JPEG named .png", corner=RED), jpeg),
-        _put(folder, Row(48, "48 renamed heic.jpg", "SKIPPED", "HEIC"), heic),
-        _put(folder, Row(48, "48 renamed jxl.jpg", "SKIPPED", "JXL"), b"\xff\x0a" + bytes(200)),
-        _put(folder, Row(48, "48 renamed jxl box.jpg", "SKIPPED", "JXL"), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(200)),
-        _put(folder, Row(48, "48 phone.heic", "SKIPPED", "HEIC", is_for_folder=True), heic),
-        _put(folder, Row(48, "48 new.jxl", "SKIPPED", "JXL", is_for_folder=True), b"\xff\x0a" + bytes(200)),
+        (Row(7, "07 page.png", "SKIPPED", "this is a web page"), page),
+        (Row(8, "08 text.jpg", "SKIPPED", "not a picture"), b"just some text"),
+        (Row(8, "08 pointer.png", "SKIPPED", "git lfs pull"), pointer),
+        (Row(9, "09 drawing.png", "SKIPPED", "an SVG drawing"), drawing),
+        (Row(10, "10 png.jpg", "OK", "a PNG named .jpg", corner=RED), png),
+        (Row(11, "11 jpeg.png", "OK", "a JPEG named .png", corner=RED), jpeg),
+        (Row(48, "48 renamed heic.jpg", "SKIPPED", "HEIC"), heic),
+        (Row(48, "48 renamed jxl.jpg", "SKIPPED", "JXL"), b"\xff\x0a" + bytes(200)),
+        (Row(48, "48 renamed jxl box.jpg", "SKIPPED", "JXL"), b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(200)),
+        (Row(48, "48 phone.heic", "SKIPPED", "HEIC", is_for_folder=True), heic),
+        (Row(48, "48 new.jxl", "SKIPPED", "JXL", is_for_folder=True), b"\xff\x0a" + bytes(200)),
     ]
 
 
 # --------------------------------------------------------------------------------- modes, colours, rotation, 12 to 32
 
 
-def _modes(folder: Path) -> list[Row]:
+def _modes() -> Written:
     ink = Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0))
     adobe = encoded(ink, "JPEG", quality=95)
     marker = adobe.index(b"\xff\xee")
@@ -189,27 +141,27 @@ def _modes(folder: Path) -> list[Row]:
     deep_rgb[:, 0] = 0
     deep_rgb[:, 1:] = np.tile(np.array([200, 7, 100, 7, 50, 7], np.uint8), (HEIGHT, WIDTH))
     return [
-        _put(folder, Row(12, "12 cmyk.jpg", "OK", mean=(255, 0, 0)), adobe),
-        _put(folder, Row(12, "12 cmyk, no marker.jpg", "OK", mean=(255, 0, 0)), unmarked),
+        (Row(12, "12 cmyk.jpg", "OK", mean=(255, 0, 0)), adobe),
+        (Row(12, "12 cmyk, no marker.jpg", "OK", mean=(255, 0, 0)), unmarked),
         _put(
             folder,
             Row(12, "12 cmyk, profile.jpg", "OK", "colours converted from Odd printer", mean=(251, 0, 0)),
             encoded(cyan, "JPEG", quality=95, icc_profile=odd_printer_profile()),
         ),
-        _put(folder, Row(13, "13 grey 16.png", "OK", "greyscale", mean=(127, 127, 127)), encoded(Image.fromarray(ramp), "PNG")),
+        (Row(13, "13 grey 16.png", "OK", "greyscale", mean=(127, 127, 127)), encoded(Image.fromarray(ramp), "PNG")),
         _put(
             folder,
             Row(14, "14 rgb 16.png", "OK", mean=(200, 100, 50)),
             raw_png(WIDTH, HEIGHT, 16, 2, zlib.compress(deep_rgb.tobytes())),
         ),
-        _put(folder, Row(15, "15 palette.png", "OK", corner=RED), encoded(quadrants().quantize(8), "PNG")),
-        _put(folder, Row(19, "19 grey alpha.png", "OK", "greyscale", mean=(255,) * 3), _grey_under_nothing()),
-        _put(folder, Row(20, "20 grey.jpg", "OK", "greyscale", mean=(90,) * 3), encoded(_flat("L", 90), "JPEG")),
-        _put(folder, Row(21, "21 one bit.png", "OK", "greyscale", mean=(255,) * 3), encoded(_flat("1", 1), "PNG")),
+        (Row(15, "15 palette.png", "OK", corner=RED), encoded(quadrants().quantize(8), "PNG")),
+        (Row(19, "19 grey alpha.png", "OK", "greyscale", mean=(255,) * 3), _grey_under_nothing()),
+        (Row(20, "20 grey.jpg", "OK", "greyscale", mean=(90,) * 3), encoded(_flat("L", 90), "JPEG")),
+        (Row(21, "21 one bit.png", "OK", "greyscale", mean=(255,) * 3), encoded(_flat("1", 1), "PNG")),
     ]
 
 
-def _transparent(folder: Path) -> list[Row]:
+def _transparent() -> Written:
     """Half of the picture shows through, and hides magenta there."""
     half_red = Image.new("RGB", (WIDTH, HEIGHT), (255, 0, 255))
     half_red.paste(RED, (0, 0, WIDTH, HEIGHT // 2))
@@ -221,13 +173,13 @@ def _transparent(folder: Path) -> list[Row]:
     hole = palette.getpixel((4, HEIGHT - 4))
     on_white: Colour = tuple(round((channel + 255) / 2) for channel in RED)
     return [
-        _put(folder, Row(16, "16 palette hole.png", "OK", mean=on_white), encoded(palette, "PNG", transparency=hole)),
-        _put(folder, Row(17, "17 cut-out.png", "OK", mean=on_white, corner=RED), encoded(cut_out, "PNG")),
-        _put(folder, Row(18, "18 cut-out.webp", "OK", mean=on_white), encoded(cut_out, "WEBP", lossless=True, exact=True)),
+        (Row(16, "16 palette hole.png", "OK", mean=on_white), encoded(palette, "PNG", transparency=hole)),
+        (Row(17, "17 cut-out.png", "OK", mean=on_white, corner=RED), encoded(cut_out, "PNG")),
+        (Row(18, "18 cut-out.webp", "OK", mean=on_white), encoded(cut_out, "WEBP", lossless=True, exact=True)),
     ]
 
 
-def _rotated(folder: Path) -> list[Row]:
+def _rotated() -> Written:
     turns = {
         3: Image.Transpose.ROTATE_180,
         5: Image.Transpose.TRANSPOSE,
@@ -250,71 +202,76 @@ def _rotated(folder: Path) -> list[Row]:
     garbage = b"Exif\0\0II*\0\xff\xff\xff\xff"
     return [
         *(
-            _put(folder, row(number, f"{number} turned {orientation}.jpg"), stored(orientation, "JPEG"))
+            (row(number, f"{number} turned {orientation}.jpg"), stored(orientation, "JPEG"))
             for number, orientation in ((22, 3), (23, 5), (24, 6), (25, 8))
         ),
-        _put(folder, row(26, "26 turned.png"), stored(6, "PNG")),
-        _put(folder, row(27, "27 turned.webp"), stored(8, "WEBP")),
-        _put(folder, row(28, "28 exif garbage.jpg"), encoded(quadrants(), "JPEG", quality=95, exif=garbage)),
-        _put(folder, row(28, "28 exif loop.jpg"), encoded(quadrants(), "JPEG", quality=95, exif=looping)),
+        (row(26, "26 turned.png"), stored(6, "PNG")),
+        (row(27, "27 turned.webp"), stored(8, "WEBP")),
+        (row(28, "28 exif garbage.jpg"), encoded(quadrants(), "JPEG", quality=95, exif=garbage)),
+        (row(28, "28 exif loop.jpg"), encoded(quadrants(), "JPEG", quality=95, exif=looping)),
     ]
 
 
-def _animated(folder: Path) -> list[Row]:
+def _animated() -> Written:
     frames = [_flat("RGB", colour) for colour in (RED, GREEN, BLUE)]
-    rows = [(29, "29 film.gif", "GIF"), (30, "30 film.webp", "WEBP"), (31, "31 film.png", "PNG"), (32, "32 pages.tiff", "TIFF")]
+    rows = [
+        (29, "29 film.gif", "GIF"),
+        (30, "30 film.webp", "WEBP"),
+        (31, "31 film.png", "PNG"),
+        (32, "32 pages.tiff", "TIFF"),
+    ]
     written = []
     for number, name, kind in rows:
         words = "the first of 3 pages" if kind == "TIFF" else "animated: the first of 3 frames is used"
         options = {"lossless": True} if kind == "WEBP" else {}
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
-        written.append(_put(folder, Row(number, name, "OK", words, mean=RED), data))
+        written.append((Row(number, name, "OK", words, mean=RED), data))
     return written
 
 
 # ---------------------------------------------------------------------------------- shapes and bombs, 33 to 39 and 52
 
 
-def _shapes(folder: Path) -> list[Row]:
+def _shapes() -> Written:
     def row(number: int, name: str, words: str) -> Row:
         return Row(number, name, "SKIPPED", words, is_for_folder=True)
 
     return [
-        _put(folder, row(33, "33 pixel.png", "short side"), encoded(Image.new("RGB", (1, 1), RED), "PNG")),
-        _put(folder, row(34, "34 line.png", "short side"), encoded(Image.new("RGB", (20_000, 10), RED), "PNG")),
-        _put(folder, row(34, "34 strip.png", "aspect"), encoded(Image.new("RGB", (400, 80), RED), "PNG")),
-        _put(folder, row(35, "35 thread.png", "short side"), encoded(Image.new("RGB", (3, 4000), RED), "PNG")),
+        (row(33, "33 pixel.png", "short side"), encoded(Image.new("RGB", (1, 1), RED), "PNG")),
+        (row(34, "34 line.png", "short side"), encoded(Image.new("RGB", (20_000, 10), RED), "PNG")),
+        (row(34, "34 strip.png", "aspect"), encoded(Image.new("RGB", (400, 80), RED), "PNG")),
+        (row(35, "35 thread.png", "short side"), encoded(Image.new("RGB", (3, 4000), RED), "PNG")),
     ]
 
 
-def _bombs(folder: Path) -> list[Row]:
+def _bombs() -> Written:
     text = PngImagePlugin.PngInfo()
     text.add_text("parameters", "a" * 30_000_000, zip=True)
     not_a_number = np.full((HEIGHT, WIDTH), 0.5, np.float32)
     not_a_number[3, 3:5] = np.nan, np.inf
     return [
-        _put(folder, Row(36, "36 bomb.png", "SKIPPED", "too large"), header_bomb()),
-        _put(folder, Row(37, "37 bomb.png", "SKIPPED", "too large"), one_bit_bomb()),
-        _put(folder, Row(38, "38 bomb.png", "SKIPPED", "too large"), rgb_bomb()),
-        _put(folder, Row(39, "39 text.png", "OK", corner=RED), encoded(quadrants(), "PNG", pnginfo=text)),
-        _put(folder, Row(52, "52 not a number.tiff", "SKIPPED", "NaN"), encoded(Image.fromarray(not_a_number), "TIFF")),
+        (Row(36, "36 bomb.png", "SKIPPED", "too large"), header_bomb()),
+        (Row(37, "37 bomb.png", "SKIPPED", "too large"), one_bit_bomb()),
+        (Row(38, "38 bomb.png", "SKIPPED", "too large"), rgb_bomb()),
+        (Row(39, "39 text.png", "OK", corner=RED), encoded(quadrants(), "PNG", pnginfo=text)),
+        (Row(52, "52 not a number.tiff", "SKIPPED", "NaN"), encoded(Image.fromarray(not_a_number), "TIFF")),
     ]
 
 
 # ------------------------------------------------------------------------------------ profiles and formats, 40 to 51
 
 
-def _profiles(folder: Path) -> list[Row]:
+def _profiles() -> Written:
     colour = (100, 150, 200)
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     wide, wider = rgb_profile("Wide screen", WIDE_RED, 2.2), rgb_profile("Wide print", PRINT_RED, 2.2)
 
-    def written(number: int, name: str, words: str, profile: bytes, mean: Colour) -> Row:
+    def written(number: int, name: str, words: str, profile: bytes, mean: Colour) -> tuple[Row, bytes]:
         kind = "JPEG" if name.endswith("jpg") else "PNG"
         options = {"quality": 95} if kind == "JPEG" else {}
         data = encoded(_flat("RGB", colour), kind, icc_profile=profile, **options)
-        return _put(folder, Row(number, name, "OK", words, mean=mean), data)
+        return Row(number, name, "OK", words, mean=mean), data
 
     return [
         written(40, "40 lab profile.png", "its colour profile cannot be used", lab, colour),
@@ -325,25 +282,25 @@ def _profiles(folder: Path) -> list[Row]:
     ]
 
 
-def _formats(folder: Path) -> list[Row]:
+def _formats() -> Written:
     rows = [
-        _put(folder, Row(43, "43 progressive.jpg", "OK", corner=RED), encoded(quadrants(), "JPEG", progressive=True)),
-        _put(folder, Row(44, "44 quality 5.jpg", "OK", "heavy compression"), encoded(quadrants(), "JPEG", quality=5)),
-        _put(folder, Row(46, "46 windows.bmp", "OK", corner=RED), encoded(quadrants(), "BMP")),
-        _put(folder, Row(47, "47 lossless.webp", "OK", corner=RED), encoded(quadrants(), "WEBP", lossless=True)),
-        _put(folder, Row(49, "49 black.png", "OK", mean=(0, 0, 0)), encoded(_flat("RGB", (0, 0, 0)), "PNG")),
-        _put(folder, Row(50, "50 white.png", "OK", mean=(255, 255, 255)), encoded(_flat("RGB", (255, 255, 255)), "PNG")),
-        _put(folder, Row(51, "51 flat.png", "OK", mean=YELLOW), encoded(_flat("RGB", YELLOW), "PNG")),
+        (Row(43, "43 progressive.jpg", "OK", corner=RED), encoded(quadrants(), "JPEG", progressive=True)),
+        (Row(44, "44 quality 5.jpg", "OK", "heavy compression"), encoded(quadrants(), "JPEG", quality=5)),
+        (Row(46, "46 windows.bmp", "OK", corner=RED), encoded(quadrants(), "BMP")),
+        (Row(47, "47 lossless.webp", "OK", corner=RED), encoded(quadrants(), "WEBP", lossless=True)),
+        (Row(49, "49 black.png", "OK", mean=(0, 0, 0)), encoded(_flat("RGB", (0, 0, 0)), "PNG")),
+        (Row(50, "50 white.png", "OK", mean=(255, 255, 255)), encoded(_flat("RGB", (255, 255, 255)), "PNG")),
+        (Row(51, "51 flat.png", "OK", mean=YELLOW), encoded(_flat("RGB", YELLOW), "PNG")),
     ]
     if features.check("avif"):
-        rows.append(_put(folder, Row(45, "45 new.avif", "OK", corner=RED), encoded(quadrants(), "AVIF", quality=95)))
+        rows.append((Row(45, "45 new.avif", "OK", corner=RED), encoded(quadrants(), "AVIF", quality=95)))
     return rows
 
 
 # --------------------------------------------------------------------------------- names, links, odd files, 53 to 67
 
 
-def _names(folder: Path) -> list[Row]:
+def _names() -> Written:
     data = encoded(quadrants(), "PNG")
     long = "54 " + "x" * (255 - 7) + ".png"
     loading = [
@@ -355,9 +312,9 @@ def _names(folder: Path) -> list[Row]:
         archive.writestr("inside.txt", "hello")
     ignored = [(57, ".hidden.png", data), (57, "._57 mac.jpg", b"\0\5\x16\7"), (57, "Thumbs.db", b"x")]
     return [
-        *(_put(folder, Row(number, name, "OK", corner=RED), data) for number, name in loading),
-        *(_put(folder, Row(number, name, "ignored", is_for_folder=True), body) for number, name, body in ignored),
-        _put(folder, Row(59, "59 with a zip.png", "OK", corner=RED), data + packed.getvalue()),
+        *((Row(number, name, "OK", corner=RED), data) for number, name in loading),
+        *((Row(number, name, "ignored", is_for_folder=True), body) for number, name, body in ignored),
+        (Row(59, "59 with a zip.png", "OK", corner=RED), data + packed.getvalue()),
     ]
 
 
@@ -388,17 +345,15 @@ def _special_files(folder: Path) -> list[Row]:
     return [Row(65, "65 pipe.png", "SKIPPED", words), Row(65, "65 socket.png", "SKIPPED", words)]
 
 
-def _namesakes(folder: Path) -> list[Row]:
-    place = folder / "66"
-    place.mkdir()
-    (place / "a.txt").write_text("one caption for all")
+def _namesakes() -> Written:
     kinds = [("66/a.png", "PNG"), ("66/a.jpg", "JPEG"), ("66/A.PNG", "PNG"), ("66/a.webp", "WEBP")]
     rows = [
-        _put(folder, Row(66, name, "OK", mean=(index, index, index)), encoded(_flat("RGB", (index,) * 3), kind))
+        (Row(66, name, "OK", mean=(index, index, index)), encoded(_flat("RGB", (index,) * 3), kind))
         for index, (name, kind) in enumerate(kinds, start=60)
     ]
     twin = encoded(photo(WIDTH, HEIGHT, seed=67), "PNG")
-    return [*rows, *(_put(folder, Row(67, f"67 twin {name}.png", "OK"), twin) for name in "ab")]
+    caption = (Row(66, "66/a.txt", "ignored", is_for_folder=True), b"one caption for all")
+    return [*rows, caption, *((Row(67, f"67 twin {name}.png", "OK"), twin) for name in "ab")]
 
 
 def _flat(mode: str, colour: int | Colour) -> Image.Image:
@@ -409,7 +364,6 @@ def _grey_under_nothing() -> bytes:
     return encoded(Image.new("LA", (WIDTH, HEIGHT), (40, 0)), "PNG")
 
 
-_WRITERS: tuple[Callable[[Path], list[Row]], ...] = (
-    _damaged, _renamed, _modes, _transparent, _rotated, _animated, _shapes, _bombs, _profiles, _formats, _names, _links,
-    _special_files, _namesakes,
+_FILES: tuple[Callable[[], Written], ...] = (
+    _damaged, _renamed, _modes, _transparent, _rotated, _animated, _shapes, _bombs, _profiles, _formats, _names, _namesakes,
 )  # fmt: skip

@@ -59,7 +59,9 @@ def _profile(kind: bytes, space: bytes, connection: bytes, name: str, tags: dict
     for tag, data in tags.items():
         index += tag + struct.pack(">II", start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
-    header = struct.pack(">I4sI4s4s4s12s4s", start + len(body), b"test", 0x02100000, kind, space, connection, bytes(12), b"acsp")
+    header = struct.pack(
+        ">I4sI4s4s4s12s4s", start + len(body), b"test", 0x02100000, kind, space, connection, bytes(12), b"acsp"
+    )
     return (header + bytes(28) + _xyz(_D50)[8:] + bytes(48)) + index + body
 
 

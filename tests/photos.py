@@ -30,7 +30,7 @@ def photo(seed: int, width: int = 256, height: int = 256) -> Image.Image:
 def measures(seed: int = 0, **changed) -> Measures:
     """Those of an inconspicuous picture that is like no other seed's."""
     bits = random.Random(seed).getrandbits
-    values = dict(zip(("phash", "mirrored_phash", "dhash", "mirrored_dhash"), (f"{bits(64):016x}" for _ in range(4))))
+    values = {name: f"{bits(64):016x}" for name in ("phash", "mirrored_phash", "dhash", "mirrored_dhash")}
     numbers = {
         "sharpness": 500.0, "luma": 60.0 + 37 * seed % 120, "dark_share": 0.0, "bright_share": 0.0, "contrast": 40.0,
         "is_grey": False, "bars": 0.0,

@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from tests.photos import entry, healthy, photo
 from trainer_core.dataset.folder import read_folder

@@ -66,7 +66,7 @@ def test_real_pictures_are_judged_as_one_sees_them():
     looks = {
         "blurred": lambda p: p.filter(ImageFilter.GaussianBlur(4)),
         "dark": lambda p: ImageEnhance.Brightness(p).enhance(0.15),
-        "bright": lambda p: Image.blend(p, Image.new("RGB", p.size, "white"), 0.65),
+        "bright": lambda p: Image.blend(p, Image.new("RGB", p.size, "white"), 0.75),
         "flat": lambda p: Image.new("RGB", p.size, "black"),
         "grey": lambda p: p.convert("L").convert("RGB"),
     }

@@ -12,7 +12,10 @@ from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.dataset.report import dataset_report, report_lines
+from trainer_core.dataset.rules import ReadingRules
 from trainer_core.tagging.captions import edit_captions
+
+LENIENT = ReadingRules(most_unusable=1.0)
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def dataset(tmp_path):
     (tmp_path / "set" / "broken.png").touch()
     (tmp_path / "reg").mkdir()
     Image.new("RGB", (64, 64)).save(tmp_path / "reg" / "r.png")
-    return combine(read_folder(tmp_path / "set", repeats=2), read_folder(tmp_path / "reg"))
+    return combine(read_folder(tmp_path / "set", repeats=2, rules=LENIENT), read_folder(tmp_path / "reg"))
 
 
 def test_the_counts(dataset):
@@ -39,8 +42,10 @@ def test_the_counts(dataset):
 
 
 def test_the_bucket_table_and_the_crop_of_each_file(dataset):
-    report = dataset_report(crop_dataset(dataset, CropRules(width=128, height=128, method="center")))
-    assert report["buckets"] == [{"width": 128, "height": 128, "pictures": 4, "samples": 13}]
+    report = dataset_report(crop_dataset(dataset, CropRules(width=128, height=128, method="center", enlarge=True)))
+    assert report["buckets"] == [
+        {"width": 128, "height": 128, "pictures": 4, "samples": 13, "mean_cut": 0.125, "most_cut": 0.5}
+    ]
     assert report["crop_methods"] == {"center": 1, "whole": 3}
     rows = {row["file"]: row for row in report["files"]}
     assert rows["set/5_cat/a.png"]["crop"] == {
@@ -56,7 +61,8 @@ def test_the_report_is_json_and_private(dataset, tmp_path):
 
 
 def test_the_lines_read_well(dataset):
-    dataset = edit_captions(crop_dataset(dataset, CropRules(width=64, height=64, method="center")), trigger_word="mochi")
+    cropped = crop_dataset(dataset, CropRules(width=64, height=64, method="center"))
+    dataset = edit_captions(cropped, trigger_word="mochi")
     assert report_lines(dataset_report(dataset)) == [
         "3 pictures, 12 samples per epoch (repeats: 1 x2, 2 x5)",
         "1 regularisation picture, 1 sample",
@@ -64,7 +70,7 @@ def test_the_lines_read_well(dataset):
         "1 caption taken from the folder's name",
         "1 caption missing: reg/r.png",
         "crop: center 1, whole 3",
-        "bucket 64 x 64: 4 pictures, 13 samples",
+        "bucket 64 x 64: 4 pictures, 13 samples, cuts 12% on average, 50% at most",
         "1 file skipped:",
         "  set/broken.png: empty file",
     ]
@@ -74,6 +80,6 @@ def test_long_lists_are_shortened(tmp_path):
     for number in range(30):
         Image.new("RGB", (64, 64)).save(tmp_path / f"{number}.png")
         (tmp_path / f"bad{number}.png").touch()
-    lines = report_lines(dataset_report(read_folder(tmp_path)))
+    lines = report_lines(dataset_report(read_folder(tmp_path, rules=LENIENT)))
     assert "30 captions missing: 0.png, 1.png, 2.png, 3.png, 4.png and 25 more" in lines
     assert lines[-1] == "  and 10 more" and len(lines) < 30

@@ -203,7 +203,8 @@ def test_rules_that_cannot_be_are_refused(rules, words):
 
 
 def test_ten_thousand_pictures_are_scanned_in_flat_memory_and_known_the_second_time(tmp_path):
-    """Small noisy pictures, so that the first scan takes seconds; real ones make the second scan's lead larger."""
+    """Small noisy pictures, so that the first scan takes seconds; real ones make the second scan's lead larger.
+    Processor time is compared: a busy machine must not decide."""
     noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "one.jpg", quality=80)
     data = (tmp_path / "one.jpg").read_bytes()
@@ -215,15 +216,15 @@ def test_ten_thousand_pictures_are_scanned_in_flat_memory_and_known_the_second_t
     aged(tmp_path)
 
     process, resident = psutil.Process(), {}
-    started = time.perf_counter()
+    started = time.process_time()
     for step in FolderScan(tmp_path / "set", caches=tmp_path / "scans").steps():
         if step.done in (1_000, 10_000):
             resident[step.done] = process.memory_info().rss
-    first_seconds = time.perf_counter() - started
+    first_seconds = time.process_time() - started
 
-    started = time.perf_counter()
+    started = time.process_time()
     again = read_folder(tmp_path / "set", caches=tmp_path / "scans")
-    second_seconds = time.perf_counter() - started
+    second_seconds = time.process_time() - started
     assert len(again.images) == 10_000 and again.images[0].caption == "a cat"
     assert resident[10_000] - resident[1_000] < 80 * 2**20, "facts are kept of each picture, no pixels"
     assert second_seconds < first_seconds / 20, (first_seconds, second_seconds)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.overrides import read_overrides
 from trainer_core.crop.proof_sheet import proof_sheet
-from trainer_core.crop.rules import UNCUT, CropRules
+from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.pictures import training_mask, training_pixels
 from trainer_core.dataset.rules import ReadingRules
@@ -110,7 +110,7 @@ def test_a_subject_that_does_not_fit_is_said_to_be_cut_and_can_be_padded(dataset
     box = (100, 20, 700, 280)
     masked = with_mask(dataset, mask_over(tmp_path, box))
     cut = the_crop(masked)
-    assert cut.subject_kept == pytest.approx(0.5, abs=0.01) and cut.subject_kept < UNCUT
+    assert cut.subject_kept == pytest.approx(0.5, abs=0.01) and cut.cuts_subject
     rules = CropRules(width=256, height=256, pad=True)
     (padded,) = crop_dataset(masked, rules).images
     assert holds(padded.crop, box) and padded.crop.top < 0 and padded.crop.subject_kept == 1

@@ -49,7 +49,6 @@ _TRAIN_SETTINGS = {
     "max_grad_norm": 1.0,
     "prior_loss_weight": 1.0,
     "masked_loss": False,
-    "masked_loss": False,
     "flip": False,
     "clip_skip": 1,
     "precision": "fp32",

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..dataset.pictures import training_pixels
-from ..dataset.types import CropBox, Dataset, DatasetImage
+from ..dataset.types import UNCUT, CropBox, Dataset, DatasetImage
 from ..errors import TrainingError
 from ..files import file_name, write_atomic
 from .buckets import bucket_sizes, bucket_within, nearest_bucket
 from .faces import FaceFinder
 from .overrides import Override, Overrides
-from .rules import UNCUT, CropRules
+from .rules import CropRules
 from .subject import find_subject
 from .window import Box, center_window, kept_share, tight_window, window_around
 
@@ -106,8 +106,9 @@ def _crop(
     kept = kept_share(subject.core, width, height, window)
     if rules.pad and subject.box and kept < UNCUT:
         return _box(subject.method, _padded_window(subject.box, width, height, aspect))
-    is_moved = window != center or subject.box is not None
-    return _box(subject.method if is_moved else "center", window, kept)
+    if window == center and subject.box is None:
+        return _box("center", window)
+    return _box(subject.method, window, kept)
 
 
 def _box(method: str, window: Box, subject_kept: float = 1.0) -> CropBox:

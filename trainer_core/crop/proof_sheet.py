@@ -11,7 +11,6 @@ from ..dataset.pictures import open_picture
 from ..dataset.types import WHITE, CropBox, Dataset, DatasetImage
 from ..errors import TrainingError
 from ..sheets import Tile, captioned_sheet, fitted_size
-from .rules import UNCUT
 
 _FRAME = {
     "mask": (255, 196, 61), "boxes": (255, 196, 61), "face": (255, 196, 61), "focus": (255, 196, 61),
@@ -70,7 +69,7 @@ def _framed(picture: Image.Image, image: DatasetImage, crop: CropBox) -> Image.I
         canvas = Image.new("RGB", (max(picture.width, right) + x, max(picture.height, bottom) + y), _PADDING)
         canvas.paste(proof, (x, y))
         proof = canvas
-    colour = _CUT_FRAME if crop.subject_kept < UNCUT else _FRAME[crop.method]
+    colour = _CUT_FRAME if crop.cuts_subject else _FRAME[crop.method]
     ImageDraw.Draw(proof).rectangle((left + x, top + y, right + x - 1, bottom + y - 1), outline=colour, width=2)
     return proof
 

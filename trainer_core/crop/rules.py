@@ -12,9 +12,6 @@ LARGEST_SIZE = 4096
 _SMALL = 256
 """Pixels. Sizes below it are for tiny models, whose sides cannot go in steps of 64."""
 
-UNCUT = 0.9
-"""A subject of which at least this share is inside counts as uncut: masks and boxes are never exact."""
-
 CropMethod = Literal["focus", "center"]
 
 

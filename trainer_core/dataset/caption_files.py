@@ -1,139 +1,164 @@
-"""Which caption belongs to which picture: files beside it, the folder's metadata, the folder's name."""
+"""Which caption belongs to which picture: the file beside it, a line of a metadata table, or its folder's name."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .caption_text import CAPTION_BYTES, clean_caption, read_caption
+from ..files import is_within
+from .caption_tables import TABLE_NAMES, CaptionTables, NameKey, counted, folded, shown
+from .caption_text import CaptionText, clean_caption, read_caption
 from .opening import UnreadableFile, read_regular_file
 from .types import SkippedFile
 
 CAPTION_SUFFIXES = (".txt", ".caption", ".tags")
-_METADATA = ("metadata.jsonl", "metadata.csv")
-_METADATA_BYTES = 64 * 2**20
-_TEXT_FIELDS = ("text", "caption", "tags")
-_NOT_READ = (".json", ".jsonl", ".csv")
-_MOST_NAMES = 5
+"""In the order in which they are asked, in any case."""
+_MOST_BYTES = 16 * 2**20
+"""Of a caption file. Only its beginning is read, but what is larger than this is something else."""
+_TEXT_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml", ".md")
+_DOCUMENT_SUFFIXES = (".rtf", ".doc", ".docx", ".odt", ".xlsx", ".parquet")
+_MOST_SHARED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FoundCaption:
     """The caption of one picture."""
 
     lines: tuple[str, ...]
+    """Clean lines, none of them empty; no lines if there is no caption."""
     source: str
-    """As `DatasetImage.caption_source` has it."""
+    """The name of the file it came from, "folder name", "empty" (there is a file, but no words in it) or "none"."""
     notes: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
+    """Caption files that could not be read, each told once however many pictures share it."""
 
 
 class CaptionFiles:
-    """The captions in a folder. Looks names up in the list of its files, so that nothing is listed twice."""
+    """The captions of a folder: made once from the list of its files, then asked for each picture.
+
+    `files` are all visible files in `folder` and below; no folder is listed again, and a caption file is opened
+    once. A picture's caption is `name.txt`, `name.png.txt`, `name.caption`, `name.png.caption`, `name.tags` or
+    `name.png.tags`, the first that can be read and holds words; then its entry in a `metadata.jsonl` or
+    `metadata.csv` of its folder or one above; then the fallback.
+    """
 
     def __init__(self, folder: Path, files: Sequence[Path]) -> None:
         self._folder = folder
-        self._sidecars: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-        self._unused: dict[Path, None] = {}
-        self._shared: dict[Path, list[str]] = defaultdict(list)
-        self._metadata: dict[Path, str] = {}
-        self._remarks: list[str] = []
-        not_read = []
+        self._sidecars: dict[NameKey, list[Path]] = defaultdict(list)
+        self._unread: list[Path] = []
+        self._pictures: set[NameKey] = set()
+        self._stems: set[NameKey] = set()
+        tables = []
         for path in files:
-            if path.suffix.lower() in CAPTION_SUFFIXES:
-                self._sidecars[path.parent, path.name.lower()].append(path)
-                self._unused[path] = None
-            elif path.name.lower() in _METADATA:
-                self._read_metadata(path)
-            elif path.suffix.lower() in _NOT_READ:
-                not_read.append(path.name)
-        if not_read:
-            self._remarks.append(f"not read as captions: {_named(not_read)}; metadata.jsonl and .txt files are")
+            parent, suffix = str(path.parent), path.suffix.lower()
+            if suffix in CAPTION_SUFFIXES:
+                self._sidecars[parent, folded(path.stem) + suffix].append(path)
+            elif path.name.lower() in TABLE_NAMES:
+                tables.append(path)
+            elif suffix in (*_TEXT_SUFFIXES, *_DOCUMENT_SUFFIXES):
+                self._unread.append(path)
+            else:
+                self._pictures.add((parent, folded(path.name)))
+                self._stems.add((parent, folded(path.stem)))
+        self._tables = CaptionTables(folder, tables, self._pictures)
+        self._texts: dict[Path, CaptionText | None] = {}
+        self._readers: dict[Path, list[Path]] = defaultdict(list)
+        self._outranked: dict[Path, None] = {}
 
     def find(self, picture: Path, fallback: str) -> FoundCaption:
-        """The first of: name.txt, name.png.txt, the same with .caption and .tags, the metadata, `fallback`.
-
-        A file that is empty or cannot be read counts as none, and says so.
-        """
-        skipped, is_empty = [], False
-        for sidecar in self._beside(picture):
-            self._unused.pop(sidecar, None)
-            self._shared[sidecar].append(picture.name)
-            try:
-                text = read_caption(read_regular_file(sidecar, _METADATA_BYTES), sidecar)
-            except UnreadableFile as problem:
-                reason = f"caption not read: {problem.reason}"
-                skipped.append(SkippedFile(path=sidecar, reason=reason, kind="caption"))
+        """The caption of a picture; `fallback`, such as the words in its folder's name, where it has none."""
+        notes: list[str] = []
+        skipped: list[SkippedFile] = []
+        without_words: list[str] = []
+        sidecars = self._sidecars_of(picture)
+        for place, sidecar in enumerate(sidecars):
+            text = self._text_of(sidecar, skipped)
+            if text is None:
                 continue
+            notes += text.notes
             if text.lines:
-                return FoundCaption(text.lines, sidecar.name, text.notes, tuple(skipped))
-            is_empty = True
-        if line := self._metadata.pop(picture, ""):
-            return FoundCaption((line,), "metadata", (), tuple(skipped))
+                self._readers[sidecar].append(picture)
+                self._outranked.update(dict.fromkeys(sidecars[place + 1 :]))
+                return _found(text.lines, sidecar.name, notes, skipped)
+            without_words.append(sidecar.name)
+        if entry := self._tables.entry_of(picture):
+            texts = [clean_caption(caption) for caption in entry.captions]
+            notes += [note for text in texts for note in text.notes]
+            if lines := tuple(line for text in texts for line in text.lines):
+                return _found(lines, entry.table.name, notes, skipped)
+            without_words.append(entry.table.name)
+        notes += [f"no words in {name}" for name in without_words]
         if fallback:
-            return FoundCaption((fallback,), "folder name", (), tuple(skipped))
-        return FoundCaption((), "empty" if is_empty else "none", (), tuple(skipped))
+            return _found((fallback,), "folder name", notes, skipped)
+        return _found((), "empty" if without_words else "none", notes, skipped)
 
     def remarks(self) -> tuple[str, ...]:
-        """What is left over once every picture has been asked for."""
-        remarks = list(self._remarks)
-        if self._unused:
-            remarks.append(f"caption files without a picture: {_named([path.name for path in self._unused])}")
-        if self._metadata:
-            remarks.append(f"metadata entries without a picture: {_named([path.name for path in self._metadata])}")
-        for sidecar, pictures in self._shared.items():
-            if len(pictures) > 1:
-                remarks.append(f"{', '.join(pictures)} share the caption {sidecar.name}")
-        return tuple(remarks)
+        """What was noticed about the caption files as a whole, a line each; complete once every picture was asked."""
+        lonely = [path for key, paths in self._sidecars.items() if not self._is_owned(key) for path in paths]
+        outranked = [path for path in self._outranked if path not in self._readers]
+        return (
+            *self._counted(lonely, "caption file belongs to no picture", "caption files belong to no picture"),
+            *self._counted(self._unread, "file is not read as captions", "files are not read as captions"),
+            *self._shared(),
+            *self._counted(
+                outranked,
+                "caption file is not read, as its picture has one that comes first",
+                "caption files are not read, as their pictures have one that comes first",
+            ),
+            *self._tables.remarks,
+        )
 
-    def _beside(self, picture: Path) -> list[Path]:
-        names = [f"{stem}{suffix}".lower() for suffix in CAPTION_SUFFIXES for stem in (picture.stem, picture.name)]
-        return [path for name in names for path in self._sidecars.get((picture.parent, name), ())]
+    def _sidecars_of(self, picture: Path) -> list[Path]:
+        """In the order in which they are asked; those in the picture's own spelling hide those in another."""
+        found = []
+        parent = str(picture.parent)
+        for suffix in CAPTION_SUFFIXES:
+            for name in (picture.stem, picture.name):
+                if paths := self._sidecars.get((parent, folded(name) + suffix)):
+                    same = [path for path in paths if path.stem == name]
+                    found += sorted(same or paths, key=lambda path: (path.suffix != path.suffix.lower(), path.name))
+        return found
 
-    def _read_metadata(self, path: Path) -> None:
-        try:
-            text = read_regular_file(path, _METADATA_BYTES).decode("utf-8-sig")
-        except (UnreadableFile, UnicodeDecodeError):
-            self._remarks.append(f"{path.name} cannot be read; save it as UTF-8 text below 64 MB")
-            return
-        rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text)
-        broken = []
-        for number, row in rows:
-            name = row.get("file_name") if isinstance(row, dict) else None
-            caption = next((row[field] for field in _TEXT_FIELDS if row.get(field)), "") if name else ""
-            words = ", ".join(map(str, caption)) if isinstance(caption, list) else str(caption)[:CAPTION_BYTES]
-            if not isinstance(name, str):
-                broken.append(str(number))
-            elif cleaned := clean_caption(words):
-                self._metadata[path.parent / name] = cleaned
-        if broken:
-            self._remarks.append(f"{path.name} has no file_name in line {_named(broken)}")
-
-
-def _json_rows(text: str) -> list[tuple[int, Any]]:
-    rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
+    def _text_of(self, sidecar: Path, skipped: list[SkippedFile]) -> CaptionText | None:
+        """None for a file that cannot be read, which is told in `skipped` the first time."""
+        if sidecar not in self._texts:
             try:
-                rows.append((number, json.loads(line)))
-            except ValueError:
-                rows.append((number, None))
-    return rows
+                self._texts[sidecar] = self._read(sidecar)
+            except UnreadableFile as problem:
+                self._texts[sidecar] = None
+                skipped.append(SkippedFile(path=sidecar, reason=problem.reason, kind="caption"))
+        return self._texts[sidecar]
+
+    def _read(self, sidecar: Path) -> CaptionText:
+        if not is_within(self._folder, sidecar):
+            raise UnreadableFile(sidecar, "a link that leaves the folder")
+        return read_caption(read_regular_file(sidecar, _MOST_BYTES), sidecar)
+
+    def _is_owned(self, key: NameKey) -> bool:
+        """Whether there is a picture, usable or not, that a caption file of this name belongs to."""
+        parent, name = key
+        owner = name.rpartition(".")[0]
+        return (parent, owner) in self._stems or (parent, owner) in self._pictures
+
+    def _shared(self) -> list[str]:
+        shared = {sidecar: readers for sidecar, readers in self._readers.items() if len(readers) > 1}
+        lines = [
+            f"{', '.join(shown(self._folder, reader) for reader in readers)} share {shown(self._folder, sidecar)}"
+            for sidecar, readers in list(shared.items())[:_MOST_SHARED]
+        ]
+        if len(shared) > _MOST_SHARED:
+            lines.append(f"{len(shared) - _MOST_SHARED:,} more caption files are shared by several pictures")
+        return lines
+
+    def _counted(self, paths: Iterable[Path], one: str, many: str) -> list[str]:
+        return counted([shown(self._folder, path) for path in paths], one, many)
 
 
-def _csv_rows(text: str) -> list[tuple[int, Any]]:
-    try:
-        return list(enumerate(csv.DictReader(io.StringIO(text)), start=2))
-    except csv.Error:
-        return [(1, None)]
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+def _found(
+    lines: tuple[str, ...], source: str, notes: Sequence[str], skipped: Sequence[SkippedFile]
+) -> FoundCaption:
+    """Notes are marked as the caption's, since they end up among the picture's."""
+    marked = tuple(f"caption: {note}" for note in dict.fromkeys(notes))
+    return FoundCaption(lines=lines, source=source, notes=marked, skipped=tuple(skipped))

@@ -51,7 +51,7 @@ _CJK_MARKS = frozenset("，。、：；！？（）「」『』【】《》“�
 # Letters that Windows-1252 shares with its Central European, Baltic and Turkish sisters, or whose neighbours rule the
 # sister's letter out: Spanish "niña" but Polish "dłoń", French "lumière" but Slovene "večer". Marks where they belong.
 _WESTERN = re.compile(
-    r"""
+    r"""(?=[^\x00-\x7f])(?:
       (?<=[A-Za-zäöü])[äéóôöúüßå] | [äéóôöúüåÄÉÖÜÁÓÅ](?=[a-z]) | (?<=[A-Z])[ÄÉÖÜÁÓ]
     | (?<=[a-z])í(?!i) | (?<=[a-z])á(?=[a-z]) | (?<=\best)á\b
     | ñ(?=[aeiouáéíóú]) | ã(?=[oe]) | ç(?=[aou]) | (?<=[aioe])ë | (?<=[oa])î(?=t) | (?<=gr)â(?=c) | (?<=ch)â(?=t)
@@ -60,10 +60,11 @@ _WESTERN = re.compile(
     | (?<=[bcdfghjlmnprstuv])è(?=[cdfglmprstv]{1,2}e|nes?\b|ques?\b|s\b) | (?<=i)è(?=[crgtvm]r?e|cle)
     | (?<=[tfbnuv])ê(?=te|tre) | (?<=[ré])ê(?=[vm]e) | (?<=m)ê(?=me) | \bê(?=tre)
     | (?<=[bdfghjklmnprsv])ø(?=[bcdfghjklmnprstv]) | (?<=[bcdfghjklmnprstv])æ(?=[bdfgklmnrtv])
-    | (?<=\w)’(?=\w) | (?<=\S)[’”](?!\w) | (?<!\w)‘(?=\w[^‘]*’) | (?<!\w)“(?=\w[^“]*”) | (?<!\w)„(?=[^„]*[“”])
+    | (?<=\w)’(?=\w) | (?<=\S)[’”](?!\w) | (?<!\w)‘(?=\w{3}|\w[^‘]*’) | (?<!\w)“(?=\w{3}|\w[^“]*”)
+    | (?<!\w)„(?=[^„]*[“”]) | «(?=[\s\w][^«]*») | (?<=[\s\w.!?])» | \xa0(?=[:;!?»]) | (?<=«)\xa0
     | (?<!\w)[–—](?!\w) | (?<=[a-z])—(?=[a-z]) | (?<=\d)[–°](?!\w) | (?<=\d)[–×](?=\d) | [€£](?=\d)
-    | (?<=\w)…(?!\w) | «(?=[\s\w][^«]*») | (?<=[\s\w.!?])» | \xa0(?=[:;!?»]) | (?<=«)\xa0
-    """,
+    | [¿¡](?=[A-Z]) | (?<=\w)…(?!\w)
+    )""",
     re.VERBOSE,
 )
 _SCRIPT_CHANGE = re.compile(r"[A-Za-z][^\x00-\x7f]|[^\x00-\x7f][A-Za-z]")
@@ -92,7 +93,7 @@ def rated(sample: bytes, encoding: KnownEncoding, is_cut: bool) -> float:
     if text is None or (encoding.bits is _western_bits and not _WESTERN.sub("", text).isascii()):
         return UNDECODABLE
     counts = Counter(text)
-    bits = sum(number * (_ascii_bits(char) if char.isascii() else encoding.bits(char)) for char, number in counts.items())
+    bits = sum(number * (_ascii_bits(c) if c.isascii() else encoding.bits(c)) for c, number in counts.items())
     is_latin = encoding.bits in (_western_bits, _unknown_bits)
     return encoding.rarity + bits + (0 if is_latin else _SCRIPT_CHANGE_BITS * len(_SCRIPT_CHANGE.findall(text)))
 
@@ -173,7 +174,7 @@ KNOWN_ENCODINGS = (
     KnownEncoding("cp949", "", _korean_bits, 2),
     KnownEncoding("big5", "", _taiwanese_bits, 2),
     *(KnownEncoding(codec, "", _alphabet_bits, 2) for codec in ("cp1251", "koi8_r", "cp866")),
-    *(KnownEncoding(codec, "", _alphabet_bits, 4) for codec in ("cp1253", "cp1255", "cp1256", "cp874")),
+    *(KnownEncoding(codec, "", _alphabet_bits, 5) for codec in ("cp1253", "cp1255", "cp1256", "cp874")),
     *(KnownEncoding(codec, "", _western_bits, 6) for codec in ("cp850", "mac_roman")),
     KnownEncoding("latin-1", "", _unknown_bits, 2),
 )

@@ -122,12 +122,15 @@ def _unchanged(path: Path, fingerprint: str) -> Image.Image:
 def _cut_out(
     picture: Image.Image, crop: CropBox | None, bucket: tuple[int, int] | None, outside: str | int
 ) -> Image.Image:
+    """The crop at the bucket's size, of a picture or of a mask ("L"); `outside` fills what lies beyond its edges."""
     if crop:
         box = (crop.left, crop.top, crop.right, crop.bottom)
         is_inside = crop.left >= 0 and crop.top >= 0 and crop.right <= picture.width and crop.bottom <= picture.height
         picture = picture.crop(box) if is_inside else _padded(picture, crop, outside)
     if bucket is None or picture.size == bucket:
         return picture
+    if picture.mode == "L":  # LANCZOS would draw faint rings around a mask's edges
+        return picture.resize(bucket, Image.Resampling.BILINEAR)
     return picture.resize(bucket, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 

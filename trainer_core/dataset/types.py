@@ -11,6 +11,9 @@ from ..files import digest
 from .measures import Measures
 
 WHITE = "#ffffff"
+UNCUT = 0.9
+"""A known subject of which at least this share is inside counts as uncut: masks and boxes are never exact."""
+UNCUT_GUESS = 0.75
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +31,12 @@ class CropBox:
     """What chose it: "mask", "boxes", "face", "focus" (saliency), "center", "whole" or "override"."""
     subject_kept: float = 1.0
     """Share of the subject that lies inside, 0 to 1, by the measure of `method`; 1 where no subject is known."""
+
+    @property
+    def cuts_subject(self) -> bool:
+        """Whether so much of the subject is outside that it should be said. What is only guessed from the pixels has
+        soft edges, so more of it must be lost than of a mask, a box or a face."""
+        return self.subject_kept < (UNCUT_GUESS if self.method == "focus" else UNCUT)
 
     @property
     def width(self) -> int:

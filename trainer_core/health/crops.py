@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ..crop.rules import UNCUT
 from ..dataset.report import cut_share, enlarged_by, samples
 from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, many, some_of
@@ -34,7 +33,7 @@ def crop_findings(dataset: Dataset, names: FileNames, batch_size: int | None) ->
 
 def _subject_cut(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]:
     half = [image for image in images if image.crop.subject_kept < _HALF_CUT]
-    some = [image for image in images if _HALF_CUT <= image.crop.subject_kept < UNCUT]
+    some = [image for image in images if image.crop.cuts_subject and image.crop.subject_kept >= _HALF_CUT]
     return _loses_subject("stop", half, names) + _loses_subject("warn", some, names)
 
 

@@ -100,13 +100,13 @@ def _common_tags(images: Sequence[DatasetImage], triggers: Sequence[str]) -> lis
     if not common or len(described) < _LEAST_FOR_COMMON:
         return []
     shown = some_of(f"{spellings[plain].most_common(1)[0][0]} ({shares[plain]:.0%})" for plain in common)
-    absorbs = "the trigger word" if triggers else "a trigger word"
+    trigger = "the trigger word" if triggers else "your trigger word, if it is none of these,"
     return [
         Finding(
             kind="common tags",
             level="note",
             text=f"tags on nearly every picture: {shown}",
-            advice=f"Remove them and {absorbs} absorbs them; keep them and they stay yours to choose in prompts",
+            advice=f"Remove them and {trigger} absorbs them; keep them and they stay yours to choose in prompts",
         )
     ]
 
