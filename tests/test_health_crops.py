@@ -23,7 +23,9 @@ def cropped(name: str, *, size=(512, 512), crop=None, bucket=(512, 512), method=
 
 def findings(*images, batch_size=None) -> dict[str, Finding]:
     dataset = Dataset(images=images)
-    return {finding.kind: finding for finding in crop_findings(dataset, FileNames(dataset), batch_size)}
+    found = crop_findings(dataset, FileNames(dataset), batch_size)
+    assert len({(finding.kind, *finding.files) for finding in found}) == len(found), "no picture is told twice"
+    return {finding.kind: finding for finding in found}
 
 
 USUAL = [cropped(f"ok{n}.png") for n in range(4)]

@@ -84,6 +84,7 @@ def test_a_dark_picture_is_not_called_blurred_for_its_lack_of_light():
     picture = photo(1, 512, 512)
     assert at_night(picture).measures.sharpness < 30
     assert kinds(*healthy(10), at_night(picture)) == {"dark"}
+    assert kinds(*healthy(10), entry("a.png", measured={"luma": 26.0, "sharpness": 5.0})) == {"dark"}, "80 in the light"
     assert kinds(*healthy(10), at_night(picture.filter(ImageFilter.GaussianBlur(5)), 0.2)) == {"dark", "blurred"}
 
 

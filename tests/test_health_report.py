@@ -17,6 +17,7 @@ from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import CropBox, Dataset, SkippedFile
 from trainer_core.demo import DEMO_PICTURES
 from trainer_core.errors import TrainingError
+from trainer_core.health import sheet
 from trainer_core.health.findings import LEVELS, Finding, worst_first
 from trainer_core.health.report import health_report
 from trainer_core.health.sheet import health_sheet
@@ -152,10 +153,10 @@ def test_the_lines_about_crops_are_about_crops_only():
 # ------------------------------------------------------------------------------------------------------ the sheet
 
 
-def tiles(sheet: Image.Image, columns: int, rows: int, cell: int = 192) -> list[tuple[int, int, int]]:
+def tiles(drawn: Image.Image, columns: int, rows: int, cell: int = 192) -> list[tuple[int, int, int]]:
     """The colour of each tile's frame: the topmost bright pixel in the middle of its column."""
-    pixels = np.asarray(sheet).astype(int)
-    pitch_x, pitch_y = (sheet.width - 16) // columns, (sheet.height - 16) // rows
+    pixels = np.asarray(drawn).astype(int)
+    pitch_x, pitch_y = (drawn.width - 16) // columns, (drawn.height - 16) // rows
     found = []
     for row in range(rows):
         for column in range(columns):
@@ -167,10 +168,10 @@ def tiles(sheet: Image.Image, columns: int, rows: int, cell: int = 192) -> list[
 
 def test_the_sheet_frames_each_picture_by_its_worst_problem_worst_first(messy):
     report = health_report(messy)
-    sheet = health_sheet(messy, report, columns=6, limit=6)
-    assert tiles(sheet, 6, 1) == [RED, YELLOW, YELLOW, YELLOW, BLUE, YELLOW], "the last is the skipped file"
-    sheet = health_sheet(messy, report, columns=7, limit=7)
-    assert tiles(sheet, 7, 1)[6] == GREEN
+    drawn = health_sheet(messy, report, columns=6, limit=6)
+    assert tiles(drawn, 6, 1) == [RED, YELLOW, YELLOW, YELLOW, BLUE, YELLOW], "the last is the skipped file"
+    drawn = health_sheet(messy, report, columns=7, limit=7)
+    assert tiles(drawn, 7, 1)[6] == GREEN
 
 
 def test_the_sheet_writes_what_was_found(messy, monkeypatch):
@@ -190,6 +191,19 @@ def test_the_sheet_writes_what_was_found(messy, monkeypatch):
     assert notes[0].startswith("and 22 more · red:")
     health_sheet(messy, health_report(messy))
     assert notes[1].startswith("red: repair")
+
+
+def test_of_two_pictures_of_one_level_the_one_with_more_problems_comes_first():
+    a, b, c, d = (entry(f"{name}.png", path=Path(f"/nowhere/{name}.png")) for name in "abcd")
+    problems = (("warn", "abc"), ("warn", "b"), ("note", "cab"), ("note", "d"))
+    findings = [
+        Finding(kind="", level=level, text="", advice="", files=files, labels=("x",) * len(files))
+        for level, files in ((level, tuple(f"{name}.png" for name in letters)) for level, letters in problems)
+    ]
+    dataset = Dataset(images=(a, d, c, b))
+    report = replace(health_report(dataset), findings=tuple(findings))
+    assert [entry.name for entry in sheet._worst_first(dataset, report)] == ["b.png", "a.png", "c.png", "d.png"]
+    assert tiles(health_sheet(dataset, report, columns=4), 4, 1) == [YELLOW, YELLOW, YELLOW, BLUE]
 
 
 def test_many_problems_of_one_picture_are_packed_into_three_lines(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ NODE_NAMES = (
     "load_dataset", "images_to_dataset", "merge_datasets", "dataset_pictures", "smart_crop", "auto_tag",
     "check_dataset", "train_lora", "save_lora", "preview_sample",
 )  # fmt: skip
+
+_BEFORE_THE_PLAN = ("dataset.", "captions.", "crop.")
 
 by_path = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACK)))
 
@@ -101,6 +104,29 @@ def test_execute_takes_and_uses_every_input(name):
 def test_the_fingerprint_takes_every_input():
     """ComfyUI gives it all of them; what it does not take makes every run read the folder anew, without a word."""
     assert _taken(_method("load_dataset", "fingerprint_inputs")) == _inputs_of("load_dataset")
+
+
+@pytest.mark.parametrize("page", ["job-file.md", "job-file.zh.md"])
+def test_the_job_files_pages_list_every_field_of_the_plan(page):
+    listed = _listed_fields(page)
+    assert [name for name in listed if not name.startswith(_BEFORE_THE_PLAN)] == [*_field_names(plan.TrainingPlan)]
+    assert len(listed) == len(set(listed))
+
+
+def test_both_languages_of_the_job_files_page_list_the_same_fields():
+    assert _listed_fields("job-file.md") == _listed_fields("job-file.zh.md")
+
+
+def _listed_fields(page: str) -> list[str]:
+    """What stands in back quotes at the beginning of the lines of a page's tables, in their order."""
+    lines = (PACK / "docs" / page).read_text(encoding="utf-8").splitlines()
+    return [line.split("`")[1] for line in lines if line.startswith("| `")]
+
+
+def _field_names(cls: type, prefix: str = "") -> Iterator[str]:
+    """Every field of a plan as "network.rank"."""
+    for name, kind in typing.get_type_hints(cls).items():
+        yield from _field_names(kind, f"{name}.") if dataclasses.is_dataclass(kind) else [prefix + name]
 
 
 def _walk(path: Path, *kinds: type[ast.AST]) -> Iterator[ast.AST]:

@@ -10,19 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training_jobs import small_job
+from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training.trainer import Trainer
-
-
-def train(job, runs, *, until=None):
-    """Train to the end, or stop after step `until` as a user would; returns the trainer."""
-    trainer = Trainer(job, runs)
-    with contextlib.closing(trainer.steps()) as steps:
-        for report in steps:
-            if report.step == until:
-                break
-    return trainer
 
 
 def digest(trainer):

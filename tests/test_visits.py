@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections import Counter
 from dataclasses import replace
@@ -11,21 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.training_jobs import small_job
+from tests.training_jobs import small_job, train
 from trainer_core.dataset.types import Mask
 from trainer_core.training.batches import draw_captions, draw_flips
 from trainer_core.training.encode import Latent, latent_mask
 from trainer_core.training.objective import loss_per_picture
 from trainer_core.training.trainer import Trainer
-
-
-def train(job, runs, *, until=None) -> Trainer:
-    trainer = Trainer(job, runs)
-    with contextlib.closing(trainer.steps()) as steps:
-        for report in steps:
-            if report.step == until:
-                break
-    return trainer
 
 
 def digest(trainer: Trainer) -> str:

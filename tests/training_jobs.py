@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from trainer_core.demo import world
 from trainer_core.job import Job
 from trainer_core.tagging.captions import edit_captions
 from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.trainer import Trainer
 
 SIZE = 64
 PLAN = {
@@ -55,3 +57,13 @@ def small_job(folder: Path, *, family: str = "sd15", regularisation: bool = Fals
     dataset = crop_dataset(dataset, CropRules(width=SIZE, height=SIZE, method="center"))
     plan = TrainingPlan.from_json(PLAN | changes)
     return Job(base_model=write_base(folder, family), dataset=dataset, plan=plan, name="mochi")
+
+
+def train(job: Job, runs: Path, *, until: int | None = None) -> Trainer:
+    """Train to the end, or stop after step `until` as a user would."""
+    trainer = Trainer(job, runs)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if report.step == until:
+                break
+    return trainer

@@ -127,6 +127,8 @@ def _cropped(dataset: Dataset, value: dict[str, Any], here: Path) -> Dataset:
     if not isinstance(value, dict):
         raise TrainingError(f"crop must be an object with named fields, got {value!r}.")
     rules = {name: entry for name, entry in value.items() if name not in ("size", "overrides", "face_model")}
+    if given := {"width", "height"} & rules.keys():
+        raise TrainingError(f'crop has no field {min(given)!r}. Give the training size as "size": "512x768".')
     width, height = parse_size(value.get("size", "512x512"))
     return crop_dataset(
         dataset,

@@ -190,7 +190,9 @@ def _add_crop(parser: argparse.ArgumentParser, default: tuple[int, int] | None) 
     parser.add_argument("--method", choices=("focus", "center"), default="focus", help="where the crop is placed")
     parser.add_argument("--buckets", action="store_true", help="choose each picture's shape nearest to its own")
     parser.add_argument("--bucket-step", type=int, help="pixels that divide a bucket's sides: 8, 16, .. 64")
-    parser.add_argument("--smallest-bucket-side", type=int, help="pixels; half the smaller side, at most 256, unless given")
+    parser.add_argument(
+        "--smallest-bucket-side", type=int, help="pixels; half the smaller side, at most 256, unless given"
+    )
     parser.add_argument("--largest-bucket-side", type=int, help="pixels; twice the larger side unless given")
     parser.add_argument("--enlarge", action="store_true", help="enlarge pictures below the training size")
     parser.add_argument("--zoom", action="store_true", help="close in on subjects known by mask or face")

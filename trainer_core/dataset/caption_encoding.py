@@ -6,10 +6,10 @@ import codecs
 import re
 from pathlib import Path
 
-from .known_encodings import COMMON_CHINESE, KNOWN_ENCODINGS, UNDECODABLE, KnownEncoding, decoded, rated
+from .known_encodings import COMMON_CHINESE, KNOWN_ENCODINGS, KnownEncoding, decoded, rated
 from .opening import UnreadableFile
 
-_SAMPLE_BYTES = 8 * 1024
+_SAMPLE_BYTES = 4 * 1024
 """From the first byte that is not ASCII; enough to tell encodings apart, and soon done."""
 _CLEAR_LEAD = 6.0
 """Bits. The best reading must be 2^6 times likelier than the next one."""
@@ -31,7 +31,6 @@ _OTHER_KINDS = (
     (b"\x1b$", "ISO-2022 text; save it as UTF-8"),
 )
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1a"))
-
 
 
 def decode_text(data: bytes, path: Path, is_cut: bool = False) -> tuple[str, str]:
@@ -88,9 +87,10 @@ def _decoded_without_mark(data: bytes, path: Path, is_cut: bool) -> tuple[str | 
     if text is not None and not _is_rather_chinese(data, text):
         return text, ""
     best = _clear_winner(data, is_cut)
-    if best is None or rated(data, best, is_cut) == UNDECODABLE:
+    text = decoded(data, best.codec, is_cut) if best else None
+    if text is None or not best.may_be(text):
         return None, ""
-    return decoded(data, best.codec, is_cut), best.name
+    return text, best.name
 
 
 def _is_rather_chinese(data: bytes, text: str) -> bool:

@@ -99,7 +99,9 @@ class CaptionFiles:
         lonely = [path for key, paths in self._sidecars.items() if not self._is_owned(key) for path in paths]
         outranked = [path for path in self._outranked if path not in self._readers]
         return (
-            *self._counted(lonely, "caption file belongs to no picture", "caption files belong to no picture"),
+            *self._counted(
+                lonely, "caption file belongs to no picture beside it", "caption files belong to no picture beside them"
+            ),
             *self._counted(self._unread, "file is not read as captions", "files are not read as captions"),
             *self._shared(),
             *self._counted(
@@ -156,9 +158,7 @@ class CaptionFiles:
         return counted([shown(self._folder, path) for path in paths], one, many)
 
 
-def _found(
-    lines: tuple[str, ...], source: str, notes: Sequence[str], skipped: Sequence[SkippedFile]
-) -> FoundCaption:
+def _found(lines: tuple[str, ...], source: str, notes: Sequence[str], skipped: Sequence[SkippedFile]) -> FoundCaption:
     """Notes are marked as the caption's, since they end up among the picture's."""
     marked = tuple(f"caption: {note}" for note in dict.fromkeys(notes))
     return FoundCaption(lines=lines, source=source, notes=marked, skipped=tuple(skipped))

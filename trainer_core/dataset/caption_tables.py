@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from ..files import is_within
@@ -20,8 +21,8 @@ from .opening import UnreadableFile, read_regular_file
 TABLE_NAMES = ("metadata.jsonl", "metadata.csv")
 """In the order in which they are asked."""
 _MOST_BYTES = 64 * 2**20
-_MOST_BROKEN = 1000
-"""Lines after which a table is given up: it is something else."""
+_MOST_LINES = 200_000
+"""More than a folder has pictures that one GPU trains on; keeps a file that is something else from taking minutes."""
 _MOST_NAMES = 3
 _CAPTION_FIELDS = ("text", "caption", "tags")
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -58,6 +59,7 @@ class CaptionTables:
     def __init__(self, folder: Path, tables: Sequence[Path], pictures: Collection[NameKey]) -> None:
         self._folder, self._pictures = folder, pictures
         self._entries: dict[NameKey, TableEntry] = {}
+        self._entries_in_any_case: dict[NameKey, TableEntry] = {}
         self.remarks: list[str] = []
         for table in sorted(tables, key=lambda path: (-len(path.parts), TABLE_NAMES.index(path.name.lower()))):
             name = shown(folder, table)
@@ -68,8 +70,8 @@ class CaptionTables:
 
     def entry_of(self, picture: Path) -> TableEntry | None:
         """By the picture's name as it is spelt, else without regard to case."""
-        parent = str(picture.parent)
-        return self._entries.get((parent, picture.name)) or self._entries.get((parent, folded(picture.name)))
+        parent, name = str(picture.parent), picture.name
+        return self._entries.get((parent, name)) or self._entries_in_any_case.get((parent, folded(name)))
 
     def _take_up(self, table: Path) -> list[str]:
         """Keep the entries for pictures that no nearer table speaks of; the remarks on the rest."""
@@ -78,11 +80,9 @@ class CaptionTables:
         rows, note = _read_table(table)
         own: dict[NameKey, TableEntry] = {}
         broken, outside, strangers, repeated = [], [], [], []
-        for row in rows:
+        for row in islice(rows, _MOST_LINES):
             if isinstance(row, _BrokenLine):
                 broken.append(f"line {row.number} ({row.problem})")
-                if len(broken) == _MOST_BROKEN:
-                    break
             elif (target := self._target(row)) is None:
                 outside.append(row.file_name)
             elif (target[0], folded(target[1])) not in self._pictures:
@@ -93,11 +93,11 @@ class CaptionTables:
                 own[target] = row
         for (parent, name), entry in own.items():
             self._entries.setdefault((parent, name), entry)
-            self._entries.setdefault((parent, folded(name)), entry)
+            self._entries_in_any_case.setdefault((parent, folded(name)), entry)
         return [
             *([note] if note else []),
+            *([f"only its first {_MOST_LINES:,} lines are read"] if next(rows, None) else []),
             *counted(broken, "line is not used", "lines are not used"),
-            *(["the lines after these are not read"] if len(broken) == _MOST_BROKEN else []),
             *counted(outside, "entry leads out of the folder", "entries lead out of the folder"),
             *counted(strangers, "entry names no picture", "entries name no picture"),
             *counted(repeated, "picture has a second entry, not used", "pictures have a second entry, not used"),

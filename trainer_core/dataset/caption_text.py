@@ -26,7 +26,7 @@ _EMPTY_TAGS = re.compile(r" ?,(?: ?,)+ ?")
 # are smileys such as ":(" and hold nothing together.
 _TAG = re.compile(
     r"(?: [^,()\[\]{}\\]++ | \\. | \((?:[^()\\]++|\\.)*+\) | \[(?:[^\[\]\\]++|\\.)*+\] | \{(?:[^{}\\]++|\\.)*+\}"
-    r"  | (?<=\d),(?=\d{3}(?!\w)) | [^,] )+",
+    r"  | (?<=\d),(?=\d{3}(?![^\W_])) | [^,] )+",
     re.VERBOSE,
 )
 _UNDERSCORED = re.compile(r"\b(?!(?:score|rating|source)_)[A-Za-z]{2,}+_[A-Za-z]{2}")

@@ -23,7 +23,7 @@ _LEAST_READABLE = 0.98
 _DEEP_GREY_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _GREY_MODES = ("1", "L", "LA", "La", *_DEEP_GREY_MODES)
 _KEPT_MODES = {"1": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}
-"""Modes that colour conversion takes as they are; all others become RGB first."""
+"""What a picture without transparency becomes before its colours are converted; RGB if its mode is not here."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -81,6 +81,7 @@ def _decode(path: Path, data: bytes) -> Decoded:
         damage = damage or ("" if is_whole else _ends_early(1))
         colours, alpha = _parted(path, _turned(loaded))
         finished, colour_note = to_srgb(colours, picture.info.get("icc_profile"))
+    finished.info = {}  # a profile or an orientation that is dealt with must not end up in files made of the picture
     if alpha:
         finished.putalpha(alpha)
     notes += [damage, colour_note]
@@ -130,7 +131,8 @@ def _parted(path: Path, picture: Image.Image) -> tuple[Image.Image, Image.Image 
     if picture.mode in _DEEP_GREY_MODES:
         return _eight_bit(path, picture), None
     if not picture.has_transparency_data:
-        return picture.convert(_KEPT_MODES.get(picture.mode, "RGB")), None
+        mode = _KEPT_MODES.get(picture.mode, "RGB")
+        return picture if picture.mode == mode else picture.convert(mode), None
     cut_out = picture.convert("RGBA")
     alpha = cut_out.getchannel("A")
     colours = picture.convert("L") if picture.mode == "LA" else cut_out.convert("RGB")

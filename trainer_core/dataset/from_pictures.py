@@ -38,7 +38,7 @@ def dataset_of_pictures(
         )
     if len(masks) not in (0, len(paths)):
         raise TrainingError(f"there are {len(masks)} masks for {len(paths)} pictures. Give one each.")
-    texts = [clean_caption(caption) for caption in captions]
+    texts = [clean_caption(caption).joined for caption in captions]
     texts = texts * len(paths) if len(texts) == 1 else texts
     return Dataset(
         images=tuple(

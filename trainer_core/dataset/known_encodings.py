@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-UNDECODABLE = float("inf")
-
 # What people write most in each script, by rough frequency and by what stands in pictures; the rest is rated by the
 # levels of the scripts' own standards. Korean and the alphabets are here to be told from Chinese: they share bytes.
 COMMON_CHINESE = frozenset(
@@ -40,11 +38,11 @@ _COMMON_HANGUL = frozenset(
     "현형활황회흰검빨란색머눈옷꽃달별밤낮늘녀얼굴웃앉긴짧갈금홍록"
 )
 _COMMON_LETTERS = frozenset(
-    "оеаинтсрвлкмдпуяызьбгчйі"
-    "αοιετσνηυρπκμλςάίόέή"
-    "יוהלאתרמשבנכםד"
-    "اليمنرتوبةدسعهفك"
-    "านรอกเงมยลวดทสตะปบคหแจผู่้ีึิำัุ"
+    "оеаинтсрвлкмдпуяызьбгчйі"  # Cyrillic
+    "αοιετσνηυρπκμλςάίόέή"  # Greek
+    "יוהלאתרמשבנכםד"  # Hebrew
+    "اليمنرتوبةدسعهفك"  # Arabic
+    "านรอกเงมยลวดทสตะปบคหแจผู่้ีึิำัุ"  # Thai
 )
 _CJK_MARKS = frozenset("，。、：；！？（）「」『』【】《》“”‘’…—・ー～\u3000")
 
@@ -83,6 +81,10 @@ class KnownEncoding:
     rarity: float
     """-log2 of how often captions come in it, compared with the most frequent ones."""
 
+    def may_be(self, text: str) -> bool:
+        """Whether everything in what was read stands where people write it."""
+        return self.bits is not _western_bits or _WESTERN.sub("", text).isascii()
+
 
 def rated(sample: bytes, encoding: KnownEncoding, is_cut: bool) -> float:
     """-log2 of how likely this reading is: the sum over its characters, each by itself; infinite if it cannot be.
@@ -90,8 +92,8 @@ def rated(sample: bytes, encoding: KnownEncoding, is_cut: bool) -> float:
     A change between Latin letters and another script inside a word costs extra: "v龤ky" is Czech misread.
     """
     text = decoded(sample, encoding.codec, is_cut)
-    if text is None or (encoding.bits is _western_bits and not _WESTERN.sub("", text).isascii()):
-        return UNDECODABLE
+    if text is None or not encoding.may_be(text):
+        return float("inf")
     counts = Counter(text)
     bits = sum(number * (_ascii_bits(c) if c.isascii() else encoding.bits(c)) for c, number in counts.items())
     is_latin = encoding.bits in (_western_bits, _unknown_bits)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ..errors import TrainingError
 from .types import Dataset
+from .wording import some_of
 
 
 def merge(datasets: Sequence[Dataset]) -> Dataset:
@@ -26,8 +27,7 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     places = Counter(os.path.realpath(image.path) for image in images)
     twice = [os.path.basename(place) for place, count in places.items() if count > 1]
     if twice:
-        names = ", ".join(twice[:5]) + (f" and {len(twice) - 5} more" if len(twice) > 5 else "")
-        remarks[f"in more than one dataset, so trained once for each: {names}"] = None
+        remarks[f"in more than one dataset, so trained once for each: {some_of(twice)}"] = None
     return Dataset(images=images, skipped=tuple(skipped), trigger_words=tuple(words), remarks=tuple(remarks))
 
 

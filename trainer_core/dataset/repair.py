@@ -35,6 +35,7 @@ def readable_part(data: bytes) -> tuple[Image.Image, float] | None:
     data = data.removesuffix(_END)
     if data.endswith(_HOLE):
         data = data.rstrip(b"\x00")
+    data = data.rstrip(b"\xff")  # the first half of a mark, which would make a mark of what follows
     if not data.startswith(b"\xff\xd8") or not _has_all_passes(data):
         return None
     try:

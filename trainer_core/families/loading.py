@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -65,20 +66,28 @@ def outline_of(path: Path) -> BaseModel:
         TrainingError: as `family_of`.
     """
     family = family_of(path)
+    unet_settings, texts = _folder_outline(path, family) if path.is_dir() else _file_outline(path, family)
     with init_empty_weights(include_buffers=False):
-        if path.is_dir():
-            settings = UNet2DConditionModel.load_config(path / "unet", local_files_only=True)
-            unet = UNet2DConditionModel.from_config(settings)
-            places = ("text_encoder", "text_encoder_2")[: len(family.text_encoder_prefixes)]
-            texts = [CLIPTextConfig.from_pretrained(path / place, local_files_only=True) for place in places]
-        else:
-            file = Checkpoint(path)
-            unet = UNet2DConditionModel(**configs.unet_config(file.under(UNET)))
-            texts = [configs.clip_l_config(file.under(SDXL_TEXT_1 if family is SDXL else SD1_TEXT))]
-            if family is SDXL:
-                texts.append(configs.clip_g_config(file.under(SDXL_TEXT_2)))
+        unet = UNet2DConditionModel.from_config(unet_settings)
         encoders = [CLIPTextModel(config) for config in texts]
     return family(unet=unet, vae=None, text_encoders=encoders, tokenizers=[])
+
+
+def _folder_outline(path: Path, family: type[BaseModel]) -> tuple[dict[str, Any], list[CLIPTextConfig]]:
+    places = ("text_encoder", "text_encoder_2")[: len(family.text_encoder_prefixes)]
+    try:
+        settings = UNet2DConditionModel.load_config(path / "unet", local_files_only=True)
+        return settings, [CLIPTextConfig.from_pretrained(path / place, local_files_only=True) for place in places]
+    except (OSError, ValueError) as problem:
+        raise TrainingError(f"{path.name} cannot be loaded: {str(problem).strip().splitlines()[0]}") from problem
+
+
+def _file_outline(path: Path, family: type[BaseModel]) -> tuple[dict[str, Any], list[CLIPTextConfig]]:
+    file = Checkpoint(path)
+    texts = [configs.clip_l_config(file.under(SDXL_TEXT_1 if family is SDXL else SD1_TEXT))]
+    if family is SDXL:
+        texts.append(configs.clip_g_config(file.under(SDXL_TEXT_2)))
+    return configs.unet_config(file.under(UNET)), texts
 
 
 # -------------------------------------------------------------------------------------------- one file, any shape

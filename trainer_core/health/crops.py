@@ -104,7 +104,7 @@ def _trained_small(images: Sequence[DatasetImage], names: FileNames) -> list[Fin
 
 def _short_batches(images: Sequence[DatasetImage], batch_size: int | None) -> list[Finding]:
     """Sizes that cannot fill one batch in an epoch. Regularisation pictures fill batches too, however many times."""
-    if batch_size is None or batch_size == 1:
+    if batch_size is None:
         return []
     members: dict[tuple[int, int], list[DatasetImage]] = defaultdict(list)
     for image in images:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..dataset.types import Dataset
+from ..dataset.wording import many
 from ..families.base_model import BaseModel
 from ..lora.file import lora_bytes
 from ..lora.names import targets_of
@@ -35,18 +36,18 @@ class RunSize:
 
     def line(self) -> str:
         """ "20 pictures x 10 repeats x 10 epochs / batch 2 = 1,000 steps, 5 saves, about 36 MB each"."""
-        pictures = f"{_many(self.pictures, 'picture')} x {_repeats(self.repeats)}"
+        pictures = f"{many(self.pictures, 'picture')} x {_repeats(self.repeats)}"
         if len(self.repeats) > 1:
             pictures += f" ({self.samples:,} samples)"
         if self.regularised:
             pictures = f"({pictures} + as many regularisation samples)"
         even = self._even_steps()
-        steps = _many(int(even), "step") if even == int(even) else f"{even:,.1f} steps"
+        steps = many(int(even), "step") if even == int(even) else f"{even:,.1f} steps"
         if self.steps != even:
             steps += f" ({self.steps:,} as some batches are not full)"
         size = f", about {round(self.bytes_each / 2**20):,} MB each" if self.bytes_each else ""
-        work = f"{pictures} x {_many(self.epochs, 'epoch')} / batch {self.batch_size}"
-        return f"{work} = {steps}, {_many(self.saves, 'save')}{size}"
+        work = f"{pictures} x {many(self.epochs, 'epoch')} / batch {self.batch_size}"
+        return f"{work} = {steps}, {many(self.saves, 'save')}{size}"
 
     def _even_steps(self) -> float:
         return self.samples * (2 if self.regularised else 1) * self.epochs / self.batch_size
@@ -86,8 +87,4 @@ def lora_size(outline: BaseModel, plan: TrainingPlan) -> int:
 
 
 def _repeats(repeats: tuple[int, ...]) -> str:
-    return _many(repeats[0], "repeat") if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]} repeats"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return many(repeats[0], "repeat") if len(repeats) == 1 else f"{repeats[0]} to {repeats[-1]} repeats"

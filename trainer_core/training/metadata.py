@@ -75,6 +75,7 @@ def _plan_keys(plan: TrainingPlan) -> dict[str, Any]:
         "ss_mixed_precision": plan.precision.training,
         "ss_gradient_checkpointing": plan.precision.gradient_checkpointing,
         "ss_clip_skip": plan.text.clip_skip,
+        "ss_flip_aug": plan.augment.flip,
         "ss_prior_loss_weight": plan.loss.prior_loss_weight,
         "ss_num_epochs": plan.epochs,
         "ss_seed": plan.seed,
