@@ -136,6 +136,12 @@ def test_what_is_not_used_is_counted_with_the_first_names(folder):
     )
 
 
+def test_a_caption_that_one_picture_passes_over_may_be_anothers(folder):
+    folder.put("a.png.jpg").write({"a.txt": "cat", "a.png.txt": "dog"})
+    assert [said(folder.find(name))[0] for name in ("a.png", "a.png.jpg")] == ["cat", "dog"]
+    assert folder.remarks("a.png", "a.png.jpg") == ()
+
+
 def test_the_caption_of_a_picture_that_is_not_used_is_not_called_lonely(folder):
     folder.put("broken.png", "phone.heic").write({"broken.txt": "x", "phone.heic.txt": "x"})
     assert folder.remarks("a.png") == ()

@@ -25,17 +25,17 @@ WESTERN = (
 )
 # Each is read by nobody here. Most of their bytes also mean something in Chinese or Japanese.
 UNREAD = {
-    "euc_kr": "고양이|소녀|빨간 고양이|긴 머리|미소|1girl, 긴 머리",
+    "euc_kr": "고양이|소녀|빨간 고양이|긴 머리|미소|1girl, 긴 머리|우주|공무원",
     "big5": "紅色的貓|少女|長髮|微笑|天空|貓",
-    "euc_jp": "長い髪|少女|金髪|青空|赤い猫",
+    "euc_jp": "長い髪|少女|金髪|青空|赤い猫|文化|不思議",
     "cp1251": "кошка|красная кошка|в|небо|1girl, кот|рыжий кот спит",
-    "koi8_r": "кошка|красная кошка|небо",
+    "koi8_r": "кошка|красная кошка|небо|дерево|войска",
     "cp866": "красная кошка|1girl, кот спит",
     "cp1253": "κόκκινη γάτα|ουρανός",
     "cp1255": "חתול אדום",
-    "cp1256": "قطة حمراء|السماء الزرقاء",
-    "cp874": "แมวสีแดง|ผู้หญิง",
-    "cp1250": "piękna dziewczyna|łóżko|červená kočka|večer|pisică|dłoń|výšky",
+    "cp1256": "قطة حمراء|السماء الزرقاء|الأفضل",
+    "cp874": "แมวสีแดง|ผู้หญิง|บ้าน",
+    "cp1250": "piękna dziewczyna|koń|łóżko|červená kočka|večer|pisică|dłoń|výšky",
     "cp1254": "kırmızı kedi|gökyüzü ışık",
     "cp1257": "kaķi māja|vaikų namai|būt",
     "cp850": "créé|grâce à la lumière|Mädchen|âge",
@@ -95,6 +95,17 @@ def test_a_cut_goes_through_no_character_and_no_tag(encoding):
     numbers = [int(part.removeprefix(f"{tag} ")) for part in found.joined.split(", ")]
     assert numbers == list(range(len(numbers))) and len(numbers) > 2000
     assert "longer than 64 KB; only its beginning is read" in found.notes
+
+
+@pytest.mark.parametrize("start", range(12))
+def test_a_cut_does_not_make_a_mark_look_out_of_place(start):
+    data = b"x" * start + ", “a” für".encode("cp1252") * 9000
+    assert "read as Windows-1252, not UTF-8; save it as UTF-8" in read_caption(data, PATH).notes
+
+
+def test_what_comes_late_in_a_file_counts_too():
+    with pytest.raises(UnreadableFile, match="cannot be told for certain"):
+        read_caption("café, ".encode("cp1252") * 2000 + "кошка".encode("cp1251"), PATH)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from .faces import FaceFinder
 from .overrides import Override, Overrides
 from .rules import CropRules
 from .subject import find_subject
-from .window import Box, center_window, kept_share, tight_window, window_around
+from .window import Box, center_window, kept_share, tight_window, window_around, window_for_boxes
 
 
 def crop_dataset(
@@ -100,7 +100,10 @@ def _crop(
     if center == (0, 0, width, height) and not rules.zoom:
         return _box("whole", center)
     subject = find_subject(image, boxes, faces)
-    window = window_around(subject.importance, width, height, aspect)
+    if subject.faces:
+        window = window_for_boxes(subject.faces, width, height, aspect)
+    else:
+        window = window_around(subject.importance, width, height, aspect)
     if rules.zoom and subject.box:
         window = tight_window(subject.box, width, height, aspect, *bucket)
     kept = kept_share(subject.core, width, height, window)

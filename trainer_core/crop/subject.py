@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -51,9 +51,10 @@ def find_subject(image: DatasetImage, boxes: Sequence[Box] = (), faces: FaceFind
     if inside := [box for box in (_clipped(box, *size) for box in boxes) if box]:
         return _of_boxes(inside, size)
     picture = open_picture(image.path, image.background or WHITE)
-    salient = importance_map(picture)
     if faces and (found := faces.find(picture)):
-        return _of_faces(found, salient, size)
+        heads = [head_box(face, *size) for face in found]
+        return replace(_of_boxes(heads, size), method="face", faces=tuple(found))
+    salient = importance_map(picture)
     peak = salient.max(initial=0.0)
     return Subject("focus", salient, np.where(salient >= _STRONG * peak, salient, 0.0))
 
@@ -78,14 +79,6 @@ def _of_mask(image: DatasetImage) -> Subject | None:
 def _of_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> Subject:
     weights = _weighed(boxes, size, _map_shape(size))
     return Subject("boxes", weights, weights, _around(boxes))
-
-
-def _of_faces(faces: Sequence[Box], salient: np.ndarray, size: tuple[int, int]) -> Subject:
-    """Heads first; of the windows that hold them, the one that also holds most of what stands out."""
-    heads = [head_box(face, *size) for face in faces]
-    weights = _weighed(heads, size, salient.shape)
-    importance = len(heads) * weights / weights.sum() + salient / max(salient.sum(), 1e-9)
-    return Subject("face", importance, weights, _around(heads), tuple(faces))
 
 
 def _weighed(boxes: Sequence[Box], size: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:

@@ -29,7 +29,7 @@ _TAG = re.compile(
     r"  | (?<=\d),(?=\d{3}(?![^\W_])) | [^,] )+",
     re.VERBOSE,
 )
-_UNDERSCORED = re.compile(r"\b(?!(?:score|rating|source)_)[A-Za-z]{2,}+_[A-Za-z]{2}")
+_UNDERSCORED = re.compile(r"\b(?!(?:score|rating|source)_)[A-Za-z]{2,}_[A-Za-z]{2}")
 _SPACED = re.compile(r"[A-Za-z]{2} [A-Za-z]{2}")
 _IDEOGRAPH = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 _FULL_STOP = re.compile(r"\w[.。][\"'”’)]*$")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # What people write most in each script, by rough frequency and by what stands in pictures; the rest is rated by the
-# levels of the scripts' own standards. Korean and the alphabets are here to be told from Chinese: they share bytes.
+# levels of the scripts' own standards. Korean and the alphabets are here to be told from Chinese, whose bytes they use.
 COMMON_CHINESE = frozenset(
     "的一是不了在有我他这中大来上个国到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多天而能好都然没"
     "日于起还发成事只作当想看文无开手用主行方又如前所本见经头面公同三已老从动两长知民样现分将外但身些与高意进把法此实回二理美"
@@ -39,8 +39,6 @@ _COMMON_HANGUL = frozenset(
 )
 _COMMON_LETTERS = frozenset(
     "оеаинтсрвлкмдпуяызьбгчйі"  # Cyrillic
-    "αοιετσνηυρπκμλςάίόέή"  # Greek
-    "יוהלאתרמשבנכםד"  # Hebrew
     "اليمنرتوبةدسعهفك"  # Arabic
     "านรอกเงมยลวดทสตะปบคหแจผู่้ีึิำัุ"  # Thai
 )
@@ -60,7 +58,7 @@ _WESTERN = re.compile(
     | (?<=[bdfghjklmnprsv])ø(?=[bcdfghjklmnprstv]) | (?<=[bcdfghjklmnprstv])æ(?=[bdfgklmnrtv])
     | (?<=\w)’(?=\w) | (?<=\S)[’”](?!\w) | (?<!\w)‘(?=\w{3}|\w[^‘]*’) | (?<!\w)“(?=\w{3}|\w[^“]*”)
     | (?<!\w)„(?=[^„]*[“”]) | «(?=[\s\w][^«]*») | (?<=[\s\w.!?])» | \xa0(?=[:;!?»]) | (?<=«)\xa0
-    | (?<!\w)[–—](?!\w) | (?<=[a-z])—(?=[a-z]) | (?<=\d)[–°](?!\w) | (?<=\d)[–×](?=\d) | [€£](?=\d)
+    | (?<=\s)[–—](?=\s) | (?<=[a-z])—(?=[a-z]) | (?<=\d)[–°](?!\w) | (?<=\d)[–×](?=\d) | [€£](?=\d)
     | [¿¡](?=[A-Z]) | (?<=\w)…(?!\w)
     )""",
     re.VERBOSE,
@@ -130,10 +128,6 @@ def _korean_bits(character: str) -> float:
     return 12 if 0xB0 <= _lead_byte(character, "euc_kr") <= 0xC8 else _ideograph_bits(character, "euc_kr", range(0))
 
 
-def _taiwanese_bits(character: str) -> float:
-    return _ideograph_bits(character, "big5", range(0xA4, 0xC7)) - 1.5
-
-
 def _ideograph_bits(character: str, standard: str, first_level: range) -> float:
     """By what a standard's authors found common: its first level, its second, everything else."""
     if character in _CJK_MARKS:
@@ -164,7 +158,7 @@ def _western_bits(character: str) -> float:
 
 
 def _unknown_bits(character: str) -> float:
-    """Of an 8-bit alphabet that is not listed, read as Latin-1: its letters lie above its few marks."""
+    """Of any other 8-bit alphabet, read as Latin-1: letters lie above the few marks. It also stands for Big5."""
     return 7 if character >= "\xa0" else 9
 
 
@@ -174,9 +168,8 @@ KNOWN_ENCODINGS = (
     KnownEncoding("cp1252", "Windows-1252", _western_bits, 0),
     KnownEncoding("euc_jp", "", _japanese_bits, 1),
     KnownEncoding("cp949", "", _korean_bits, 2),
-    KnownEncoding("big5", "", _taiwanese_bits, 2),
-    *(KnownEncoding(codec, "", _alphabet_bits, 2) for codec in ("cp1251", "koi8_r", "cp866")),
-    *(KnownEncoding(codec, "", _alphabet_bits, 5) for codec in ("cp1253", "cp1255", "cp1256", "cp874")),
-    *(KnownEncoding(codec, "", _western_bits, 6) for codec in ("cp850", "mac_roman")),
+    KnownEncoding("koi8_r", "", _alphabet_bits, 2),
+    KnownEncoding("cp1256", "", _alphabet_bits, 5),
+    KnownEncoding("cp874", "", _alphabet_bits, 5),
     KnownEncoding("latin-1", "", _unknown_bits, 2),
 )
