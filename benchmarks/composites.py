@@ -147,7 +147,8 @@ def _cutouts() -> tuple[Cutout, ...]:
     grabbed = [_cutout(name, photo(s.photo), _grab(photo(s.photo), s), s.face) for name, s in _SOURCES.items()]
     horse = np.asarray(skimage.data.horse()) == 0
     dark = Image.new("RGB", horse.shape[::-1], (38, 34, 30))
-    return *grabbed, _cutout("motorcycle", photo("motorcycle"), _motorcycle(), None), _cutout("horse", dark, horse, None)
+    motorcycle = _cutout("motorcycle", photo("motorcycle"), _motorcycle(), None)
+    return *grabbed, motorcycle, _cutout("horse", dark, horse, None)
 
 
 def _motorcycle() -> np.ndarray:
