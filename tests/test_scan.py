@@ -128,6 +128,17 @@ def test_what_changed_is_opened_again_and_nothing_else(pictures, tmp_path, opene
     assert dataset == read_folder(pictures)
 
 
+def test_a_file_that_may_still_be_changing_is_not_remembered(pictures, tmp_path, opened):
+    """Within one tick of the clock a second change would leave no trace; here the clock of a camera runs ahead."""
+    aged(pictures)
+    ahead = time.time_ns() + 10**11
+    os.utime(pictures / "1.png", ns=(ahead, ahead))
+    for _ in range(2):
+        opened.clear()
+        read_folder(pictures, caches=tmp_path / "scans")
+    assert opened == ["1.png"]
+
+
 def test_another_background_is_another_memory(tmp_path, opened):
     (tmp_path / "set").mkdir()
     Image.new("RGBA", (96, 64), (255, 0, 0, 0)).save(tmp_path / "set" / "a.png")
