@@ -216,7 +216,7 @@ def test_rules_that_cannot_be_are_refused(rules, words):
 def test_ten_thousand_pictures_are_scanned_in_flat_memory_and_known_the_second_time(tmp_path):
     """Small noisy pictures, so that the first scan takes seconds; real ones make the second scan's lead larger.
     Processor time is compared: a busy machine must not decide."""
-    noise = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (160, 160, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "one.jpg", quality=80)
     data = (tmp_path / "one.jpg").read_bytes()
     for number in range(10_000):

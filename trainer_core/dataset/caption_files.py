@@ -116,9 +116,10 @@ class CaptionFiles:
         """In the order in which they are asked; those in the picture's own spelling hide those in another."""
         found = []
         parent = str(picture.parent)
+        names = [(name, folded(name)) for name in (picture.stem, picture.name)]
         for suffix in CAPTION_SUFFIXES:
-            for name in (picture.stem, picture.name):
-                if paths := self._sidecars.get((parent, folded(name) + suffix)):
+            for name, plain in names:
+                if paths := self._sidecars.get((parent, plain + suffix)):
                     same = [path for path in paths if path.stem == name]
                     found += sorted(same or paths, key=lambda path: (path.suffix != path.suffix.lower(), path.name))
         return found

@@ -171,7 +171,7 @@ class FolderScan:
 
     def _mask_of(self, path: Path, facts: PictureFacts) -> tuple[Mask | None, tuple[str, ...]]:
         """The mask beside a picture (`name-masklabel.png`, `name.mask.png`), else its transparency if that is asked."""
-        if beside := self._masks.get(path.with_suffix("")):
+        if self._masks and (beside := self._masks.get(path.with_suffix(""))):
             found = self._cache.recall(beside) or self._open(beside)
             if isinstance(found, PictureFacts):
                 return Mask(path=beside, fingerprint=found.fingerprint), ()
@@ -205,13 +205,13 @@ class FolderScan:
 def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Path]]:
     """The files that claim to be pictures, and the masks among them by the picture they belong to (no suffix)."""
     claimed = [path for path in files if path.suffix.lower() in (*PICTURE_SUFFIXES, *_FOREIGN_SUFFIXES)]
-    stems = {path.with_suffix("") for path in claimed}
+    called_masks = [(path, ending) for path in claimed for ending in _MASK_ENDINGS if path.stem.endswith(ending)]
+    stems = {path.with_suffix("") for path in claimed} if called_masks else set()
     masks = {}
-    for path in claimed:
-        for ending in _MASK_ENDINGS:
-            owner = path.with_name(path.stem.removesuffix(ending))
-            if path.stem.endswith(ending) and owner in stems:
-                masks[owner] = path
+    for path, ending in called_masks:
+        owner = path.with_name(path.stem.removesuffix(ending) or path.name)
+        if owner in stems:
+            masks[owner] = path
     are_masks = set(masks.values())
     return [path for path in claimed if path not in are_masks], masks
 

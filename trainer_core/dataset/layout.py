@@ -14,6 +14,7 @@ from .types import SkippedFile
 
 # At most three digits: a folder called "2024_holiday" holds the pictures of a year, not 2024 repeats.
 _REPEATS_FOLDER = re.compile(r"(\d{1,3})_(.*\S.*)")
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,5 @@ def natural_order(path: Path) -> tuple:
     """a2 before a10; the exact name decides between names that differ only in case or leading zeros."""
     return tuple(
         [(piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.lower()) for piece in pieces]
-        for pieces in (re.split(r"([0-9]+)", part) for part in path.parts)
+        for pieces in (_NUMBERS.split(part) for part in path.parts)
     ), str(path)
