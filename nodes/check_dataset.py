@@ -64,5 +64,5 @@ class CheckDataset(io.ComfyNode):
             )
             lines = [run_size(dataset, plan).line(), *lines]
         sheet = host.to_image([health_sheet(dataset, report)])
-        host.show_text(cls, "\n".join(lines))
+        host.show_lines(cls, lines)
         return io.NodeOutput(dataset, "\n".join(lines), sheet, ui=ui.PreviewImage(sheet, cls=cls))

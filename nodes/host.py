@@ -6,7 +6,7 @@ import gc
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,9 +239,11 @@ class Progress:
         self._bar.update_absolute(self._total, self._total, ("JPEG", picture, None))
 
 
-def show_text(node: type[io.ComfyNode], text: str) -> None:
-    """Show a few lines under a node that is being run."""
-    PromptServer.instance.send_progress_text(text, node.hidden.unique_id)
+def show_lines(node: type[io.ComfyNode], lines: Sequence[str]) -> None:
+    """Show a few lines under a node that is being run. ComfyUI's newer renderer runs them together, so each is marked
+    where there are several."""
+    mark = "• " if len(lines) > 1 else ""
+    PromptServer.instance.send_progress_text("\n".join(mark + line for line in lines), node.hidden.unique_id)
 
 
 def to_image(pictures: list[Image.Image]) -> torch.Tensor:

@@ -87,7 +87,7 @@ class LoadDataset(io.ComfyNode):
         if regularisation != NO_FOLDER:
             dataset = combine(dataset, _read(regularisation, 1, rules))
         report = health_report(dataset, tokenizer=host.tokenizer())
-        host.show_text(cls, "\n".join(report.lines(_SHOWN_LINES)))
+        host.show_lines(cls, report.lines(_SHOWN_LINES))
         return io.NodeOutput(dataset, "\n".join(report.lines()), host.to_image([health_sheet(dataset, report)]))
 
 

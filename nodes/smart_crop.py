@@ -83,5 +83,5 @@ class SmartCrop(io.ComfyNode):
             progress.reached(len(cropped), len(whole.images))
         whole = whole.with_images(tuple(cropped))
         report = health_report(whole)
-        host.show_text(cls, "\n".join(report.crop_lines()))
+        host.show_lines(cls, report.crop_lines())
         return io.NodeOutput(whole, host.to_image([proof_sheet(whole)]), "\n".join(report.crop_lines()))

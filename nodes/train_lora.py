@@ -105,7 +105,7 @@ class TrainLora(io.ComfyNode):
 def _train(node: type[io.ComfyNode], job: Job) -> TrainedLora:
     tokenizers = host.tokenizer_folders()
     trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
-    host.show_text(node, trainer.size().line())
+    host.show_lines(node, [trainer.size().line()])
     if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
         work = host.Work("loading the base model")
         with host.machine_to_ourselves(work, _REMEDY):

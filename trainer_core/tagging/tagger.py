@@ -1,86 +1,74 @@
-"""The socket for automatic taggers: what one has to offer, and how its scores become captions."""
+"""The socket that automatic taggers plug into: what one has to offer before and after its weights are loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image
 
-from ..dataset.pictures import open_picture
-from ..dataset.types import Dataset, DatasetImage
-from ..errors import TrainingError
-from .captions import lead_with
+LOWEST_SCORE = 0.01
+"""Scores below this are not kept: most of thousands of tags lie there, and no threshold that anyone would choose."""
 
-_PICTURES_AT_ONCE = 8
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TagAnswer:
+    """What a tagger says of one picture, before any threshold: a sentence, or tags with scores from 0 to 1.
+
+    Tags are spelled as the model's own list has them (`long_hair`), surest first, none below `LOWEST_SCORE`.
+    """
+
+    sentence: str = ""
+    general: Mapping[str, float] = field(default_factory=dict)
+    character: Mapping[str, float] = field(default_factory=dict)
+    """Names of characters, which have a threshold of their own."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"sentence": self.sentence, "general": dict(self.general), "character": dict(self.character)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> TagAnswer:
+        """Read what `to_json` wrote; KeyError, TypeError or ValueError where it is something else."""
+        return cls(
+            sentence=str(value["sentence"]),
+            general={str(tag): float(score) for tag, score in value["general"].items()},
+            character={str(tag): float(score) for tag, score in value["character"].items()},
+        )
 
 
 class Tagger(Protocol):
-    """A model that names what it sees."""
+    """A loaded model that says what it sees."""
 
-    name: str
-    """Shown as the caption's source."""
+    batch_size: int
+    """Pictures it is best asked about at once. 1 where a picture takes a second or more, so that Stop is heard."""
 
-    def tag(self, pictures: Sequence[Image.Image]) -> list[dict[str, float]]:
-        """For each RGB picture its tags, as they should stand in a caption, with scores from 0 to 1."""
+    def prepare(self, picture: Image.Image) -> np.ndarray:
+        """An RGB picture as the model's input, without the batch axis. Called by several threads at once."""
+        ...
+
+    def answer(self, prepared: Sequence[np.ndarray]) -> list[TagAnswer]:
+        """An answer for each picture, in order."""
         ...
 
 
-def captions_from_scores(scores: Mapping[str, float], threshold: float) -> str:
-    """The tags that score at least `threshold`, surest first, as one caption.
+class TaggerModel(Protocol):
+    """A tagger whose files were found, not loaded yet: what it answered before is known without loading it."""
 
-    Raises:
-        TrainingError: `threshold` is not from 0 to 1.
-    """
-    if not 0 <= threshold <= 1:
-        raise TrainingError(f"the tag threshold is {threshold}. Choose a number from 0 to 1, such as 0.35.")
-    kept = [tag for tag, score in scores.items() if score >= threshold]
-    return ", ".join(sorted(kept, key=lambda tag: (-scores[tag], tag)))
+    name: str
+    """As people choose it, such as "wd-vit-tagger-v3"."""
+    identity: str
+    """Changes with anything that changes its answers: its files, and settings such as the number of beams."""
+    threshold: float
+    """Default of this model; scores of different models do not compare. 0 for models that write sentences."""
+    character_threshold: float
 
+    def load(self, device: str) -> Tagger:
+        """Read the weights. What it holds is freed when the last reference to it goes.
 
-def tag_dataset(dataset: Dataset, tagger: Tagger, *, threshold: float, keep_existing: bool) -> Iterator[DatasetImage]:
-    """Yield the images in order with captions by `tagger`, for `dataset.with_images(tuple(...))`.
-
-    `keep_existing` leaves captions that were written for the picture itself; those from a folder's name are
-    always replaced. Trigger words set before stay in front. A picture on which no tag reaches the threshold
-    keeps the caption it had.
-
-    Raises:
-        TrainingError: a threshold outside 0 to 1, a picture that cannot be read, or a tagger that does not
-            answer for every picture.
-    """
-    captions_from_scores({}, threshold)  # refuses a wrong threshold now, not at the first picture
-    return _tag_images(dataset, tagger, threshold, keep_existing)
-
-
-def _tag_images(dataset: Dataset, tagger: Tagger, threshold: float, keep_existing: bool) -> Iterator[DatasetImage]:
-    for start in range(0, len(dataset.images), _PICTURES_AT_ONCE):
-        batch = dataset.images[start : start + _PICTURES_AT_ONCE]
-        wanted = [image for image in batch if not (keep_existing and _has_own_caption(image))]
-        captions = dict(zip(wanted, _captions(wanted, tagger, threshold), strict=True))
-        for image in batch:
-            yield _captioned(image, captions.get(image, ""), tagger.name, dataset.trigger_words)
-
-
-def _captions(images: Sequence[DatasetImage], tagger: Tagger, threshold: float) -> list[str]:
-    if not images:
-        return []
-    answers = tagger.tag([open_picture(image.path) for image in images])
-    if len(answers) != len(images):
-        raise TrainingError(
-            f"the tagger {tagger.name} answered for {len(answers)} of {len(images)} pictures. Choose another tagger."
-        )
-    return [captions_from_scores(scores, threshold) for scores in answers]
-
-
-def _captioned(image: DatasetImage, caption: str, source: str, trigger_words: Sequence[str]) -> DatasetImage:
-    if not caption:
-        return image
-    if not image.is_regularisation:
-        caption = lead_with(caption, trigger_words)
-    return replace(image, caption=caption, other_captions=(), caption_source=source)
-
-
-def _has_own_caption(image: DatasetImage) -> bool:
-    return bool(image.caption) and image.caption_source not in ("none", "empty", "folder name")
+        Raises:
+            TrainingError: a package is missing (says which, and which tagger works without), or the files are not
+                what they should be.
+        """
+        ...

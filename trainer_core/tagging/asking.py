@@ -1,0 +1,93 @@
+"""A tagger asked about every picture of a dataset: files decoded ahead by threads, batches, answers kept."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..dataset.pictures import training_pixels
+from ..dataset.types import Dataset, DatasetImage
+from ..errors import TrainingError
+from ..progress import StageReport
+from .answers import AnswerStore, key_of
+from .tagger import TagAnswer, Tagger, TaggerModel
+
+_THREADS = min(4, os.cpu_count() or 1)
+_BATCHES_AHEAD = 2
+
+
+class Asking:
+    """Iterate `steps`, then take `answers`. The model is loaded for the first picture it has not answered yet, and
+    not at all where there is none; it is freed when the steps end, come to an error, or are closed."""
+
+    def __init__(self, dataset: Dataset, model: TaggerModel, *, device: str, caches: Path | None = None) -> None:
+        self._images, self._model, self._device = dataset.images, model, device
+        self._store = AnswerStore(caches, model.identity)
+
+    def steps(self) -> Iterator[StageReport]:
+        """Ask about every picture, yielding after each batch. What was answered before a stop is kept.
+
+        Raises:
+            TrainingError: the model cannot be loaded, a picture cannot be read any more, or the model does not
+                answer for each picture.
+        """
+        total = len(self._images)
+        unknown = list({key_of(image): image for image in self._images if not self._store.recall(image)}.values())
+        done = total - len(unknown)
+        yield StageReport(stage="tagging", done=done, total=total)
+        if not unknown:
+            return
+        tagger = self._model.load(self._device)
+        for images, inputs in _prepared(unknown, tagger):
+            for image, answer in zip(images, self._asked(tagger, inputs), strict=True):
+                self._store.remember(image, answer)
+            done += len(images)
+            yield StageReport(stage="tagging", done=done, total=total)
+
+    def answers(self) -> list[TagAnswer]:
+        """One for each picture, in the dataset's order; complete once `steps` has come to its end."""
+        return [self._store.recall(image) or TagAnswer() for image in self._images]
+
+    def _asked(self, tagger: Tagger, inputs: Sequence[np.ndarray]) -> list[TagAnswer]:
+        answers = tagger.answer(inputs)
+        if len(answers) != len(inputs):
+            raise TrainingError(
+                f"the tagger {self._model.name} answered for {len(answers)} of {len(inputs)} pictures. "
+                "Choose another tagger."
+            )
+        return answers
+
+
+def _prepared(
+    images: Sequence[DatasetImage], tagger: Tagger
+) -> Iterator[tuple[Sequence[DatasetImage], list[np.ndarray]]]:
+    """Batches of pictures with their inputs; while the model works on one, threads decode the next."""
+    batches = [images[start : start + tagger.batch_size] for start in range(0, len(images), tagger.batch_size)]
+    with ThreadPoolExecutor(_THREADS, "preparing pictures") as pool:
+        ahead: deque[tuple[Sequence[DatasetImage], list[Future[np.ndarray]]]] = deque()
+        try:
+            for batch in batches:
+                ahead.append((batch, [pool.submit(_input_of, image, tagger) for image in batch]))
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield _awaited(*ahead.popleft())
+            while ahead:
+                yield _awaited(*ahead.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _input_of(image: DatasetImage, tagger: Tagger) -> np.ndarray:
+    """The picture as it is cropped, at its own size: a tagger sees more in it than training does."""
+    return tagger.prepare(training_pixels(replace(image, bucket=None)))
+
+
+def _awaited(
+    batch: Sequence[DatasetImage], inputs: Sequence[Future[np.ndarray]]
+) -> tuple[Sequence[DatasetImage], list[np.ndarray]]:
+    return batch, [future.result() for future in inputs]
