@@ -30,6 +30,11 @@ class Asking:
         self._images, self._model, self._device = dataset.images, model, device
         self._store = AnswerStore(caches, model.identity)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether every picture was answered before, so that nothing would be loaded."""
+        return not self._unknown()
+
     def steps(self) -> Iterator[StageReport]:
         """Ask about every picture, yielding after each batch. What was answered before a stop is kept.
 
@@ -38,7 +43,7 @@ class Asking:
                 answer for each picture.
         """
         total = len(self._images)
-        unknown = list({key_of(image): image for image in self._images if not self._store.recall(image)}.values())
+        unknown = self._unknown()
         done = total - len(unknown)
         yield StageReport(stage="tagging", done=done, total=total)
         if not unknown:
@@ -53,6 +58,10 @@ class Asking:
     def answers(self) -> list[TagAnswer]:
         """One for each picture, in the dataset's order; complete once `steps` has come to its end."""
         return [self._store.recall(image) or TagAnswer() for image in self._images]
+
+    def _unknown(self) -> list[DatasetImage]:
+        """One for each that looks alike."""
+        return list({key_of(image): image for image in self._images if not self._store.recall(image)}.values())
 
     def _asked(self, tagger: Tagger, inputs: Sequence[np.ndarray]) -> list[TagAnswer]:
         answers = tagger.answer(inputs)
