@@ -9,6 +9,7 @@ from .host import register_folders
 from .images_to_dataset import ImagesToDataset
 from .load_dataset import LoadDataset
 from .merge_datasets import MergeDatasets
+from .page import add_routes
 from .preview_sample import PreviewSample
 from .save_lora import SaveLora
 from .smart_crop import SmartCrop
@@ -18,6 +19,7 @@ from .train_lora import TrainLora
 class LoraAtelier(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
+        add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

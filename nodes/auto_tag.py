@@ -1,10 +1,30 @@
-"""Auto Tag: the captions that are trained."""
+"""Auto Tag: the captions that are trained, by a tagger, from files or from other nodes, edited by rules and by hand."""
+
+from collections.abc import Sequence
+from contextlib import closing
 
 from comfy_api.latest import io
 
 from ..trainer_core.dataset.types import Dataset
-from ..trainer_core.tagging.captions import edit_captions
+from ..trainer_core.dataset.wording import many
+from ..trainer_core.tagging.advisor import Advice, advise
+from ..trainer_core.tagging.answers import AnswerStore
+from ..trainer_core.tagging.asking import Asking
+from ..trainer_core.tagging.board import TaggingBoard, board_model, keep_board, sidecar_digests
+from ..trainer_core.tagging.captioning import CaptionerOptions
+from ..trainer_core.tagging.finding import find_tagger
+from ..trainer_core.tagging.rule_text import read_replacements, read_tags
+from ..trainer_core.tagging.rules import CaptionRules
+from ..trainer_core.tagging.sidecars import WrittenSidecar, read_sidecars, write_sidecars
+from ..trainer_core.tagging.tagger import TaggerModel
+from . import host
+from .auto_tag_inputs import FROM_FILES, auto_tag_inputs
+from .from_graph import only
 from .types import DatasetSocket
+
+_BOARD = "lora_atelier_board"
+"""Key under which the page finds the board of this run."""
+_REMEDY = "Choose a smaller tagger, or close what else uses the GPU."
 
 
 class AutoTag(io.ComfyNode):
@@ -14,69 +34,111 @@ class AutoTag(io.ComfyNode):
             node_id="LoraAtelierAutoTag",
             display_name="Auto Tag",
             category="LoRA Atelier",
-            description="Puts the trigger word in front of each caption, and adds or removes tags. Caption "
-            "files stay as they are.",
+            description="Writes a caption for each picture, by a tagger or from what you have, puts the trigger word "
+            "in front, and takes out what the LoRA should absorb. Edit tags shows all pictures with their captions. "
+            "Caption files stay as they are unless you ask.",
             search_aliases=[
                 "caption",
                 "tags",
+                "tagger",
                 "trigger word",
+                "wd14",
+                "deepdanbooru",
+                "blip",
+                "florence",
                 "自动打标",
                 "打标",
                 "标签",
                 "触发词",
+                "反推",
                 "自動標記",
                 "觸發詞",
             ],
-            inputs=[
-                DatasetSocket.Input("dataset", tooltip="Pictures from Smart Crop or Load Dataset."),
-                io.Combo.Input(
-                    "method",
-                    options=["captions from files"],
-                    default="captions from files",
-                    tooltip="Where captions come from. captions from files: the .txt file beside each picture.",
-                ),
-                io.String.Input(
-                    "trigger_word",
-                    default="",
-                    tooltip="A word that calls your subject in prompts, put first in every training "
-                    "caption. Choose one that means nothing yet, such as mochi_cat. Empty: none is added.",
-                ),
-                io.String.Input(
-                    "remove_tags",
-                    default="",
-                    tooltip="Tags to take out of every caption, separated by commas. Remove what always "
-                    "belongs to your subject (hair colour, markings), so that the trigger word learns it.",
-                ),
-                io.String.Input(
-                    "add_tags",
-                    default="",
-                    tooltip="Tags to add to every caption, separated by commas. Add what all pictures share "
-                    "but what is not your subject, such as photo or white background.",
-                ),
-            ],
+            is_input_list=True,
+            inputs=auto_tag_inputs(),
             outputs=[
-                DatasetSocket.Output(
-                    "dataset",
-                    tooltip="The same pictures with the captions that are trained.",
-                ),
+                DatasetSocket.Output("dataset", tooltip="The same pictures with the captions that are trained."),
                 io.String.Output("captions", tooltip="One line per picture: its file name and its caption."),
+                io.String.Output(
+                    "report",
+                    tooltip="What was noticed, and for tags on nearly every picture whether to absorb or to keep them.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, dataset: Dataset, method: str, trigger_word: str, remove_tags: str, add_tags: str
-    ) -> io.NodeOutput:
-        captioned = edit_captions(
-            dataset,
-            trigger_word=trigger_word.strip(),
-            remove_tags=_split(remove_tags),
-            add_tags=_split(add_tags),
+        cls, dataset: list[Dataset], method: list[str], existing: list[str], threshold: list[float],
+        trigger_word: list[str], remove_tags: list[str], add_tags: list[str], character_threshold: list[float],
+        remove_kinds: list[str], replace_tags: list[str], ignore_tags: list[str], underscores: list[bool],
+        order: list[str], fewest_tags: list[int], most_tags: list[int], beams: list[int], most_tokens: list[int],
+        fewest_tokens: list[int], prefix: list[str], detail: list[str], write_files: list[bool], edits: list[str],
+        captions: list[str] | None = None,
+    ) -> io.NodeOutput:  # fmt: skip
+        rules = CaptionRules(
+            trigger_word=only(trigger_word).strip(),
+            existing=only(existing),
+            threshold=only(threshold) or None,
+            character_threshold=only(character_threshold) or None,
+            underscores=only(underscores),
+            order=only(order),
+            fewest_tags=only(fewest_tags),
+            most_tags=only(most_tags),
+            ignore_tags=read_tags(only(ignore_tags)),
+            replace_tags=read_replacements(only(replace_tags)),
+            remove_tags=read_tags(only(remove_tags)),
+            remove_kinds=read_tags(only(remove_kinds)),
+            add_tags=read_tags(only(add_tags)),
         )
-        return io.NodeOutput(captioned, "\n".join(f"{image.path.name}: {image.caption}" for image in captioned.images))
+        options = CaptionerOptions(
+            beams=only(beams),
+            fewest_tokens=only(fewest_tokens),
+            most_tokens=only(most_tokens),
+            prefix=only(prefix),
+            detail=only(detail),
+        )
+        model = None if only(method) == FROM_FILES else find_tagger(only(method), host.tagger_places(), options)
+        sidecars = read_sidecars(only(dataset))
+        if model:
+            _ask(only(dataset), model)
+        board = TaggingBoard(
+            dataset=only(dataset),
+            rules=rules,
+            edits=only(edits),
+            model=board_model(model),
+            texts=tuple(captions) if captions is not None else None,
+            sidecars=sidecar_digests(sidecars),
+        )
+        found = board.compose(AnswerStore(host.answers_folder(), model.identity) if model else None)
+        written = list(write_sidecars(found.dataset, sidecars)) if only(write_files) else []
+        lines = [*found.remarks, *_told(written), *map(_advised, advise(found.dataset))]
+        host.show_lines(cls, lines)
+        return io.NodeOutput(
+            found.dataset,
+            "\n".join(f"{image.path.name}: {image.caption}" for image in found.dataset.images),
+            "\n".join(lines),
+            ui={_BOARD: [keep_board(host.boards_folder(), board)]},
+        )
 
 
-def _split(tags: str) -> tuple[str, ...]:
-    """Tags between commas, Chinese and Japanese ones too."""
-    parts = tags.replace("\n", ",").replace("，", ",").replace("、", ",").split(",")
-    return tuple(tag.strip() for tag in parts if tag.strip())
+def _ask(dataset: Dataset, model: TaggerModel) -> None:
+    """Answers are kept, so only pictures that are new to the model make ComfyUI's own models leave."""
+    asking = Asking(dataset, model, device=host.device(), caches=host.answers_folder())
+    if asking.is_done:
+        return
+    progress = host.Progress()
+    with host.machine_to_ourselves(host.Work(f"tagging with {model.name}"), _REMEDY), closing(asking.steps()) as steps:
+        for report in steps:
+            progress.reached(report.done, report.total)
+
+
+def _told(written: Sequence[WrittenSidecar]) -> list[str]:
+    """Nothing where no files were to be written."""
+    refused = [f"{entry.path.name} is not written: {entry.reason}" for entry in written if entry.state == "refused"]
+    count = sum(entry.state == "written" for entry in written)
+    return [f"{many(count, 'caption file')} written", *refused] if written else []
+
+
+def _advised(advice: Advice) -> str:
+    return f"{advice.tag} ({advice.share:.0%} of the pictures): {advice.advice}. {advice.reason}"

@@ -26,11 +26,15 @@ from ..trainer_core.crop.faces import FACE_MODEL_SUFFIXES, FaceFinder, load_face
 from ..trainer_core.demo import DEMO_BASE, DEMO_PICTURES
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.families.tokenizers import CLIP_VOCABULARY, find_tokenizer
+from ..trainer_core.tagging.captioning import CaptionerOptions
+from ..trainer_core.tagging.finding import TaggerPlaces, find_taggers, standard_places, tagger_names
 from .folders import WITH_THE_PACK, Roots
 
 _DEMO_BASE = "demo base" + WITH_THE_PACK
 NO_FACE_MODEL = "none"
 _FACE_MODELS = "face_detection"
+_TAGGERS = "taggers"
+_WD_TAGGERS = "wd14_tagger"
 _READABLE = (".safetensors", ".ckpt")
 _SECONDS_BETWEEN_PICTURES = 3
 
@@ -38,10 +42,11 @@ _SECONDS_BETWEEN_PICTURES = 3
 
 
 def register_folders() -> None:
-    """Make <base>/datasets a folder of ComfyUI, as newer versions do, and one for face models; what the user added
-    stays."""
+    """Make <base>/datasets a folder of ComfyUI, as newer versions do, and those for face models and taggers; what the
+    user added stays."""
     folder_paths.add_model_folder_path("datasets", os.path.join(folder_paths.base_path, "datasets"))
     folder_paths.add_model_folder_path(_FACE_MODELS, os.path.join(folder_paths.models_dir, _FACE_MODELS))
+    folder_paths.add_model_folder_path(_TAGGERS, os.path.join(folder_paths.models_dir, _TAGGERS))
 
 
 def picture_roots() -> Roots:
@@ -76,6 +81,16 @@ def masks_folder() -> Path:
 def pictures_folder() -> Path:
     """Pictures that other nodes made, by content."""
     return _work_folder() / "pictures"
+
+
+def answers_folder() -> Path:
+    """What taggers answered, by picture and model."""
+    return _work_folder() / "tags"
+
+
+def boards_folder() -> Path:
+    """What the tag editor works on."""
+    return _work_folder() / "tag_boards"
 
 
 def _work_folder() -> Path:
@@ -121,6 +136,34 @@ def face_finder(name: str) -> FaceFinder | None:
     if name not in list_face_models():
         raise TrainingError(f"there is no face model {name!r}. Put it into models/face_detection, or choose none.")
     return load_face_finder(Path(folder_paths.get_full_path_or_raise(_FACE_MODELS, name)))
+
+
+# ---------------------------------------------------------------------------------------------------- taggers
+
+
+def tagger_places() -> TaggerPlaces:
+    """Where taggers lie: models/taggers, what extra_model_paths.yaml adds to it, then where other packs put them."""
+    return standard_places(
+        Path(folder_paths.models_dir),
+        _paths_of("custom_nodes"),
+        home=Path.home(),
+        configured=(*_paths_of(_TAGGERS), *_paths_of(_WD_TAGGERS)),
+    )
+
+
+def list_taggers() -> list[str]:
+    """Those that were found, then those that could be downloaded."""
+    return tagger_names(find_taggers(tagger_places(), CaptionerOptions()))
+
+
+def list_found_taggers() -> list[str]:
+    """Those that can be used now."""
+    return list(find_taggers(tagger_places(), CaptionerOptions()))
+
+
+def _paths_of(name: str) -> tuple[Path, ...]:
+    known = folder_paths.folder_names_and_paths
+    return tuple(Path(path) for path in folder_paths.get_folder_paths(name)) if name in known else ()
 
 
 # ------------------------------------------------------------------------------------------------ base models
@@ -244,6 +287,11 @@ def show_lines(node: type[io.ComfyNode], lines: Sequence[str]) -> None:
     where there are several."""
     mark = "• " if len(lines) > 1 else ""
     PromptServer.instance.send_progress_text("\n".join(mark + line for line in lines), node.hidden.unique_id)
+
+
+def route_table():
+    """ComfyUI's own, to which packs add before it starts to listen."""
+    return PromptServer.instance.routes
 
 
 def to_image(pictures: list[Image.Image]) -> torch.Tensor:

@@ -32,6 +32,29 @@ _CROP_SETTINGS = {
     "face_model": "none",
     "overrides": "",
 }
+_TAG_SETTINGS = {
+    "method": "captions from files",
+    "existing": "keep",
+    "threshold": 0.0,
+    "trigger_word": "",
+    "remove_tags": "",
+    "add_tags": "",
+    "character_threshold": 0.0,
+    "remove_kinds": "",
+    "replace_tags": "",
+    "ignore_tags": "",
+    "underscores": False,
+    "order": "score",
+    "fewest_tags": 0,
+    "most_tags": 0,
+    "beams": 3,
+    "most_tokens": 75,
+    "fewest_tokens": 5,
+    "prefix": "",
+    "detail": "detailed",
+    "write_files": False,
+    "edits": "",
+}
 _TRAIN_SETTINGS = {
     "base_model": SLIM,
     "name": "test",
@@ -67,16 +90,20 @@ def training_graph(folder: str, settings: dict[str, Any]) -> Graph:
         "crop": _node("LoraAtelierSmartCrop", {"dataset": ["load", 0]} | _CROP_SETTINGS),
         "tag": _node(
             "LoraAtelierAutoTag",
-            {
-                "dataset": ["crop", 0],
-                "method": "captions from files",
-                "trigger_word": "mochi",
-                "remove_tags": "",
-                "add_tags": "",
-            },
+            {"dataset": ["crop", 0]} | _TAG_SETTINGS | {"trigger_word": "mochi"},
         ),
         "train": _node("LoraAtelierTrainLora", {"dataset": ["tag", 0]} | _TRAIN_SETTINGS | settings),
         "save": _node("LoraAtelierSaveLora", {"lora": ["train", 0], "name": "", "epoch": 0}),
+    }
+
+
+def tagging_graph(folder: str, settings: dict[str, Any]) -> Graph:
+    """Load, caption, show. `settings` replace Auto Tag's own."""
+    return {
+        "load": _node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
+        "tag": _node("LoraAtelierAutoTag", {"dataset": ["load", 0]} | _TAG_SETTINGS | settings),
+        "captions": _node("PreviewAny", {"source": ["tag", 1]}),
+        "report": _node("PreviewAny", {"source": ["tag", 2]}),
     }
 
 

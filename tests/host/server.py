@@ -67,7 +67,7 @@ class ComfyServer:
         self._threads = threads  # one by default: with two, a busy machine makes each step wait for the slower
         self.base = base
         self.log_file = base / "server.log"
-        self._port = _free_port()
+        self.port = _free_port()
         self._process = self._start(installation)
         self._wait_until_up()
 
@@ -132,7 +132,7 @@ class ComfyServer:
     def _start(self, installation: Installation) -> subprocess.Popen[bytes]:
         command = [
             installation.python, installation.folder / "main.py", "--cpu", "--disable-api-nodes",
-            "--listen", "127.0.0.1", "--port", str(self._port), "--base-directory", self.base,
+            "--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", self.base,
         ]  # fmt: skip
         settings = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(self._threads)}
         environment = {**os.environ, **settings}
@@ -153,7 +153,7 @@ class ComfyServer:
         raise RuntimeError(f"ComfyUI did not start:\n{self.log()[-3000:]}")
 
     def _url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._port}{path}"
+        return f"http://127.0.0.1:{self.port}{path}"
 
 
 def error_message(entry: dict[str, Any]) -> str:

@@ -16,9 +16,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
+from ..dataset.naming import ByFileName
 from ..dataset.types import DatasetImage
 from ..errors import TrainingError
 from .window import Box, center_window
@@ -91,21 +91,15 @@ class Overrides:
     """
 
     def __init__(self, overrides: Mapping[str, Override], images: Sequence[DatasetImage]) -> None:
-        self._parts = {_parts(key): override for key, override in overrides.items()}
-        self._longest = max(map(len, self._parts), default=0)
-        known = {ending for image in images for ending in self._endings(image)}
-        if lost := [key for key in overrides if _parts(key) not in known]:
+        self._by_name = ByFileName(overrides)
+        if lost := self._by_name.lost(image.path for image in images):
             raise TrainingError(
                 f"the crop override {lost[0]!r} names no picture of the dataset. Check the file's name and its suffix."
             )
 
     def of(self, image: DatasetImage) -> Override | None:
         """The override of a picture; the longest key that fits."""
-        return next((self._parts[ending] for ending in self._endings(image) if ending in self._parts), None)
-
-    def _endings(self, image: DatasetImage) -> list[tuple[str, ...]]:
-        parts = image.path.parts
-        return [parts[-length:] for length in range(min(self._longest, len(parts)), 0, -1)]
+        return self._by_name.of(image.path)
 
 
 def _inside(middle: tuple[float, float], across: int, down: int, width: int, height: int) -> Box:
@@ -113,10 +107,6 @@ def _inside(middle: tuple[float, float], across: int, down: int, width: int, hei
     left = max(0, min(round(middle[0] - across / 2), width - across))
     top = max(0, min(round(middle[1] - down / 2), height - down))
     return left, top, left + across, top + down
-
-
-def _parts(key: str) -> tuple[str, ...]:
-    return PurePath(key.replace("\\", "/")).parts
 
 
 def _line(number: int, line: str) -> tuple[str, Override]:

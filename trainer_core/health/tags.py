@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from transformers import CLIPTokenizer
@@ -11,12 +10,10 @@ from transformers import CLIPTokenizer
 from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, some_of
 from ..families.tokenizers import CLIP_VOCABULARY
-from ..tagging.captions import plain_tag, split_tags
+from ..tagging.advisor import advise
+from ..tagging.captions import plain_tag, says, split_tags
 from .findings import Finding, about
 
-_COMMON = 0.9
-_LEAST_FOR_COMMON = 5
-"""Pictures; in fewer, tags on nearly all of them are chance."""
 _FIRST_RARE_TOKEN = 40_000
 """CLIP's vocabulary begins with the commonest words; "sks" and "ohwx", which people choose, stand at its end."""
 _MOST_TAG_WORDS = 4
@@ -30,7 +27,7 @@ def tag_findings(dataset: Dataset, names: FileNames, tokenizer: CLIPTokenizer | 
         *_trigger_missing(training, triggers, names),
         *_trigger_known(triggers, tokenizer),
         *_trigger_against_itself(dataset.regularisation_images, triggers, names),
-        *_common_tags(training, triggers),
+        *_common_tags(dataset),
         *_two_styles(training, triggers, names),
     ]
 
@@ -41,7 +38,7 @@ def _trigger_missing(images: Sequence[DatasetImage], triggers: Sequence[str], na
         findings += about(
             "trigger missing",
             "warn",
-            [image for image in images if not all(_says(caption, trigger) for caption in image.captions)],
+            [image for image in images if not all(says(caption, trigger) for caption in image.captions)],
             names,
             one=f"does not say the trigger word {trigger!r}",
             several=f"do not say the trigger word {trigger!r}",
@@ -73,7 +70,7 @@ def _trigger_known(triggers: Sequence[str], tokenizer: CLIPTokenizer | None) -> 
 
 
 def _trigger_against_itself(images: Sequence[DatasetImage], triggers: Sequence[str], names: FileNames) -> list[Finding]:
-    said = [image for image in images if any(_says(c, word) for word in triggers for c in image.captions)]
+    said = [image for image in images if any(says(c, word) for word in triggers for c in image.captions)]
     return about(
         "trigger in regularisation",
         "stop",
@@ -86,27 +83,24 @@ def _trigger_against_itself(images: Sequence[DatasetImage], triggers: Sequence[s
     )
 
 
-def _common_tags(images: Sequence[DatasetImage], triggers: Sequence[str]) -> list[Finding]:
-    described = [image for image in images if image.caption]
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for image in described:
-        tags = {plain_tag(tag): tag for caption in image.captions for tag in split_tags(caption)}
-        for plain, tag in tags.items():
-            spellings[plain][tag] += 1
-    for trigger in triggers:
-        spellings.pop(plain_tag(trigger), None)
-    shares = {plain: spelt.total() / len(described) for plain, spelt in spellings.items()}
-    common = sorted((plain for plain in shares if shares[plain] >= _COMMON), key=lambda plain: -shares[plain])
-    if not common or len(described) < _LEAST_FOR_COMMON:
+def _common_tags(dataset: Dataset) -> list[Finding]:
+    common = advise(dataset)
+    if not common:
         return []
-    shown = some_of(f"{spellings[plain].most_common(1)[0][0]} ({shares[plain]:.0%})" for plain in common)
-    trigger = "the trigger word" if triggers else "your trigger word, if it is none of these,"
+    absorbed = some_of(advice.tag for advice in common if advice.advice == "absorb")
+    kept = some_of(advice.tag for advice in common if advice.advice == "keep")
+    trigger = "the trigger word" if dataset.trigger_words else "your trigger word, if it is none of these,"
+    parts = [
+        f"remove {absorbed} and {trigger} absorbs it" if absorbed else "",
+        f"keep {kept} and it stays yours to choose in prompts" if kept else "",
+    ]
+    advice = "; ".join(filter(None, parts))
     return [
         Finding(
             kind="common tags",
             level="note",
-            text=f"tags on nearly every picture: {shown}",
-            advice=f"Remove them and {trigger} absorbs them; keep them and they stay yours to choose in prompts",
+            text=f"tags on nearly every picture: {some_of(f'{entry.tag} ({entry.share:.0%})' for entry in common)}",
+            advice=advice[0].upper() + advice[1:],
         )
     ]
 
@@ -133,7 +127,3 @@ def _two_styles(images: Sequence[DatasetImage], triggers: Sequence[str], names: 
         advice="Use one style, the one you will type: the model takes them for different words",
         labels="other tag style",
     )
-
-
-def _says(caption: str, word: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(plain_tag(word))}(?!\w)", plain_tag(caption)) is not None

@@ -20,8 +20,13 @@ class AnswerStore:
     """
 
     def __init__(self, folder: Path | None, identity: str) -> None:
-        self._file = folder / f"{digest(_VERSION, identity)}.jsonl" if folder else None
+        self._file = self.file(folder, identity) if folder else None
         self._known = _read(self._file) if self._file else {}
+
+    @staticmethod
+    def file(folder: Path, identity: str) -> Path:
+        """Where the answers of a model are."""
+        return folder / f"{digest(_VERSION, identity)}.jsonl"
 
     def recall(self, image: DatasetImage) -> TagAnswer | None:
         """What was answered about the picture as it is cropped now."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ from .answers import AnswerStore
 from .composing import Composition, compose
 from .edits import CaptionEdits
 from .rules import CaptionRules
-from .tagger import TagAnswer
+from .sidecars import WrittenSidecar, read_sidecars, write_sidecars
+from .tagger import TagAnswer, TaggerModel
 
 _KEPT = 30
 """Boards; older ones go when a new one is written. A board is made again by queueing its graph."""
+_CHANGED = b"\0"
+"""Stands for the bytes of a caption file that is another one by now: no such file holds this."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -41,41 +44,49 @@ class TaggingBoard:
     dataset: Dataset
     """As it came in, before tagging."""
     rules: CaptionRules
-    edits: CaptionEdits
+    edits: str = ""
+    """Edits by hand, as the workflow keeps them."""
     model: BoardModel | None = None
     """None where captions come from files or from other nodes."""
     texts: tuple[str, ...] | None = None
     """Captions that other nodes wrote, one a picture."""
-    sidecars: tuple[str, ...] = ()
-    """Of each picture the digest of its caption file's bytes when the board was made; "" where it has none."""
+    sidecars: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the caption files as they were when the board was made, by path; "" where there is none."""
 
     @property
     def id(self) -> str:
-        """32 hex digits, the same for the same run."""
-        paths = [str(image.path) for image in self.dataset.images]
-        return digest(paths, self.to_json())
+        """32 hex digits, the same for the same run whatever became of its caption files."""
+        return digest({**self.to_json(), "sidecars": None})
 
-    def compose(
-        self,
-        answers: AnswerStore | None,
-        *,
-        threshold: float | None = None,
-        character_threshold: float | None = None,
-        edits: CaptionEdits | None = None,
-    ) -> Composition:
-        """The captions of this board, at other thresholds or with other edits where they are given."""
+    @property
+    def threshold(self) -> float:
+        """The score that is in force, 0 where there are none."""
+        return _first(self.rules.threshold, self.model and self.model.threshold)
+
+    @property
+    def character_threshold(self) -> float:
+        return _first(self.rules.character_threshold, self.model and self.model.character_threshold)
+
+    def at(
+        self, threshold: float | None = None, character_threshold: float | None = None, edits: str | None = None
+    ) -> TaggingBoard:
+        """The same board at other thresholds or with other edits, where they are given."""
         rules = replace(
             self.rules,
-            threshold=self.rules.threshold if threshold is None else threshold,
-            character_threshold=self.rules.character_threshold if character_threshold is None else character_threshold,
+            threshold=_first(threshold, self.rules.threshold, default=None),
+            character_threshold=_first(character_threshold, self.rules.character_threshold, default=None),
         )
+        return replace(self, rules=rules, edits=self.edits if edits is None else edits)
+
+    def compose(self, store: AnswerStore | None) -> Composition:
+        """The captions of this board, from what its model answered."""
         return compose(
             self.dataset,
-            rules,
-            answers=self._answers(answers),
+            self.rules,
+            answers=self._answers(store),
             model=self.model,
             texts=self.texts,
-            edits=self.edits if edits is None else edits,
+            edits=CaptionEdits.read(self.edits),
         )
 
     def _answers(self, store: AnswerStore | None) -> Sequence[TagAnswer] | None:
@@ -87,10 +98,10 @@ class TaggingBoard:
         return {
             "dataset": self.dataset.to_json(),
             "rules": self.rules.to_json(),
-            "edits": self.edits.to_json(),
+            "edits": self.edits,
             "model": asdict(self.model) if self.model else None,
             "texts": self.texts,
-            "sidecars": self.sidecars,
+            "sidecars": dict(self.sidecars),
         }
 
     @classmethod
@@ -104,13 +115,29 @@ class TaggingBoard:
             return cls(
                 dataset=Dataset.from_json(value["dataset"]),
                 rules=CaptionRules.from_json(value["rules"]),
-                edits=CaptionEdits.from_json(value["edits"]),
+                edits=value["edits"],
                 model=BoardModel(**value["model"]) if value["model"] else None,
                 texts=None if value["texts"] is None else tuple(value["texts"]),
-                sidecars=tuple(value["sidecars"]),
+                sidecars=dict(value["sidecars"]),
             )
-        except (KeyError, TypeError) as problem:
+        except (KeyError, TypeError, ValueError) as problem:
             raise TrainingError(f"this tag board is not complete: {problem}. Queue the graph once more.") from problem
+
+
+def board_model(model: TaggerModel | None) -> BoardModel | None:
+    """What a board keeps of a tagger; None of none."""
+    if model is None:
+        return None
+    return BoardModel(
+        name=model.name,
+        identity=model.identity,
+        threshold=model.threshold,
+        character_threshold=model.character_threshold,
+    )
+
+
+def _first(*values: float | None, default: float | None = 0.0) -> float | None:
+    return next((value for value in values if value is not None), default)
 
 
 def keep_board(folder: Path, board: TaggingBoard) -> str:
@@ -123,15 +150,24 @@ def keep_board(folder: Path, board: TaggingBoard) -> str:
     return name
 
 
-def open_board(folder: Path, name: str) -> TaggingBoard:
-    """The board of an id.
+def board_file(folder: Path, name: str) -> Path:
+    """Where the board of an id is.
 
     Raises:
-        TrainingError: no such board (it may be deleted by now), or it cannot be read.
+        TrainingError: no such board; it may be deleted by now.
     """
     path = folder / f"{name}.json"
     if not _NAME.fullmatch(name) or not path.is_file():
         raise TrainingError("these tags are not at hand any more. Queue the graph once, then open the editor again.")
+    return path
+
+
+def open_board(path: Path) -> TaggingBoard:
+    """The board in a file.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError) as problem:
@@ -139,6 +175,27 @@ def open_board(folder: Path, name: str) -> TaggingBoard:
     return TaggingBoard.from_json(value)
 
 
-def sidecar_digests(texts: Sequence[bytes | None]) -> tuple[str, ...]:
-    """What `TaggingBoard.sidecars` holds, from the bytes of each picture's caption file."""
-    return tuple("" if text is None else hashlib.blake2b(text, digest_size=16).hexdigest() for text in texts)
+def write_board(board: TaggingBoard, captioned: Dataset) -> tuple[list[WrittenSidecar], dict[str, str]]:
+    """Write the captions of a board into their files, where these are still as the board knows them.
+
+    Returns:
+        What became of each file, and `TaggingBoard.sidecars` afterwards.
+
+    Raises:
+        TrainingError: a file cannot be written; those before it are.
+    """
+    now = read_sidecars(board.dataset)
+    known = {path: text if board.sidecars.get(str(path)) == _digest(text) else _CHANGED for path, text in now.items()}
+    report = list(write_sidecars(captioned, known))
+    refused = {str(entry.path) for entry in report if entry.state == "refused"}
+    after = sidecar_digests(read_sidecars(board.dataset))
+    return report, {path: board.sidecars.get(path, "") if path in refused else after[path] for path in after}
+
+
+def sidecar_digests(texts: Mapping[Path, bytes | None]) -> dict[str, str]:
+    """`TaggingBoard.sidecars`, from what `read_sidecars` gives."""
+    return {str(path): _digest(text) for path, text in texts.items()}
+
+
+def _digest(text: bytes | None) -> str:
+    return "" if text is None else hashlib.blake2b(text, digest_size=16).hexdigest()
