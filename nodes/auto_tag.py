@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.dataset.wording import many
-from ..trainer_core.tagging.advisor import Advice, advise
+from ..trainer_core.tagging.advisor import advise
 from ..trainer_core.tagging.answers import AnswerStore
 from ..trainer_core.tagging.asking import Asking
 from ..trainer_core.tagging.board import TaggingBoard, board_model, keep_board, sidecar_digests
@@ -112,7 +112,7 @@ class AutoTag(io.ComfyNode):
         )
         found = board.compose(AnswerStore(host.answers_folder(), model.identity) if model else None)
         written = list(write_sidecars(found.dataset, sidecars)) if only(write_files) else []
-        lines = [*found.remarks, *_told(written), *map(_advised, advise(found.dataset))]
+        lines = [*found.remarks, *_told(written), *(advice.line for advice in advise(found.dataset))]
         host.show_lines(cls, lines)
         return io.NodeOutput(
             found.dataset,
@@ -138,7 +138,3 @@ def _told(written: Sequence[WrittenSidecar]) -> list[str]:
     refused = [f"{entry.path.name} is not written: {entry.reason}" for entry in written if entry.state == "refused"]
     count = sum(entry.state == "written" for entry in written)
     return [f"{many(count, 'caption file')} written", *refused] if written else []
-
-
-def _advised(advice: Advice) -> str:
-    return f"{advice.tag} ({advice.share:.0%} of the pictures): {advice.advice}. {advice.reason}"

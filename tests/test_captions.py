@@ -1,62 +1,79 @@
-"""Captions: tags edited, the trigger word first, and taggers plugged in."""
+"""Captions as lists of tags: split, compared, spelled, added to, the trigger word first."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-from PIL import Image
 
-from trainer_core.dataset.types import Dataset, DatasetImage
-from trainer_core.errors import TrainingError
-from trainer_core.tagging.captions import edit_captions, lead_with, split_tags
-from trainer_core.tagging.tagger import captions_from_scores, tag_dataset
-
-
-def image(caption: str, *, source: str = "a.txt", path: Path = Path("a.png"), reg: bool = False) -> DatasetImage:
-    return DatasetImage(
-        path=path, width=64, height=64, caption=caption, caption_source=source, repeats=1,
-        is_regularisation=reg, fingerprint="0" * 32,
-    )  # fmt: skip
-
-
-def edited(caption: str, *, reg: bool = False, **edits) -> str:
-    return edit_captions(Dataset(images=(image(caption, reg=reg),)), **edits).images[0].caption
-
-
-class ColourTagger:
-    """Names the strongest colour channel; deterministic, and it counts its calls."""
-
-    name = "colours"
-
-    def __init__(self, answers: int | None = None) -> None:
-        self.batches: list[int] = []
-        self.answers = answers
-
-    def tag(self, pictures):
-        self.batches.append(len(pictures))
-        means = [np.asarray(picture).mean((0, 1)) / 255 for picture in pictures]
-        scores = [dict(zip(("red", "green", "blue"), map(float, mean), strict=True)) for mean in means]
-        return scores if self.answers is None else scores[: self.answers]
-
-
-@pytest.fixture
-def painted(tmp_path) -> Dataset:
-    colours = {"red": "own words", "lime": "", "navy": "cat"}
-    for name in colours:
-        Image.new("RGB", (64, 64), name).save(tmp_path / f"{name}.png")
-    sources = {"own words": "red.txt", "": "none", "cat": "folder name"}
-    images = tuple(image(text, source=sources[text], path=tmp_path / f"{n}.png") for n, text in colours.items())
-    return Dataset(images=images, trigger_words=("mochi",))
+from trainer_core.tagging.captions import (
+    TagPatterns,
+    is_sentence,
+    lead_with,
+    merged_words,
+    plain_tag,
+    says,
+    shown_tag,
+    split_tags,
+    unescaped,
+    with_added,
+    with_replaced,
+)
 
 
 @pytest.mark.parametrize(
     ("caption", "tags"),
-    [("", []), (" , ,", []), ("a,b , c d", ["a", "b", "c d"]), ("A cat. On a mat.", ["A cat. On a mat."])],
+    [
+        ("", []),
+        (" , ,", []),
+        ("a,b , c d", ["a", "b", "c d"]),
+        ("A cat. On a mat.", ["A cat. On a mat."]),
+        ("1,000 birds, sky", ["1,000 birds", "sky"]),
+        ("1,2,3", ["1", "2", "3"]),
+        ("a,100", ["a", "100"]),
+    ],
 )
-def test_split_tags(caption, tags):
+def test_tags_stand_between_commas(caption, tags):
     assert split_tags(caption) == tags
+
+
+@pytest.mark.parametrize(
+    ("tag", "plain"),
+    [("Long_Hair", "long hair"), (r"saber \(fate\)", "saber (fate)"), ("  a   b ", "a b"), ("ẞ" * 90, "ss" * 90)],
+)
+def test_tags_are_compared_without_case_underscores_and_backslashes(tag, plain):
+    assert plain_tag(tag) == plain
+
+
+@pytest.mark.parametrize(
+    ("tag", "shown"),
+    [
+        ("long_hair", "long hair"), ("^_^", "^_^"), (">_<", ">_<"), ("(o)_(o)", "(o)_(o)"), ("|_|", "|_|"),
+        ("<|>_<|>", "<|>_<|>"), ("saber_(fate)", "saber (fate)"), (r"saber_\(fate\)", "saber (fate)"),
+        ("6+_girls", "6+ girls"), ("v", "v"), ("uu_", "uu_"),
+    ],
+)  # fmt: skip
+def test_underscores_become_spaces_except_in_smileys(tag, shown):
+    assert shown_tag(tag, underscores=False) == shown
+    assert shown_tag(tag, underscores=True) == unescaped(tag)
+
+
+def test_only_brackets_lose_their_backslashes():
+    assert unescaped(r"\(a\) \m/ \\") == r"(a) \m/ \\"
+
+
+@pytest.mark.parametrize(
+    ("caption", "is_prose"),
+    [
+        ("", False),
+        ("1girl, long hair, looking at viewer", False),
+        ("a cat sits on a mat", True),
+        ("A girl in a red dress, who wears a straw hat, sits on a bench", True),
+        ("A cat sits here.", True),
+        ("A cat sits here", False),
+        ("cat, dog.", False),
+    ],
+)
+def test_sentences_are_told_from_tags(caption, is_prose):
+    assert is_sentence(caption) == is_prose
 
 
 @pytest.mark.parametrize(
@@ -74,108 +91,65 @@ def test_split_tags(caption, tags):
     ],
 )
 def test_the_trigger_word_comes_first_and_once(caption, result):
-    assert edited(caption, trigger_word="mochi") == result
-    assert edited(result, trigger_word="mochi") == result
+    assert lead_with(caption, ["mochi"]) == result
+    assert lead_with(result, ["mochi"]) == result
 
 
 def test_several_trigger_words_keep_their_order():
     assert lead_with("sitting, cat", ["mochi", "cat"]) == "mochi, cat, sitting"
-    dataset = edit_captions(Dataset(images=(image("x"),)), trigger_word="mochi, cat")
-    assert dataset.trigger_words == ("mochi", "cat")
-    again = edit_captions(dataset, trigger_word="Mochi, hat")
-    assert [word.casefold() for word in again.trigger_words] == ["mochi", "cat", "hat"]
-    assert edit_captions(dataset).trigger_words == ("mochi", "cat")
 
 
-def test_regularisation_pictures_never_get_the_trigger_word():
-    assert edited("cat, hat", reg=True, trigger_word="mochi", remove_tags=["hat"], add_tags=["x"]) == "cat, x"
-    assert edited("", reg=True, trigger_word="mochi") == ""
+def test_a_word_is_said_as_a_tag_or_within_one():
+    assert says("a photo of Mochi_cat", "mochi cat") and says("x, mochi", "mochi")
+    assert not says("mochis, amochi", "mochi")
+
+
+def test_words_are_merged_once_whatever_their_spelling():
+    assert merged_words(("mochi", "cat"), ["Mochi", "hat", "HAT"]) == ("mochi", "cat", "hat")
 
 
 @pytest.mark.parametrize(
-    ("caption", "remove", "result"),
+    ("pattern", "hits", "misses"),
     [
-        ("Long_Hair, cat", ["long hair"], "cat"),
-        ("long hair, cat", ["LONG_HAIR"], "cat"),
-        ("blue eyes, red eyes, cat", ["*eyes"], "cat"),
-        ("blue eyes, eyes closed", ["*eyes"], "eyes closed"),
-        ("catnip, cat", ["cat"], "catnip"),
-        (r"saber \(fate\), cat", ["saber (fate)"], "cat"),
-        (":?, :o, [o]", [":?"], ":o, [o]"),
-        (":?, o, [o]", ["[o]"], ":?, o"),
-        ("cat, dog", ["*"], ""),
-        ("cat, dog", ["", "  "], "cat, dog"),
-        ("a photo of a cat on a mat.", ["cat"], "a photo of a cat on a mat."),
+        ("long hair", ["Long_Hair"], ["very long hair"]),
+        ("LONG_HAIR", ["long hair"], ["long"]),
+        ("*eyes", ["blue eyes", "eyes"], ["eyes closed"]),
+        ("a*b*c", ["abc", "a x b y c"], ["ab"]),
+        ("cat", ["cat"], ["catnip"]),
+        ("saber (fate)", [r"saber \(fate\)"], ["saber fate"]),
+        ("*(fate)", ["saber (fate)"], ["saber fate"]),
+        (":?", [":?"], [":o"]),
+        ("[o]", ["[o]"], ["o"]),
+        ("*", ["cat", ":?"], []),
+        ("  ", [], ["cat", "_"]),
     ],
 )
-def test_tags_are_removed_whatever_their_spelling(caption, remove, result):
-    assert edited(caption, remove_tags=remove) == result
+def test_only_a_star_is_a_wildcard(pattern, hits, misses):
+    patterns = TagPatterns([pattern])
+    assert all(map(patterns.match, hits)) and not any(map(patterns.match, misses))
+
+
+def test_one_of_several_patterns_is_enough():
+    patterns = TagPatterns(["cat", "*hair", "a|b"])
+    assert [tag for tag in ("cat", "red hair", "a|b", "a", "b") if patterns.match(tag)] == ["cat", "red hair", "a|b"]
 
 
 @pytest.mark.parametrize(
-    ("caption", "add", "result"),
+    ("tags", "new", "result"),
     [
-        ("cat", ["sitting", "Cat"], "cat, sitting"),
-        ("cat", ["a, b", "a"], "cat, a, b"),
-        ("", ["cat"], "cat"),
-        ("a photo of a cat on a mat.", ["outdoors"], "a photo of a cat on a mat, outdoors"),
-        ("a photo of a cat on a mat.", [], "a photo of a cat on a mat."),
+        (["cat"], ["sitting", "Cat"], ["cat", "sitting"]),
+        (["cat"], ["a, b", "A"], ["cat", "a", "b"]),
+        ([], ["cat"], ["cat"]),
+        (["a cat on a mat."], ["outdoors"], ["a cat on a mat", "outdoors"]),
+        (["a cat on a mat."], ["A cat on a mat."], ["a cat on a mat."]),
+        (["..."], ["cat"], ["...", "cat"]),
     ],
 )
-def test_tags_are_added_at_the_end_and_once(caption, add, result):
-    assert edited(caption, add_tags=add) == result
+def test_tags_are_added_at_the_end_and_once(tags, new, result):
+    assert with_added(tags, new) == result
 
 
-def test_editing_leaves_the_given_dataset_alone():
-    dataset = Dataset(images=(image("cat"),))
-    edit_captions(dataset, trigger_word="mochi")
-    assert dataset.images[0].caption == "cat" and dataset.trigger_words == ()
-
-
-@pytest.mark.parametrize(
-    ("threshold", "caption"), [(0.0, "b, a, c"), (0.5, "b, a"), (0.9, "b"), (1.0, "")]
-)  # fmt: skip
-def test_scores_become_a_caption_surest_first(threshold, caption):
-    assert captions_from_scores({"a": 0.5, "b": 0.9, "c": 0.1}, threshold) == caption
-
-
-def test_equal_scores_are_in_alphabetical_order():
-    assert captions_from_scores({"z": 0.5, "a": 0.5}, 0.1) == "a, z"
-
-
-def test_a_tagger_writes_captions_with_the_trigger_in_front(painted):
-    images = list(tag_dataset(painted, ColourTagger(), threshold=0.6, keep_existing=False))
-    assert [entry.caption for entry in images] == ["mochi, red", "mochi, green", "cat"]
-    assert [entry.caption_source for entry in images] == ["colours", "colours", "folder name"]
-    assert painted.images[0].caption == "own words"
-
-
-def test_own_captions_are_kept_on_request_and_not_even_looked_at(painted):
-    tagger = ColourTagger()
-    images = list(tag_dataset(painted, tagger, threshold=0.4, keep_existing=True))
-    assert [entry.caption for entry in images] == ["own words", "mochi, green", "mochi, blue"]
-    assert tagger.batches == [2]
-
-
-def test_many_pictures_are_tagged_in_batches_and_in_order(painted):
-    tagger = ColourTagger()
-    many = painted.with_images(painted.images * 6)
-    images = list(tag_dataset(many, tagger, threshold=0.6, keep_existing=False))
-    assert [entry.path for entry in images] == [entry.path for entry in many.images]
-    assert tagger.batches == [8, 8, 2]
-
-
-def test_regularisation_pictures_are_tagged_without_the_trigger(painted):
-    reg = painted.with_images((image("", path=painted.images[0].path, reg=True),))
-    assert next(tag_dataset(reg, ColourTagger(), threshold=0.6, keep_existing=False)).caption == "red"
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_wrong_threshold_is_refused_before_any_work(painted, threshold):
-    with pytest.raises(TrainingError, match="threshold"):
-        tag_dataset(painted, ColourTagger(), threshold=threshold, keep_existing=False)
-
-
-def test_a_tagger_that_loses_pictures_is_found_out(painted):
-    with pytest.raises(TrainingError, match="answered for 2 of 3"):
-        list(tag_dataset(painted, ColourTagger(answers=2), threshold=0.6, keep_existing=False))
+def test_tags_are_replaced_all_at_once_and_not_repeated():
+    assert with_replaced(["A", "b", "c"], {"a": "b", "b": "a"}) == ["b", "a", "c"]
+    assert with_replaced(["a", "b"], {"a": "b"}) == ["b"]
+    assert with_replaced(["a", "b"], {"a": "x, y"}) == ["x", "y", "b"]

@@ -14,6 +14,8 @@ from tests.training_jobs import write_base, write_pictures
 from trainer_core.command_line import main
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.rules import ReadingRules
+from trainer_core.tagging.captioning import CaptionerOptions
+from trainer_core.tagging.rules import CaptionRules
 
 ROOT = Path(__file__).parent.parent
 
@@ -217,14 +219,20 @@ def test_a_dry_run_says_the_arithmetic_and_trains_nothing(trained, tmp_path, cap
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("rules", [ReadingRules, CropRules])
+_SHORTER = {"remove_tags": "remove", "add_tags": "add", "ignore_tags": "ignore", "replace_tags": "replace"}
+
+
+@pytest.mark.parametrize("rules", [ReadingRules, CropRules, CaptionRules, CaptionerOptions])
 def test_every_rule_has_an_option_a_widget_and_a_line_in_the_job_files_page(rules):
     pack = Path(__file__).parents[1]
-    options = (pack / "trainer_core" / "commands" / "data.py").read_text()
-    widgets = "".join((pack / "nodes" / f"{name}_inputs.py").read_text() for name in ("load_dataset", "smart_crop"))
+    commands = pack / "trainer_core" / "commands"
+    options = "".join((commands / f"{name}.py").read_text() for name in ("folders", "data", "tagging"))
+    nodes = ("load_dataset", "smart_crop", "auto_tag")
+    widgets = "".join((pack / "nodes" / f"{name}_inputs.py").read_text() for name in nodes)
     page = (pack / "docs" / "job-file.md").read_text()
     for field in fields(rules):
         assert f'"{field.name}"' in widgets, field.name
         if field.name not in ("width", "height"):  # --size and crop.size
-            assert f'"--{field.name.replace("_", "-")}"' in options, field.name
+            option = _SHORTER.get(field.name, field.name.replace("_", "-"))
+            assert f'"--{option}"' in options, field.name
             assert f".{field.name}`" in page, field.name

@@ -12,7 +12,8 @@ from trainer_core.dataset.merge import combine, merge
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.captions import edit_captions
+from trainer_core.tagging.composing import compose
+from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training.batches import epoch_batches
 
 
@@ -27,7 +28,7 @@ def folders(tmp_path):
 
 def read(folder, repeats: int, word: str) -> Dataset:
     rules = ReadingRules(most_unusable=1)
-    return edit_captions(read_folder(folder, repeats=repeats, rules=rules), trigger_word=word)
+    return compose(read_folder(folder, repeats=repeats, rules=rules), CaptionRules(trigger_word=word)).dataset
 
 
 def test_each_keeps_its_repeats_and_all_words_are_kept(folders):

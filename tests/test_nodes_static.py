@@ -12,6 +12,8 @@ import pytest
 
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.rules import ReadingRules
+from trainer_core.tagging.captioning import CaptionerOptions
+from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training import plan
 
 PACK = Path(__file__).parents[1]
@@ -22,7 +24,13 @@ HOST_MODULES = {
     "comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "nodes", "server"
 }  # fmt: skip
 PLANS = [cls for cls in map(vars(plan).get, plan.__all__) if dataclasses.is_dataclass(cls)]
-NODES_OF_SETTINGS = [(ReadingRules, "load_dataset"), (CropRules, "smart_crop"), *((cls, "train_lora") for cls in PLANS)]
+NODES_OF_SETTINGS = [
+    (ReadingRules, "load_dataset"),
+    (CropRules, "smart_crop"),
+    (CaptionRules, "auto_tag"),
+    (CaptionerOptions, "auto_tag"),
+    *((cls, "train_lora") for cls in PLANS),
+]
 NODE_NAMES = (
     "load_dataset", "images_to_dataset", "merge_datasets", "dataset_pictures", "smart_crop", "auto_tag",
     "check_dataset", "train_lora", "save_lora", "preview_sample",
@@ -102,7 +110,7 @@ def test_execute_takes_and_uses_every_input(name):
     taken = _taken(execute)
     assert taken == _inputs_of(name)
     used = {node.id for statement in execute.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    assert taken - used <= {"method"} if name == "auto_tag" else taken <= used
+    assert taken <= used
 
 
 def test_the_fingerprint_takes_every_input():

@@ -13,7 +13,8 @@ from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.dataset.report import dataset_report, report_lines
 from trainer_core.dataset.rules import ReadingRules
-from trainer_core.tagging.captions import edit_captions
+from trainer_core.tagging.composing import compose
+from trainer_core.tagging.rules import CaptionRules
 
 LENIENT = ReadingRules(most_unusable=1.0)
 
@@ -62,7 +63,7 @@ def test_the_report_is_json_and_private(dataset, tmp_path):
 
 def test_the_lines_read_well(dataset):
     cropped = crop_dataset(dataset, CropRules(width=64, height=64, method="center"))
-    dataset = edit_captions(cropped, trigger_word="mochi")
+    dataset = compose(cropped, CaptionRules(trigger_word="mochi")).dataset
     assert report_lines(dataset_report(dataset)) == [
         "3 pictures, 12 samples per epoch (repeats: 1 x2, 2 x5)",
         "1 regularisation picture, 1 sample",

@@ -13,7 +13,8 @@ from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.demo import world
 from trainer_core.job import Job
-from trainer_core.tagging.captions import edit_captions
+from trainer_core.tagging.composing import compose
+from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.trainer import Trainer
 
@@ -53,7 +54,7 @@ def small_job(folder: Path, *, family: str = "sd15", regularisation: bool = Fals
     extra = None
     if regularisation:
         extra = read_folder(write_pictures(folder / "regularisation", 3, seed=9), is_regularisation=True)
-    dataset = edit_captions(combine(training, extra), trigger_word="mochi")
+    dataset = compose(combine(training, extra), CaptionRules(trigger_word="mochi")).dataset
     dataset = crop_dataset(dataset, CropRules(width=SIZE, height=SIZE, method="center"))
     plan = TrainingPlan.from_json(PLAN | changes)
     return Job(base_model=write_base(folder, family), dataset=dataset, plan=plan, name="mochi")

@@ -5,7 +5,7 @@
       "base_model": "models/anylora.safetensors",
       "dataset": {"folder": "pictures", "repeats": 10, "regularisation": "regularisation"},
       "crop": {"size": "512x768", "method": "focus", "buckets": false, "overrides": {"a.png": "left"}},
-      "captions": {"trigger_word": "mochi", "remove_tags": ["blue eyes"], "add_tags": []},
+      "captions": {"trigger_word": "mochi", "remove_tags": ["blue eyes"], "tagger": {"name": "wd-vit-tagger-v3"}},
       "plan": {"epochs": 10, "network": {"rank": 16, "alpha": 8}}
     }
 
@@ -32,7 +32,7 @@ from .dataset.types import Dataset
 from .errors import TrainingError
 from .fields import read_fields
 from .files import file_name, read_json
-from .tagging.captions import edit_captions
+from .job_captions import caption_dataset
 from .training.plan import TrainingPlan
 
 
@@ -54,8 +54,9 @@ class Job:
         }
 
 
-def read_job(path: Path, caches: Path | None = None) -> Job:
-    """Read a job file. With a folder for `caches`, pictures that did not change are not opened again.
+def read_job(path: Path, caches: Path | None = None, *, device: str = "cpu") -> Job:
+    """Read a job file. With a folder for `caches`, pictures that did not change are not opened again, nor shown to
+    a tagger, which runs on `device`.
 
     Raises:
         TrainingError: not JSON, an unknown or missing field, a folder without pictures; by name.
@@ -66,7 +67,7 @@ def read_job(path: Path, caches: Path | None = None) -> Job:
     return Job(
         name=file_name(str(value.get("name", path.stem))),
         base_model=here / Path(value["base_model"]).expanduser(),
-        dataset=_read_dataset(value, here, caches),
+        dataset=_read_dataset(value, here, caches, device),
         plan=TrainingPlan.from_json(value.get("plan", {})),
     )
 
@@ -83,13 +84,14 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _read_dataset(value: dict[str, Any], here: Path, caches: Path | None) -> Dataset:
+def _read_dataset(value: dict[str, Any], here: Path, caches: Path | None, device: str) -> Dataset:
     source = value["dataset"]
     if isinstance(source, dict) and "images" in source:
         return Dataset.from_json(source)
     sources = source if isinstance(source, list) else [source]
     dataset = merge([_read_source(entry, here, caches) for entry in sources])
-    return _cropped(_captioned(dataset, value.get("captions", {})), value.get("crop", {}), here)
+    cropped = _cropped(dataset, value.get("crop", {}), here)
+    return caption_dataset(cropped, value.get("captions", {}), device=device, caches=caches)
 
 
 def _read_source(source: Any, here: Path, caches: Path | None) -> Dataset:
@@ -110,16 +112,6 @@ def _read_source(source: Any, here: Path, caches: Path | None) -> Dataset:
     if not source.get("regularisation"):
         return training
     return combine(training, read(source["regularisation"], source.get("regularisation_repeats", 1), True))
-
-
-def _captioned(dataset: Dataset, value: dict[str, Any]) -> Dataset:
-    _check_fields(value, "captions", optional=("trigger_word", "remove_tags", "add_tags"))
-    return edit_captions(
-        dataset,
-        trigger_word=value.get("trigger_word", ""),
-        remove_tags=value.get("remove_tags", ()),
-        add_tags=value.get("add_tags", ()),
-    )
 
 
 def _cropped(dataset: Dataset, value: dict[str, Any], here: Path) -> Dataset:

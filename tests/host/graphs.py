@@ -51,7 +51,7 @@ _TAG_SETTINGS = {
     "most_tokens": 75,
     "fewest_tokens": 5,
     "prefix": "",
-    "detail": "detailed",
+    "detail": "short",
     "write_files": False,
     "edits": "",
 }

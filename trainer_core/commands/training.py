@@ -45,7 +45,7 @@ def add_training_commands(commands) -> None:
 
 def _train(options: argparse.Namespace) -> Answer:
     runs = options.runs or options.job.parent / "runs"
-    job = read_job(options.job, caches=runs / "scans")
+    job = read_job(options.job, caches=runs / "scans", device=device_of(options))
     trainer = Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer)
     size = trainer.size()
     if options.dry_run:

@@ -27,7 +27,8 @@ from ..job import Job
 from ..lora.file import publish
 from ..sampling import PictureRequest, preview
 from ..sheets import picture_grid
-from ..tagging.captions import edit_captions
+from ..tagging.composing import compose
+from ..tagging.rules import CaptionRules
 from ..training.loss_chart import loss_chart
 from ..training.plan import TrainingPlan
 from ..training.reports import TrainedLora
@@ -60,7 +61,7 @@ def prepare_demo_dataset() -> Dataset:
     """The mascot's pictures and the regularisation set, tagged and cropped as the quick-start graph does it."""
     training = read_folder(DEMO_PICTURES / "10_mochi")
     regularisation = read_folder(DEMO_PICTURES / "regularisation", is_regularisation=True)
-    dataset = edit_captions(combine(training, regularisation), trigger_word=world.MASCOT_TRIGGER)
+    dataset = compose(combine(training, regularisation), CaptionRules(trigger_word=world.MASCOT_TRIGGER)).dataset
     return crop_dataset(dataset, CropRules(width=DEMO_SIZE, height=DEMO_SIZE))
 
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from ..dataset.types import Dataset
-
 _SENTENCE_WORDS = 5
 """A tag of this many words is taken for prose."""
 _SHORT = 80
@@ -86,16 +84,6 @@ def with_added(tags: Sequence[str], new: Iterable[str]) -> list[str]:
 def says(caption: str, word: str) -> bool:
     """Whether `word` stands in a caption, as a tag or within one, whatever its spelling."""
     return _find(caption, word) is not None
-
-
-def edit_captions(
-    dataset: Dataset, *, trigger_word: str = "", remove_tags: Sequence[str] = (), add_tags: Sequence[str] = ()
-) -> Dataset:
-    """`compose` with the commonest rules only."""
-    from .composing import CaptionRules, compose
-
-    rules = CaptionRules(trigger_word=trigger_word, remove_tags=tuple(remove_tags), add_tags=tuple(add_tags))
-    return compose(dataset, rules).dataset
 
 
 def lead_with(caption: str, trigger_words: Sequence[str]) -> str:

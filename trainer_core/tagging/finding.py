@@ -63,6 +63,13 @@ def standard_places(
     )
 
 
+def places_from_environment(models_dir: Path | None = None) -> TaggerPlaces:
+    """Where the ComfyUI in COMFYUI_DIR (default ~/ComfyUI) has them, or a models folder that is named."""
+    comfyui = Path(os.environ.get("COMFYUI_DIR") or "~/ComfyUI").expanduser()
+    models = models_dir or comfyui / "models"
+    return standard_places(models, [models.parent / "custom_nodes"], home=Path.home())
+
+
 def find_taggers(places: TaggerPlaces, options: CaptionerOptions) -> dict[str, TaggerModel]:
     """Every tagger that is there, by name: the catalogue's where it is recognised, else that of its folder or file."""
     found: dict[str, TaggerModel] = {}
