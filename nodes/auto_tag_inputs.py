@@ -146,9 +146,9 @@ def _captioner_inputs() -> list[io.Input]:
             "most_tokens",
             default=75,
             min=10,
-            max=500,
+            max=400,
             advanced=True,
-            tooltip="For blip and florence-2: longest sentence in tokens, 10 to 500. SD1.5 and SDXL read 75.",
+            tooltip="For blip and florence-2: longest sentence in tokens, 10 to 400. SD1.5 and SDXL read 75.",
         ),
         io.Int.Input(
             "fewest_tokens",
@@ -156,7 +156,8 @@ def _captioner_inputs() -> list[io.Input]:
             min=0,
             max=200,
             advanced=True,
-            tooltip="For blip: shortest sentence in tokens, 0 to 200. More makes it say more, true or not.",
+            tooltip="For blip and florence-2: shortest sentence in tokens, 0 to 200. More makes it say more, true or "
+            "not.",
         ),
         io.String.Input(
             "prefix",

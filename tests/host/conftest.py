@@ -14,10 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.captioner_stand_ins import write_blip
 from tests.host.server import ComfyServer, Installation, find_installation, make_base
+from tests.tagger_stand_ins import write_tags_csv, write_wd_onnx
 from trainer_core.demo import world
 
 PACK = Path(__file__).parents[2]
+TAGS = (
+    ("safe", 9), ("1girl", 0), ("long_hair", 0), ("blue_eyes", 0), ("hatsune_miku", 4), ("outdoors", 0), ("^_^", 0),
+    ("dress", 0),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +67,23 @@ def pictures(comfy: ComfyServer) -> str:
         world.draw(scene, 64).save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(world.caption(scene), encoding="utf-8")
     return "input/mascot"
+
+
+@pytest.fixture(scope="session")
+def taggers(comfy: ComfyServer) -> Path:
+    """A WD tagger and a BLIP in small, in models/taggers."""
+    folder = comfy.base / "models" / "taggers"
+    wd = folder / "wd-vit-tagger-v3"
+    wd.mkdir(parents=True, exist_ok=True)
+    write_wd_onnx(wd / "model.onnx", outputs=len(TAGS))
+    write_tags_csv(wd / "selected_tags.csv", TAGS)
+    write_blip(folder / "blip-base")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wd(comfy: ComfyServer, installation: Installation, taggers: Path) -> str:
+    """The small WD tagger, where ComfyUI's Python has onnxruntime."""
+    if subprocess.run([installation.python, "-c", "import onnxruntime"], capture_output=True).returncode:
+        pytest.skip("ComfyUI's Python has no onnxruntime")
+    return "wd-vit-tagger-v3"

@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,36 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.captioner_stand_ins import write_blip
 from tests.host.graphs import tagging_graph
-from tests.host.server import ComfyServer, Installation, error_message
-from tests.tagger_stand_ins import cell_of, write_tags_csv, write_wd_onnx
+from tests.host.server import ComfyServer, error_message
+from tests.tagger_stand_ins import cell_of
 
-TAGS = (
-    ("safe", 9), ("1girl", 0), ("long_hair", 0), ("blue_eyes", 0), ("hatsune_miku", 4), ("outdoors", 0), ("^_^", 0),
-    ("dress", 0),
-)  # fmt: skip
 COUNT = 6
-
-
-@pytest.fixture(scope="module")
-def taggers(comfy: ComfyServer) -> Path:
-    """A WD tagger and a BLIP in small, in models/taggers."""
-    folder = comfy.base / "models" / "taggers"
-    wd = folder / "wd-vit-tagger-v3"
-    wd.mkdir(parents=True, exist_ok=True)
-    write_wd_onnx(wd / "model.onnx", outputs=len(TAGS))
-    write_tags_csv(wd / "selected_tags.csv", TAGS)
-    write_blip(folder / "blip-base")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def wd(comfy: ComfyServer, installation: Installation, taggers: Path) -> str:
-    """The small WD tagger, where ComfyUI's Python has onnxruntime."""
-    if subprocess.run([installation.python, "-c", "import onnxruntime"], capture_output=True).returncode:
-        pytest.skip("ComfyUI's Python has no onnxruntime")
-    return "wd-vit-tagger-v3"
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ WORKFLOWS = Path(__file__).parents[2] / "example_workflows"
 EDITOR = sorted(WORKFLOWS.glob("*.json"))
 API = sorted((WORKFLOWS / "api").glob("*.json"))
 _NOTES = ("Note", "MarkdownNote")
-_WIDGETS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
+_WIDGETS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "COMFY_DYNAMICCOMBO_V3")
+_FROM_THE_USER = "qwen3vl_4b_fp8_scaled.safetensors"
+"""A model that a template names and that nobody can bring along."""
 _OPTIONAL_SHAPE = 7
 """How the page draws a socket that may stay empty: a hollow circle."""
 
@@ -113,9 +115,31 @@ def test_crop_and_check_a_dataset_runs(comfy):
         _check_png(comfy, shown[title])
 
 
+def test_tag_a_dataset_runs(comfy, wd):
+    shown = _shown(comfy, "tag_a_dataset")
+    assert all("mochi, " in line for line in shown["Captions"]["text"][0].splitlines())
+    assert len(shown["Auto Tag"]["lora_atelier_board"]) == 1
+
+
+def test_caption_with_a_language_model_runs(comfy):
+    """The model is the user's; in its place each picture is given its name, as a node that works picture by picture."""
+    graph = _read(WORKFLOWS / "api" / "caption_with_a_language_model.json")
+    del graph["4"]
+    graph["5"] = {
+        "class_type": "StringConcatenate",
+        "inputs": {"string_a": "a picture called", "string_b": ["3", 2], "delimiter": " "},
+        "_meta": {"title": "Generate Text"},
+    }
+    lines = _shown_by(comfy, graph)["Captions"]["text"][0].splitlines()
+    assert lines[0] == "mochi_01.png: mochi, a picture called mochi_01.png" and len(lines) == 15
+
+
 def _shown(comfy: ComfyServer, name: str) -> dict[str, Any]:
     """What each node of a template shows once it has run, by the node's title."""
-    graph = _read(WORKFLOWS / "api" / f"{name}.json")
+    return _shown_by(comfy, _read(WORKFLOWS / "api" / f"{name}.json"))
+
+
+def _shown_by(comfy: ComfyServer, graph: dict[str, Any]) -> dict[str, Any]:
     outputs = comfy.run(graph)
     return {node["_meta"]["title"]: outputs.get(number, {}) for number, node in graph.items()}
 
@@ -151,7 +175,8 @@ def _specs(info: dict[str, Any]) -> Iterator[Spec]:
     for group in ("required", "optional"):
         for name in info["input_order"].get(group, []):
             kind, *options = info["input"][group][name]
-            yield name, kind, options[0] if options else {}
+            given = options[0] if options else {}
+            yield (name, "COMBO", {**given, "options": kind}) if isinstance(kind, list) else (name, kind, given)
 
 
 def _is_widget(kind: str, options: dict[str, Any]) -> bool:
@@ -160,7 +185,9 @@ def _is_widget(kind: str, options: dict[str, Any]) -> bool:
 
 def _fits(value: Any, kind: str, options: dict[str, Any]) -> bool:
     if kind == "COMBO":
-        return value in options["options"]
+        return value in options["options"] or value == _FROM_THE_USER
+    if kind == "COMFY_DYNAMICCOMBO_V3":
+        return value in [option["key"] for option in options["options"]]
     if kind in ("INT", "FLOAT"):
         is_number = type(value) is int or (kind == "FLOAT" and type(value) is float)
         return is_number and options["min"] <= value <= options["max"]
