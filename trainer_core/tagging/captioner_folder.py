@@ -15,6 +15,7 @@ from .captioning import PictureInput
 from .model_files import identity_of
 
 _LAYOUT = "config.json, preprocessor_config.json, tokenizer files, and model.safetensors or pytorch_model.bin"
+_TOKENIZER_ADVICE = "Download tokenizer.json and tokenizer_config.json again."
 _LARGEST_SIDE = 1600
 """Pixels. Florence-2 has 50 rows of positions, 32 pixels apart."""
 _READ = (".json", ".txt", ".safetensors", ".bin")
@@ -58,9 +59,11 @@ def read_picture_input(folder: Path) -> PictureInput:
         TrainingError: missing, or it asks for more or less than one size and normalised channels.
     """
     file, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
-    settings = read_json(file if file.is_file() or not whole.is_file() else whole)
+    is_nested = whole.is_file() and not file.is_file()
+    file = whole if is_nested else file
+    settings = read_json(file)
     try:
-        return _picture_input(settings if file.is_file() else settings["image_processor"])
+        return _picture_input(settings["image_processor"] if is_nested else settings)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise TrainingError(
             f"{file} does not say to which size pictures are scaled and how they are normalised. Download it again."
@@ -131,6 +134,3 @@ def load_tokenizer(folder: Path, *, token: str, number: int) -> Any:
     if found != number:  # transformers 5 makes up a vocabulary of five entries where there is no file
         raise TrainingError(f"the tokenizer of {folder} is missing or of another model. {_TOKENIZER_ADVICE}")
     return tokenizer
-
-
-_TOKENIZER_ADVICE = "Download tokenizer.json and tokenizer_config.json again."
