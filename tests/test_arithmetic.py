@@ -11,6 +11,7 @@ from safetensors import safe_open
 from tests.full_size_models import full_size
 from tests.training_jobs import small_job
 from trainer_core.families.loading import outline_of
+from trainer_core.training.amount import saves as saves_of
 from trainer_core.training.arithmetic import lora_size, run_size
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.trainer import Trainer
@@ -47,7 +48,7 @@ def test_regularisation_uneven_repeats_and_short_batches_are_told(dataset):
 def test_saves_are_the_files_that_a_run_keeps(tmp_path, epochs, every, saves):
     job = small_job(tmp_path, epochs=epochs, saving={"every_epochs": every})
     trainer = Trainer(job, tmp_path / "runs")
-    assert trainer.size().saves == saves == len(trainer._saved_epochs())
+    assert trainer.size().saves == saves == len(saves_of(job.plan, trainer.lengths))
     assert trainer.size().steps == trainer.total_steps
 
 

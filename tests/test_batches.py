@@ -7,7 +7,8 @@ import pytest
 
 from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.errors import TrainingError
-from trainer_core.training.batches import check_trainable, epoch_batches, step_generator, steps_per_epoch
+from trainer_core.training.amount import steps_per_epoch
+from trainer_core.training.batches import check_trainable, epoch_batches, step_generator
 from trainer_core.training.plan import TrainingPlan
 
 

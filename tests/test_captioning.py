@@ -189,12 +189,19 @@ def test_more_beams_find_other_sentences(kind, folder):
     assert by_beams[0] != by_beams[1]
 
 
-@pytest.mark.parametrize("prefix", ["a photo of", "  a  photo\nof "])
-def test_a_prefix_begins_every_sentence_once(kind, folder, prefix):
-    tagger = captioner(kind, folder, CaptionerOptions(beams=2, most_tokens=10, prefix=prefix))
+def test_a_prefix_begins_every_sentence_once(kind, folder):
+    tagger = captioner(kind, folder, CaptionerOptions(beams=2, most_tokens=10, prefix="a photo of"))
     for sentence in sentences(tagger, [picture(seed) for seed in range(4)]):
         assert sentence.startswith("a photo of") and sentence.count("photo of") == 1
         assert len(sentence) > len("a photo of")
+
+
+def test_spaces_around_a_prefix_do_not_count(kind, folder):
+    plain, spaced = (CaptionerOptions(beams=1, prefix=prefix) for prefix in ("a photo of", "  a  photo\nof "))
+    assert captioner(kind, folder, spaced).options.beginning == "a photo of"
+    found = [sentences(captioner(kind, folder, options), [picture(0), picture(1)]) for options in (plain, spaced)]
+    assert found[0] == found[1]
+    assert kind.model("a", folder, plain).identity == kind.model("a", folder, spaced).identity
 
 
 @pytest.mark.parametrize("most", [1, 4, 9])
@@ -215,13 +222,14 @@ def test_a_cpu_is_asked_about_one_picture_at_a_time(kind, folder):
 
 
 def test_a_gpu_gets_full_batches_only():
-    """Shown on torch's device without arithmetic."""
+    """Shown on the device that has shapes and no values."""
     shapes = []
 
     @dataclass(frozen=True, kw_only=True)
     class Counting(Captioner):
         def write(self, pixels_BCHW):
             shapes.append((*pixels_BCHW.shape, pixels_BCHW.dtype))
+            assert torch.is_inference_mode_enabled()
             return [f"picture {place}" for place in range(len(pixels_BCHW))]
 
     model = SimpleNamespace(device=torch.device("meta"), dtype=torch.float16)

@@ -74,7 +74,8 @@ def test_the_model_hash_depends_on_the_weights_alone(tmp_path):
     hashes = []
     for number, (value, metadata) in enumerate([(1.0, {}), (1.0, {"a": "b"}), (2.0, {})]):
         path = tmp_path / f"{number}.safetensors"
-        path.write_bytes(lora_bytes({"m.lora_down.weight": torch.full((2, 3), value)}, metadata, torch.float16))
+        tensors = {"m.lora_down.weight": torch.full((2, 3), value), "m.lora_up.weight": torch.ones(3, 2)}
+        path.write_bytes(lora_bytes(tensors, metadata, torch.float16))
         hashes.append(read_lora(path).metadata["sshs_model_hash"])
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -125,6 +126,19 @@ def test_inspect_tells_rank_alpha_parts_and_plan(checkpoint, tmp_path):
     assert told["format"] == ["bfloat16"] and told["plan"] == {"epochs": 3} and told["bytes"] == path.stat().st_size
     assert told["parameters"] == sum(p.numel() for part in parts for p in part.parameters())
     assert set(told["metadata"]) == {"ss_epoch", "sshs_model_hash"}
+
+
+def test_a_lora_that_was_read_stays_as_it_was_when_its_file_is_overwritten(tmp_path):
+    path = tmp_path / "lora.safetensors"
+
+    def write(value: float) -> None:
+        tensors = {"m.lora_down.weight": torch.full((64, 64), value), "m.lora_up.weight": torch.full((64, 64), value)}
+        path.write_bytes(lora_bytes(tensors, {}, torch.float32))
+
+    write(1.0)
+    lora = read_lora(path)
+    write(2.0)
+    assert all((tensor == 1).all() for tensor in (*lora.tensors.values(), *lora.parts[0].tensors.values()))
 
 
 @pytest.mark.parametrize("kind", ["missing", "garbage", "peft names"])

@@ -9,7 +9,7 @@ from torch import nn
 from tests.full_size_models import full_size
 from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.file import lora_bytes
-from trainer_core.lora.names import targets_of
+from trainer_core.lora.names import known_modules, targets_of
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,26 @@ def test_full_size_targets_and_file_sizes_are_kohyas(family, counts, mebibytes, 
 
 
 @pytest.mark.parametrize(
+    ("family", "attention", "convolutions"), [("sd15", [128, 48], [278, 72]), ("sdxl", [560, 48, 128], [788, 72, 192])]
+)
+def test_the_other_sets_of_targets_have_kohyas_and_diffusers_numbers_of_modules(family, attention, convolutions):
+    model = full_size(family)
+    for targets, counts in (("attention", attention), ("with convolutions", convolutions)):
+        found = targets_of(model, targets)
+        assert [len(part) for _, part in found] == counts
+        names = [target.name for _, part in found for target in part]
+        assert len(set(names)) == len(names)
+    assert not any(target.module in ("conv_in", "conv_out") for target in found[0][1])
+
+
+def test_every_target_is_among_the_names_that_are_read():
+    for family in ("sd15", "sdxl"):
+        model = full_size(family)
+        for (_, known), (_, targets) in zip(known_modules(model), targets_of(model, "with convolutions"), strict=True):
+            assert all(known[target.name] == target.module for target in targets)
+
+
+@pytest.mark.parametrize(
     ("family", "names"),
     [
         ("sd15", ["lora_unet_down_blocks_0_attentions_0_proj_in",
@@ -52,7 +72,15 @@ def test_full_size_targets_and_file_sizes_are_kohyas(family, counts, mebibytes, 
                   "lora_unet_output_blocks_5_1_transformer_blocks_1_ff_net_2",
                   "lora_te1_text_model_encoder_layers_0_mlp_fc1",
                   "lora_te2_text_model_encoder_layers_31_self_attn_q_proj"]),
+        ("sd15", ["lora_unet_down_blocks_0_resnets_0_time_emb_proj",
+                  "lora_unet_down_blocks_1_resnets_0_conv_shortcut",
+                  "lora_unet_up_blocks_2_upsamplers_0_conv"]),
+        ("sdxl", ["lora_unet_input_blocks_3_0_op",
+                  "lora_unet_input_blocks_4_0_skip_connection",
+                  "lora_unet_middle_block_0_emb_layers_1",
+                  "lora_unet_output_blocks_8_0_out_layers_3"]),
     ],
 )  # fmt: skip
 def test_names_as_kohya_writes_them_are_among_the_targets(family, names):
-    assert set(names) <= {target.name for _, targets in targets_of(full_size(family)) for target in targets}
+    found = targets_of(full_size(family), "with convolutions")
+    assert set(names) <= {target.name for _, targets in found for target in targets}

@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_from_its_last_state(straight, tmp_path):
 def test_an_epoch_whose_file_was_lost_is_written_again(straight, tmp_path):
     job, expected = straight
     trainer = train(job, tmp_path, until=4)
-    trainer.run.epoch_file(1).unlink()
+    trainer.run.saved_file("-000001").unlink()
     assert digest(train(job, tmp_path)) == expected
 
 
@@ -88,7 +88,7 @@ def test_another_name_finds_the_same_run_and_is_the_name_of_its_lora(straight, t
 
 def test_a_trainer_that_is_done_holds_no_model(folder, tmp_path):
     trainer = train(small_job(folder), tmp_path, until=2)
-    assert trainer._model is None and not trainer._adapters and not trainer._latents
+    assert trainer._learner is None
 
 
 def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
@@ -171,10 +171,10 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_ends_the_run_with_a_rea
     trainer = Trainer(small_job(folder), tmp_path)
     steps = trainer.steps()
     next(steps)
-    adapters = trainer._adapters[0]
+    adapters = trainer._learner.adapters[0]
     before = adapters.tensors()
     monkeypatch.setattr(
-        "trainer_core.training.objective.loss_per_picture", lambda p, t, mask: (p - t).mean((1, 2, 3)) * float("nan")
+        "trainer_core.training.objective.loss_per_picture", lambda p, t, *_: (p - t).mean((1, 2, 3)) * float("nan")
     )
     with pytest.raises(TrainingError, match="not a finite number 3 times"):
         for _ in steps:
@@ -190,7 +190,7 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
     for _ in range(2):
         next(steps)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_draw", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+        patch.setattr(trainer._learner, "_draw", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
         with pytest.raises(torch.OutOfMemoryError):
             next(steps)
     assert max(trainer.run.state.glob("*.json")).name == "step-00000002.json"
@@ -200,7 +200,7 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
 def test_every_step_draws_new_noise_latents_and_timesteps(folder, tmp_path):
     trainer = Trainer(small_job(folder), tmp_path)
     list(trainer.prepare())
-    first, second, again = (trainer._draw([(0, False), (1, False)], step) for step in (0, 1, 0))
+    first, second, again = (trainer._learner._draw([(0, False), (1, False)], step) for step in (0, 1, 0))
     for one, other, same in zip(first, second, again, strict=True):
         assert not torch.equal(one, other) and torch.equal(one, same)
     assert not torch.equal(first[1][0], first[1][1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
+
+from .prompts import AS_CAPTION, PromptReading
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens, D text width, P pooled width.
 
@@ -37,8 +40,13 @@ class Conditioning:
 
     @staticmethod
     def join(parts: Sequence[Conditioning]) -> Conditioning:
-        """Several prompts as one batch."""
-        states = torch.cat([part.states_BLD for part in parts])
+        """Several prompts as one batch.
+
+        Prompts of fewer chunks are repeated up to the least common length, as ComfyUI does: attention to all tokens
+        twice over gives what attention to them once does, so that no prompt notices its neighbours.
+        """
+        length = math.lcm(*(part.states_BLD.shape[1] for part in parts))
+        states = torch.cat([part.states_BLD.repeat(1, length // part.states_BLD.shape[1], 1) for part in parts])
         pooled = [part.pooled_BP for part in parts if part.pooled_BP is not None]
         return Conditioning(states, torch.cat(pooled) if pooled else None)
 
@@ -81,8 +89,15 @@ class BaseModel(ABC):
     """Whether kohya names this family's UNet modules by the original layout instead of diffusers'."""
 
     @abstractmethod
-    def encode_text(self, texts: Sequence[str], clip_skip: int) -> Conditioning:
-        """Prompts, 75 tokens each at most, as ComfyUI encodes them. `clip_skip`: 1 = the last layer."""
+    def encode_each(self, texts: Sequence[str], clip_skip: int, reading: PromptReading) -> list[Conditioning]:
+        """Prompts as ComfyUI encodes them, each with B = 1 and L = 77 for every chunk that it has.
+
+        `clip_skip`: 1 = the last layer.
+        """
+
+    def encode_text(self, texts: Sequence[str], clip_skip: int, reading: PromptReading = AS_CAPTION) -> Conditioning:
+        """The same prompts as one batch."""
+        return Conditioning.join(self.encode_each(texts, clip_skip, reading))
 
     def added_conditions(self, conditioning: Conditioning, sizes: Sequence[PictureSize]) -> dict[str, Tensor] | None:
         """What the UNet takes beside the text states; None for families without."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from .base_model import BaseModel, Conditioning
-from .tokenizers import tokenise
+from .prompts import PromptReading, chunk_prompts
 
 
 class SD15(BaseModel):
@@ -19,12 +19,13 @@ class SD15(BaseModel):
     text_encoder_prefixes = ("lora_te",)
     unet_in_original_names = False
 
-    def encode_text(self, texts: Sequence[str], clip_skip: int) -> Conditioning:
-        """CLIP-L's hidden states (B, 77, D) of the chosen layer, through the final layer norm."""
+    def encode_each(self, texts: Sequence[str], clip_skip: int, reading: PromptReading) -> list[Conditioning]:
+        """CLIP-L's hidden states of the chosen layer, through the final layer norm."""
         (encoder,) = self.text_encoders
-        ids_BL = tokenise(self.tokenizers[0], texts).to(encoder.device)
-        hidden = encoder(ids_BL, output_hidden_states=True).hidden_states
-        return Conditioning(final_layer_norm(encoder)(hidden[-min(clip_skip, len(hidden))]))
+        prompts = chunk_prompts(self.tokenizers[0], texts, reading, padding=None)
+        hidden = encoder(prompts.ids_NL.to(encoder.device), output_hidden_states=True).hidden_states
+        states_NLD = final_layer_norm(encoder)(hidden[-min(clip_skip, len(hidden))])
+        return [Conditioning(states_1LD) for states_1LD in prompts.states(states_NLD)]
 
 
 def final_layer_norm(encoder: nn.Module) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .base_model import BaseModel, Conditioning, PictureSize
-from .tokenizers import tokenise
+from .prompts import PromptReading, chunk_prompts
 
 
 class SDXL(BaseModel):
@@ -20,17 +20,20 @@ class SDXL(BaseModel):
     text_encoder_prefixes = ("lora_te1", "lora_te2")
     unet_in_original_names = True
 
-    def encode_text(self, texts: Sequence[str], clip_skip: int) -> Conditioning:
-        """Both encoders' last-but-one states side by side (B, 77, D1 + D2) and CLIP-G's pooled text (B, P).
+    def encode_each(self, texts: Sequence[str], clip_skip: int, reading: PromptReading) -> list[Conditioning]:
+        """Both encoders' last-but-one states side by side (1, L, D1 + D2) and CLIP-G's pooled text (1, P).
 
         SDXL was trained on that layer, so `clip_skip` does not apply.
         """
         clip_l, clip_g = self.text_encoders
-        ids_l = tokenise(self.tokenizers[0], texts).to(clip_l.device)
-        ids_g = tokenise(self.tokenizers[1], texts, pad_with=0).to(clip_g.device)
-        states_l = clip_l(ids_l, output_hidden_states=True).hidden_states[-2]
-        out_g = clip_g(ids_g, output_hidden_states=True)
-        return Conditioning(torch.cat([states_l, out_g.hidden_states[-2]], dim=-1), out_g.text_embeds)
+        prompts_l = chunk_prompts(self.tokenizers[0], texts, reading, padding=None)
+        prompts_g = chunk_prompts(self.tokenizers[1], texts, reading, padding=0)
+        out_l = clip_l(prompts_l.ids_NL.to(clip_l.device), output_hidden_states=True)
+        out_g = clip_g(prompts_g.ids_NL.to(clip_g.device), output_hidden_states=True)
+        states_l = prompts_l.states(out_l.hidden_states[-2])
+        states_g = prompts_g.states(out_g.hidden_states[-2])
+        states = [torch.cat(both, dim=-1) for both in zip(states_l, states_g, strict=True)]
+        return [Conditioning(*both) for both in zip(states, prompts_g.pooled(out_g.text_embeds), strict=True)]
 
     def added_conditions(self, conditioning: Conditioning, sizes: Sequence[PictureSize]) -> dict[str, Tensor]:
         """SDXL's micro-conditioning: pooled text and six sizes a picture (Podell et al., arXiv:2307.01952, 2.2)."""

@@ -1,95 +1,137 @@
-"""LoRA adapters on a model: attach, train, switch off, read out, fill from a file.
-
-An adapter adds up(down(x)) * alpha / rank to a frozen layer (Hu et al., arXiv:2106.09685). `down` starts random
-(Kaiming uniform), `up` starts at zero, so a fresh LoRA changes nothing. peft inserts the layers.
-"""
+"""Adapters on a model: attach, train, switch off, read out, fill from a file."""
 
 from __future__ import annotations
 
 import contextlib
-import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from ..errors import TrainingError
+from ..training.plan.adapter import AdapterPlan
+from .dropout import Dropout
+from .layer import AdapterLayer, ProductLayer
+from .module import LoraModule
 from .names import Target
+from .networks import fresh_layer, layer_from_file
 
-_ADAPTER = "default"
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that are trained at the same rate."""
+
+    parameters: list[nn.Parameter]
+    is_up: bool
+    """Whether LoRA+'s ratio is for them: the matrices that start at zero."""
+    rate_factor: float
+    """Their learning rate is the part's rate times this: the factor of their block."""
 
 
 class Adapters:
     """The adapters of one module (a UNet or a text encoder). Their weights are fp32 whatever the base's are."""
 
-    def __init__(self, module: nn.Module, targets: Sequence[Target], rank: int, alpha: float) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        targets: Sequence[Target],
+        rank: int,
+        alpha: float,
+        plan: AdapterPlan = AdapterPlan(),  # noqa: B008 - frozen: a plain LoRA
+    ) -> None:
+        self.plan = plan
+        bases = [module.get_submodule(target.module) for target in targets]
+        layers = [fresh_layer(base, rank, alpha, plan) for base in bases]
+        self._attach(module, list(zip(targets, layers, strict=True)))
+
+    @classmethod
+    def of_file(cls, module: nn.Module, modules: Sequence[tuple[Target, LoraModule]]) -> Adapters:
+        """Adapters as a LoRA file has them, of whatever kinds and ranks."""
+        adapters = cls.__new__(cls)
+        adapters.plan = AdapterPlan()
+        layers = [(target, layer_from_file(module.get_submodule(target.module), part)) for target, part in modules]
+        adapters._attach(module, layers)
+        return adapters
+
+    def _attach(self, module: nn.Module, layers: Sequence[tuple[Target, AdapterLayer]]) -> None:
         self.module = module
-        self.targets = list(targets)
-        self.alpha = alpha
-        config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=[target.module for target in targets])
-        with torch.random.fork_rng(devices=[]):  # peft draws start weights from the global generator
-            inject_adapter_in_model(config, module, adapter_name=_ADAPTER)
-        self._layers: list[BaseTunerLayer] = [module.get_submodule(target.module) for target in self.targets]
-        for parameter in self.parameters():
-            parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
+        self.targets = [target for target, _ in layers]
+        self.layers = [layer for _, layer in layers]
+        for target, layer in layers:
+            parent, _, name = target.module.rpartition(".")
+            setattr(module.get_submodule(parent), name, layer)
 
     def initialise(self, seed: int) -> None:
-        """Fresh start weights from `seed` alone: `down` Kaiming uniform with a = sqrt(5) as kohya's, `up` zero."""
+        """Fresh start weights from `seed` alone, with which the module gives what it gave without adapters."""
         generator = torch.Generator().manual_seed(seed)
-        for down, up in self._pairs():
-            bound = 1 / math.sqrt(down[0].numel())  # Kaiming's bound for a = sqrt(5)
-            start = torch.empty(down.shape).uniform_(-bound, bound, generator=generator)
-            with torch.no_grad():
-                down.copy_(start)
-                up.zero_()
+        for layer in self.layers:
+            layer.initialise(generator)
 
     def parameters(self) -> list[nn.Parameter]:
-        return [parameter for pair in self._pairs() for parameter in pair]
+        return [parameter for layer in self.layers for _, parameter in layer.trained()]
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The parameters by block factor and by whether they are up matrices."""
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+        for target, layer in zip(self.targets, self.layers, strict=True):
+            for suffix, parameter in layer.trained():
+                groups[target.rate_factor, suffix in layer.ups].append(parameter)
+        return [ParameterGroup(found, is_up, factor) for (factor, is_up), found in groups.items()]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Copies on the CPU, fp32, under kohya's names: lora_down, lora_up and alpha of every target."""
+        """Copies on the CPU, fp32, under kohya's names: each target's tensors and its alpha."""
         found = {}
-        for target, (down, up) in zip(self.targets, self._pairs(), strict=True):
-            found[f"{target.name}.lora_down.weight"] = down.detach().to("cpu", copy=True)
-            found[f"{target.name}.lora_up.weight"] = up.detach().to("cpu", copy=True)
-            found[f"{target.name}.alpha"] = torch.tensor(float(self.alpha))
+        for target, layer in zip(self.targets, self.layers, strict=True):
+            for suffix, parameter in layer.trained():
+                found[f"{target.name}.{suffix}"] = parameter.detach().to("cpu", copy=True)
+            found[f"{target.name}.alpha"] = torch.tensor(float(layer.stored_alpha()))
         return found
 
-    @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Fill every adapter from tensors under kohya's names.
+        """Fill every adapter from tensors under kohya's names, as `tensors` gives them.
 
         Raises:
-            TrainingError: one is missing or has another shape: the LoRA belongs to another model.
+            TrainingError: one is missing or has another size: the LoRA belongs to another model.
         """
-        for target, pair in zip(self.targets, self._pairs(), strict=True):
-            for parameter, end in zip(pair, ("lora_down", "lora_up"), strict=True):
-                tensor = tensors.get(f"{target.name}.{end}.weight")
-                if tensor is None or tensor.numel() != parameter.numel():
-                    raise TrainingError(
-                        f"the LoRA does not fit this base model: {target.name} differs. "
-                        "Choose the base model family it was trained on."
-                    )
-                parameter.copy_(tensor.reshape(parameter.shape))
+        for target, layer in zip(self.targets, self.layers, strict=True):
+            own = {suffix: tensors.get(f"{target.name}.{suffix}") for suffix, _ in layer.trained()}
+            layer.fill(own, target.name)
+
+    def set_dropout_seed(self, seed: int | None) -> None:
+        """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples."""
+        plan = self.plan
+        if not (plan.dropout or plan.rank_dropout or plan.module_dropout):
+            return
+        for target, layer in zip(self.targets, self.layers, strict=True):
+            layer.dropout = None
+            if seed is not None:
+                layer.dropout = Dropout(
+                    values=plan.dropout,
+                    ranks=plan.rank_dropout,
+                    module=plan.module_dropout,
+                    seed=seed,
+                    name=target.name,
+                )
+
+    def limit_norms(self) -> int:
+        """Scale down every weight change that is longer than the plan's max_norm; how many were."""
+        if not self.plan.max_norm:
+            return 0
+        return sum(layer.limit_norm(self.plan.max_norm) for layer in self.layers if isinstance(layer, ProductLayer))
 
     def scale(self, strength: float) -> None:
         """Show the adapters at `strength` times their trained effect."""
-        for layer in self._layers:
-            layer.set_scale(_ADAPTER, strength)
+        for layer in self.layers:
+            layer.strength = strength
 
     @contextlib.contextmanager
     def switched_off(self) -> Iterator[None]:
         """The module as it was without its adapters, while the context lasts."""
-        for layer in self._layers:
-            layer.enable_adapters(False)
+        for layer in self.layers:
+            layer.is_on = False
         try:
             yield
         finally:
-            for layer in self._layers:
-                layer.enable_adapters(True)
-
-    def _pairs(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
-        return [(layer.lora_A[_ADAPTER].weight, layer.lora_B[_ADAPTER].weight) for layer in self._layers]
+            for layer in self.layers:
+                layer.is_on = True

@@ -1,4 +1,7 @@
-"""LoRA files: .safetensors in kohya's format. Writing, reading, inspecting, and publishing under a free name."""
+"""LoRA files: .safetensors in kohya's format. Writing, reading, inspecting, and publishing under a free name.
+
+One file may hold modules of several kinds: LoRA, DoRA, LoHa, LoKr, OFT.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import json
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +22,8 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..files import file_name, write_atomic
+from .module import LoraModule, read_module
+from .networks import rank_of
 
 PLAN_KEY = "lora_atelier.plan"
 """Metadata key of the training plan, as JSON."""
@@ -26,9 +32,11 @@ PLAN_KEY = "lora_atelier.plan"
 def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype) -> bytes:
     """A whole LoRA file. The same tensors and metadata give the same bytes.
 
-    safetensors writes metadata in the random order of a hash table, so the header is written again, sorted.
+    Written as `dtype`, but for what it would spoil: a dora_scale multiplies the whole weight and not only its change,
+    and an alpha that it cannot hold is the scale of a whole module. safetensors writes metadata in the random order
+    of a hash table, so the header is written again, sorted.
     """
-    cast = {name: tensor.to(dtype).contiguous() for name, tensor in sorted(tensors.items())}
+    cast = {name: _cast(name, tensor, dtype).contiguous() for name, tensor in sorted(tensors.items())}
     if unfinite := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
         raise TrainingError(
             f"the LoRA holds values that are not finite in {dtype} ({unfinite[0]}). "
@@ -45,48 +53,86 @@ def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype
     return struct.pack("<Q", len(text)) + text + data
 
 
+def stored_format(name: str, dtype: torch.dtype) -> torch.dtype:
+    """The format in which a tensor is written where the LoRA is saved as `dtype`."""
+    return torch.float32 if name.endswith("dora_scale") else dtype
+
+
+def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    cast = tensor.to(stored_format(name, dtype))
+    return tensor if name.endswith(".alpha") and not torch.equal(cast.to(tensor.dtype), tensor) else cast
+
+
 @dataclass(frozen=True, slots=True)
 class LoraFile:
     """A LoRA read from disk."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
+    parts: tuple[LoraModule, ...]
+    """The same tensors, module by module, sorted by name."""
 
     @property
     def modules(self) -> list[str]:
-        return sorted({name.split(".")[0] for name in self.tensors})
+        return [part.name for part in self.parts]
+
+    @property
+    def kinds(self) -> list[str]:
+        """ "lora", "dora", "loha", "lokr", "oft": those that occur."""
+        return sorted({part.kind for part in self.parts})
 
     def rank(self) -> int:
-        """The largest rank of its modules."""
-        return max(tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(".lora_down.weight"))
+        """The largest rank of its modules; of OFT the largest block."""
+        return max(rank_of(part) for part in self.parts)
 
     def alpha(self) -> float:
-        """The alpha of its modules; their rank where the file has none, which is how loaders read it."""
-        alphas = [float(tensor) for name, tensor in self.tensors.items() if name.endswith(".alpha")]
-        return max(alphas, default=float(self.rank()))
+        """The largest alpha of the modules that have this rank. It is the rank, and so the scale 1, where a module
+        has none, which is how loaders read it, and in OFT, whose alpha is no scale."""
+        rank = self.rank()
+        found = [part for part in self.parts if rank_of(part) == rank]
+        return max(float(rank) if part.alpha is None or part.kind == "oft" else part.alpha for part in found)
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Read a LoRA in kohya's format.
+    """Read a LoRA in kohya's format, of any kind that is trained here.
 
     Raises:
-        TrainingError: missing, damaged, or not a LoRA with lora_down and lora_up.
+        TrainingError: missing, damaged, not in kohya's format, or with modules of another kind.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            # copies, since what is mapped from a file dies with the process when the file is overwritten
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
             metadata = dict(file.metadata() or {})
     except (SafetensorError, OSError) as problem:
         raise TrainingError(
             f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA."
         ) from problem
-    if not any(name.endswith(".lora_down.weight") for name in tensors):
-        raise TrainingError(f"{path.name} is not a LoRA in kohya's format. Choose one with lora_down and lora_up.")
-    return LoraFile(tensors, metadata)
+    return LoraFile(tensors, metadata, _modules(path, tensors))
+
+
+def _modules(path: Path, tensors: Mapping[str, Tensor]) -> tuple[LoraModule, ...]:
+    grouped: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for key, tensor in sorted(tensors.items()):
+        name, _, suffix = key.partition(".")
+        grouped[name][suffix] = tensor
+    found = {name: read_module(name, own) for name, own in grouped.items()}
+    unknown = [name for name, part in found.items() if part is None]
+    if len(unknown) == len(found):
+        raise TrainingError(
+            f"{path.name} is not a LoRA in kohya's format. "
+            "Choose one with lora_down and lora_up, or a LoHa, LoKr or OFT."
+        )
+    if unknown:
+        raise TrainingError(
+            f"{path.name} holds {len(unknown)} modules of a kind that is not known, such as {unknown[0]} with "
+            f"{', '.join(grouped[unknown[0]])}. Choose a LoRA, DoRA, LoHa, LoKr or OFT in kohya's format."
+        )
+    return tuple(part for part in found.values() if part)
 
 
 def inspect_lora(path: Path) -> dict[str, Any]:
-    """What a LoRA file says of itself: size, rank, alpha, targets, format, metadata and the plan, JSON-able."""
+    """What a LoRA file says of itself: size, kind, rank, alpha, targets, format, metadata and the plan, JSON-able."""
     lora = read_lora(path)
     parts = {
         "UNet": "lora_unet_",
@@ -98,6 +144,7 @@ def inspect_lora(path: Path) -> dict[str, Any]:
     return {
         "file": path.name,
         "bytes": path.stat().st_size,
+        "kind": " and ".join(lora.kinds),
         "rank": lora.rank(),
         "alpha": lora.alpha(),
         "scale": lora.alpha() / lora.rank(),

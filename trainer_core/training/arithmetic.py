@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +10,10 @@ import torch
 from ..dataset.types import Dataset
 from ..dataset.wording import many
 from ..families.base_model import BaseModel
-from ..lora.file import lora_bytes
+from ..lora.file import lora_bytes, stored_format
 from ..lora.names import targets_of
-from .batches import steps_per_epoch
+from ..lora.networks import fresh_shapes
+from .amount import saves, steps_per_epoch
 from .plan import TrainingPlan
 from .precision import FORMATS
 
@@ -27,10 +29,16 @@ class RunSize:
     """Training pictures times their repeats: what one epoch shows, without regularisation pictures."""
     regularised: bool
     epochs: int
+    """Of them the last may be a part of one, where the plan counts steps."""
     batch_size: int
+    accumulation: int
+    """Batches per step."""
     steps: int
     """Optimizer steps of the whole run, short batches included."""
+    counts_steps: bool
+    """Whether the plan says the steps, and the epochs follow."""
     saves: int
+    """LoRAs that are there at the end."""
     bytes_each: int | None
     """Size of one saved LoRA; None where the base model is not known yet."""
 
@@ -41,49 +49,53 @@ class RunSize:
             pictures += f" ({self.samples:,} samples)"
         if self.regularised:
             pictures = f"({pictures} + as many regularisation samples)"
-        even = self._even_steps()
-        steps = many(int(even), "step") if even == int(even) else f"{even:,.1f} steps"
-        if self.steps != even:
-            steps += f" ({self.steps:,} as some batches are not full)"
+        batch = f"batch {self.batch_size}" + (f" x {self.accumulation}" if self.accumulation > 1 else "")
         size = f", about {round(self.bytes_each / 2**20):,} MB each" if self.bytes_each else ""
-        work = f"{pictures} x {many(self.epochs, 'epoch')} / batch {self.batch_size}"
-        return f"{work} = {steps}, {many(self.saves, 'save')}{size}"
+        saves = f"{many(self.saves, 'save')}{size}"
+        if self.counts_steps:
+            return f"{pictures} / {batch}: {many(self.steps, 'step')} in {many(self.epochs, 'epoch')}, {saves}"
+        return f"{pictures} x {many(self.epochs, 'epoch')} / {batch} = {self._steps()}, {saves}"
 
-    def _even_steps(self) -> float:
-        return self.samples * (2 if self.regularised else 1) * self.epochs / self.batch_size
+    def _steps(self) -> str:
+        samples = self.samples * (2 if self.regularised else 1) * self.epochs
+        even = samples / (self.batch_size * self.accumulation)
+        steps = many(int(even), "step") if even == int(even) else f"{even:,.1f} steps"
+        return steps if self.steps == even else f"{steps} ({self.steps:,} as some batches are not full)"
 
 
 def run_size(dataset: Dataset, plan: TrainingPlan, outline: BaseModel | None = None) -> RunSize:
     """The size of a run on a cropped dataset; with the base model's outline also that of its files."""
-    every = plan.saving.every_epochs
+    lengths = steps_per_epoch(dataset, plan)
+    kept = len(saves(plan, lengths))
     return RunSize(
         pictures=len(dataset.training_images),
         repeats=tuple(sorted({image.repeats for image in dataset.training_images})),
         samples=sum(image.repeats for image in dataset.training_images),
         regularised=bool(dataset.regularisation_images),
-        epochs=plan.epochs,
+        epochs=len(lengths),
         batch_size=plan.batch_size,
-        steps=sum(steps_per_epoch(dataset, plan)),
-        saves=-(-plan.epochs // every) if every else 1,
+        accumulation=plan.accumulation,
+        steps=sum(lengths),
+        counts_steps=bool(plan.steps),
+        saves=min(kept, plan.saving.keep_last or kept),
         bytes_each=lora_size(outline, plan) if outline else None,
     )
 
 
 def lora_size(outline: BaseModel, plan: TrainingPlan) -> int:
     """Bytes of a LoRA file without its metadata, from a base model's shapes alone."""
-    unet, *encoders = targets_of(outline)
+    adapter = plan.adapter
+    unet, *encoders = targets_of(outline, adapter.targets, adapter.blocks)
     rates = plan.optimizer
     parts = ([unet] if rates.rate_of_unet else []) + (encoders if rates.rate_of_text_encoder else [])
-    width, names = 0, []
+    dtype = FORMATS[plan.precision.saving]
+    size, empty = 0, {}
     for module, targets in parts:
         for target in targets:
-            rows, columns = module.get_submodule(target.module).weight.shape[:2]
-            width += rows + columns
-            names.append(target.name)
-    dtype = FORMATS[plan.precision.saving]
-    ends = ("lora_down.weight", "lora_up.weight", "alpha")
-    empty = {f"{name}.{end}": torch.zeros(()) for name in names for end in ends}
-    return plan.network.rank * width * dtype.itemsize + len(lora_bytes(empty, {}, dtype))
+            shapes = fresh_shapes(module.get_submodule(target.module), plan.network.rank, adapter)
+            size += sum(math.prod(shape) * stored_format(name, dtype).itemsize for name, shape in shapes.items())
+            empty |= {f"{target.name}.{name}": torch.zeros(()) for name in (*shapes, "alpha")}
+    return size + len(lora_bytes(empty, {}, dtype))
 
 
 def _repeats(repeats: tuple[int, ...]) -> str:

@@ -39,11 +39,6 @@ def epoch_batches(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> l
     return batches
 
 
-def steps_per_epoch(dataset: Dataset, plan: TrainingPlan) -> list[int]:
-    """Optimizer steps of every epoch. 20 pictures x 10 repeats at batch 1 is 200; buckets round up."""
-    return [len(epoch_batches(dataset, plan.batch_size, plan.seed, epoch)) for epoch in range(plan.epochs)]
-
-
 def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
     """Refuse a set that a plan cannot train.
 

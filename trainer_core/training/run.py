@@ -25,6 +25,10 @@ TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives."""
 
 
+_FINISH = "finish"
+"""A file that asks a run to end early; any program that sees the folder can ask."""
+
+
 class Run:
     """The folder of a job's run.
 
@@ -78,17 +82,23 @@ class Run:
 
     # ---------------------------------------------------------------------------------------------------- result
 
-    def epoch_file(self, epoch: int) -> Path:
-        """Where the LoRA of an epoch is kept; the last epoch's has the plain name, as kohya's trainer names them."""
-        is_last = epoch == self.job.plan.epochs
-        return (
-            self.folder / "epochs" / (f"{self.name}.safetensors" if is_last else f"{self.name}-{epoch:06d}.safetensors")
-        )
+    def saved_file(self, name: str) -> Path:
+        """Where a kept LoRA is; `name` is the end of its name, empty for the run's last one."""
+        return self.folder / "epochs" / f"{self.name}{name}.safetensors"
+
+    def ask_to_finish(self) -> None:
+        """End the run after the step that it is at, keeping what it has as if it had been planned so."""
+        write_atomic(self.folder / _FINISH, b"")
+
+    @property
+    def is_asked_to_finish(self) -> bool:
+        return (self.folder / _FINISH).exists()
 
     def finish(self, saved: list[SavedEpoch]) -> None:
         """Mark the run as done. Written last: what reads it can rely on everything else."""
         entries = [{"epoch": s.epoch, "step": s.step, "file": s.path.name} for s in saved]
         write_json(self.folder / "result.json", {"epochs": entries})
+        (self.folder / _FINISH).unlink(missing_ok=True)
 
     def result(self) -> TrainedLora:
         """The finished run.

@@ -8,44 +8,44 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..errors import TrainingError
-from ..families.base_model import BaseModel, Conditioning
+from ..families.base_model import BaseModel
 from ..families.loading import family_of, load_base_model, outline_of
-from ..files import write_atomic
 from ..job import Job
 from ..lora.adapters import Adapters
-from ..lora.file import lora_bytes
+from ..lora.file import read_lora
+from ..lora.merging import merge_loras
 from ..lora.names import targets_of
+from ..lora.start import start_from
 from ..progress import StageReport
 from . import objective
+from .amount import batches_in_all, steps_from, steps_per_epoch
 from .arithmetic import RunSize, run_size
-from .batches import (
-    check_trainable,
-    draw_captions,
-    draw_flips,
-    epoch_batches,
-    step_generator,
-    steps_per_epoch,
-    stream_seed,
-)
-from .encode import Latents, draw_latents, encode_captions, encode_pictures, latent_mask, picture_size
-from .metadata import lora_metadata
-from .optimizer import make_optimizer, rate_factor, set_rates
-from .precision import FORMATS, autocast, resolve_precision
-from .reports import SavedEpoch, StepReport, TrainedLora
+from .batches import check_trainable, stream_seed
+from .caption_encodings import CaptionEncodings
+from .captions import VisitCaptions
+from .ema import WeightAverage
+from .encode import Latents, encode_pictures, latent_mask
+from .keeping import Keeping
+from .learner import Learner
+from .optimizer import check_optimizer, make_optimizer, set_rates
+from .precision import FORMATS, resolve_precision
+from .reports import StepReport, TrainedLora
 from .run import Run, RunLock
-from .state import load_state, save_state
+from .schedule import rate_factor
+from .state import load_state
 
 _NOT_FINITE_IN_A_ROW = 3
+_NOT_FINITE_SHARE, _FEWEST_STEPS = 0.05, 40
+"""More than this share of the steps, once there are this many, is a run that goes nowhere."""
 
 
 class Trainer:
     """One job on one device. Building it is cheap and refuses what would fail later.
 
     Raises:
-        TrainingError: the set, the base model or the runs folder cannot be used.
+        TrainingError: the set, the base model, the optimizer or the runs folder cannot be used.
     """
 
     def __init__(
@@ -56,10 +56,13 @@ class Trainer:
         self.job, self.plan, self.dataset = job, job.plan, job.dataset
         self.device, self.tokenizer_folders = device, tokenizer_folders
         self.precision = resolve_precision(job.plan.precision.training, device)
+        check_optimizer(job.plan.optimizer, device)
         self.run = Run(job, runs_folder, self.precision)
-        self.steps_per_epoch = steps_per_epoch(job.dataset, job.plan)
-        self.total_steps = sum(self.steps_per_epoch)
-        self._model: BaseModel | None = None
+        self.lengths = steps_per_epoch(job.dataset, job.plan)
+        self.total_steps = sum(self.lengths)
+        self.remarks: list[str] = []
+        """What should be told about the run, a line each; more come while it is prepared."""
+        self._learner: Learner | None = None
 
     @property
     def run_folder(self) -> Path:
@@ -80,11 +83,11 @@ class Trainer:
 
         `steps` does this by itself; iterate it first to show its progress. A finished run needs none of it.
         """
-        if self.run.is_finished or self._model is not None:
+        if self.run.is_finished or self._learner is not None:
             return
         yield StageReport(stage="loading the base model", done=0, total=1)
-        model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
-        self._latents: Latents = {}
+        model = self._load()
+        latents: Latents = {}
         model.vae.to(self.device)
         yield from encode_pictures(
             model,
@@ -92,38 +95,76 @@ class Trainer:
             self.dataset,
             self.run.cache,
             self.device,
-            self._latents,
+            latents,
             flip=self.plan.augment.flip,
         )
         model.vae = None
-        self._masks = {
-            (index, mirrored): latent_mask(self.dataset.images[index], latent, mirrored)
-            for (index, mirrored), latent in (self._latents.items() if self.plan.loss.masked else ())
-        }
-
-        self._captions: dict[str, Conditioning] = {}
+        captions = VisitCaptions(
+            plan=self.plan.captions,
+            trigger_words=self.dataset.trigger_words,
+            weights=self.plan.text.weights,
+            seed=self.plan.seed,
+        )
         for encoder in model.text_encoders:
             encoder.to(self.device)
-        if not self.plan.optimizer.rate_of_text_encoder:
-            captions = [caption for image in self.dataset.images for caption in image.captions]
-            yield from encode_captions(model, captions, self.plan.text.clip_skip, self._captions)
-            model.text_encoders = []
+        encodings = self._encodings(model, captions)
+        if encodings:
+            yield from encodings.prepare()
         model.unet.to(self.device)
-        self._attach_adapters(model)
-        self._model = model
+        adapters = self._attach_adapters(model, trains_text=encodings is None)
+        masked = latents.items() if self.plan.loss.masked else ()
+        self._learner = Learner(
+            model,
+            self.dataset,
+            self.plan,
+            latents=latents,
+            masks={visit: latent_mask(self.dataset.images[visit[0]], latent, visit[1]) for visit, latent in masked},
+            captions=captions,
+            encodings=encodings,
+            adapters=adapters,
+            device=self.device,
+            precision=self.precision,
+        )
 
-    def _attach_adapters(self, model: BaseModel) -> None:
-        network, rates = self.plan.network, self.plan.optimizer
-        unet, *encoders = targets_of(model)
-        parts = ([unet] if rates.rate_of_unet else []) + (encoders if rates.rate_of_text_encoder else [])
-        self._adapters = [Adapters(module, targets, network.rank, network.alpha) for module, targets in parts]
-        for index, part in enumerate(self._adapters):
+    def _load(self) -> BaseModel:
+        model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
+        objective.apply_prediction(model, self.plan.timesteps)
+        merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
+        return model
+
+    def _encodings(self, model: BaseModel, captions: VisitCaptions) -> CaptionEncodings | None:
+        """None where the text encoders are trained, and so run in every step."""
+        if self.plan.optimizer.rate_of_text_encoder:
+            return None
+        drawn: dict[int, list[int]] = {}
+        for step in steps_from(self.dataset, self.plan, self.lengths, 0):
+            drawn |= {step.first_batch + place: list(batch) for place, batch in enumerate(step.batches)}
+
+        def captions_of(place: int) -> list[str]:
+            return captions.of_batch([self.dataset.images[index] for index in drawn[place]], place)
+
+        return CaptionEncodings(
+            model,
+            self.plan.text,
+            self.device,
+            captions_of,
+            known=captions.known(self.dataset.images),
+            total_steps=batches_in_all(self.dataset, self.plan, self.lengths),
+            batch_size=self.plan.batch_size,
+        )
+
+    def _attach_adapters(self, model: BaseModel, *, trains_text: bool) -> list[Adapters]:
+        network, adapter = self.plan.network, self.plan.adapter
+        unet, *encoders = targets_of(model, adapter.targets, adapter.blocks)
+        parts = ([unet] if self.plan.optimizer.rate_of_unet else []) + (encoders if trains_text else [])
+        found = [Adapters(module, targets, network.rank, network.alpha, adapter) for module, targets in parts]
+        for index, part in enumerate(found):
             part.initialise(stream_seed(self.plan.seed, "start", index))
+        if adapter.start_from:
+            self.remarks.append(start_from(model, found, read_lora(Path(adapter.start_from))))
         if self.plan.precision.gradient_checkpointing:
-            model.unet.enable_gradient_checkpointing()
-            for encoder in model.text_encoders:
-                encoder.gradient_checkpointing_enable({"use_reentrant": False})
-                encoder.train()  # transformers checkpoints only in training mode; CLIP has no dropout to wake
+            enable_checkpointing(model)
+        return found
 
     # ------------------------------------------------------------------------------------------------------ steps
 
@@ -131,9 +172,10 @@ class Trainer:
         """Train, yielding after every optimizer step; from where the run stopped, or nothing where it is finished.
 
         Closing the generator, or any error in a step, leaves a state from which the same job goes on, bit for bit.
+        `run.ask_to_finish()` ends it early as a finished run.
 
         Raises:
-            TrainingError: the loss is not finite several times in a row, or the run is in use elsewhere.
+            TrainingError: too many losses are not finite, or the run is in use elsewhere.
         """
         if self.run.is_finished:
             return
@@ -142,161 +184,82 @@ class Trainer:
         try:
             with RunLock(self.run):
                 self.run.start()
-                yield from self._train()
+                yield from self._train(self._learner)
         finally:
-            self._free()
+            self._learner = None  # whoever keeps the trainer for its result keeps no model
 
-    def _free(self) -> None:
-        """Let go of everything large: whoever keeps the trainer for its result keeps no model."""
-        self._model = self._optimizer = None
-        self._latents, self._masks, self._captions, self._adapters = {}, {}, {}, []
-
-    def _train(self) -> Iterator[StepReport]:
-        self._schedule = objective.noise_schedule(self._model)
-        self._optimizer = self._make_optimizer()
-        self._scaler = torch.amp.GradScaler(torch.device(self.device).type, enabled=self.precision == "fp16")
-        self._is_updating = False
-        step = load_state(self.run.state, self._adapters, self._optimizer, self._scaler)
+    def _train(self, learner: Learner) -> Iterator[StepReport]:
+        optimizer = self._make_optimizer(learner)
+        average = WeightAverage(learner.parameters, self.plan.ema)
+        keeping = Keeping(self.job, self.run, self.lengths, learner, optimizer, average)
+        averaged = average.tensors()
+        step = load_state(self.run.state, learner.adapters, optimizer, learner.scaler, averaged)
+        average.load(averaged)
         self.run.rewind_log(step)
-        self._save_missing_epoch(step)
-        not_finite = 0
+        keeping.save_missing(step)
+        finite = _FiniteWatch()
         try:
-            for epoch, batch, is_last_of_epoch in self._batches_from(step):
-                rate = set_rates(self._optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
-                loss = self._step(batch, step)
+            for turn in steps_from(self.dataset, self.plan, self.lengths, step):
+                rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
+                loss = learner.step(turn, optimizer)
                 step += 1
-                not_finite = 0 if math.isfinite(loss) else not_finite + 1
+                average.update(step)
                 report = StepReport(
-                    step=step, total_steps=self.total_steps, epoch=epoch + 1, loss=loss, learning_rate=rate
+                    step=step, total_steps=self.total_steps, epoch=turn.epoch + 1, loss=loss, learning_rate=rate
                 )
                 self.run.log(report)
-                if not_finite == _NOT_FINITE_IN_A_ROW:
-                    raise TrainingError(_not_finite(step))
-                if is_last_of_epoch and self._keeps(epoch + 1):
-                    report = replace(report, saved=self._save_epoch(epoch + 1, step))
-                if report.saved or self._is_time_for_state(step):
-                    self._save_state(step)
+                finite.check(step, loss)
+                is_last = step == self.total_steps or self.run.is_asked_to_finish
+                if saved := keeping.save_due(turn, step, is_last=is_last):
+                    report = replace(report, saved=saved)
+                if saved or self._is_time_for_state(step):
+                    keeping.save_state(step)
                 yield report
+                if is_last:
+                    break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
-            if not self._is_updating:
-                self._save_state(step)
+            if not learner.is_updating:
+                keeping.save_state(step)
             raise
-        self.run.finish(self._saved_epochs())
+        self.run.finish(keeping.kept())
 
-    def _batches_from(self, step: int) -> Iterator[tuple[int, list[int], bool]]:
-        """(epoch, image indices, last of its epoch) of every step from `step` on; epochs and steps from 0."""
-        position = 0
-        for epoch in range(self.plan.epochs):
-            batches = epoch_batches(self.dataset, self.plan.batch_size, self.plan.seed, epoch)
-            for index, batch in enumerate(batches):
-                if position >= step:
-                    yield epoch, batch, index == len(batches) - 1
-                position += 1
-
-    def _step(self, batch: list[int], step: int) -> float:
-        """One optimizer step; returns the loss. A loss or gradient that is not finite changes no weight."""
-        images = [self.dataset.images[index] for index in batch]
-        weights_B = [self.plan.loss.prior_loss_weight if image.is_regularisation else 1.0 for image in images]
-        flips = draw_flips(len(batch), self.plan.seed, step, flip=self.plan.augment.flip)
-        sizes = [picture_size(image, mirrored) for image, mirrored in zip(images, flips, strict=True)]
-        pictures = list(zip(batch, flips, strict=True))
-        x_BCHW, noise_BCHW, t_B = self._draw(pictures, step)
-        with autocast(self.precision, self.device):
-            noisy_BCHW = self._schedule.add_noise(x_BCHW, noise_BCHW, t_B)
-            conditioning = self._conditioning(draw_captions(images, self.plan.seed, step))
-            predicted_BCHW = self._model.predict(noisy_BCHW, t_B, conditioning, sizes)
-        target_BCHW = objective.target(self._schedule, x_BCHW, noise_BCHW, t_B)
-        loss_B = objective.loss_per_picture(predicted_BCHW, target_BCHW, self._mask(pictures))
-        loss = (loss_B * torch.tensor(weights_B, device=self.device)).mean()
-        self._apply_gradients(loss)
-        return loss.item()
-
-    def _draw(self, batch: list[tuple[int, bool]], step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, noise and timesteps of a step, drawn on the CPU so that every device gets the same."""
-        generator = step_generator(self.plan.seed, step)
-        x_BCHW = draw_latents([self._latents[picture] for picture in batch], self.family.latent_scale, generator)
-        noise_BCHW = torch.randn(x_BCHW.shape, generator=generator)
-        t_B = torch.randint(0, objective.TIMESTEPS, (len(batch),), generator=generator)
-        return x_BCHW.to(self.device), noise_BCHW.to(self.device), t_B.to(self.device)
-
-    def _mask(self, pictures: list[tuple[int, bool]]) -> Tensor | None:
-        if not self._masks:
-            return None
-        return torch.stack([self._masks[picture] for picture in pictures]).to(self.device)
-
-    def _conditioning(self, captions: Sequence[str]) -> Conditioning:
-        if self._captions:
-            joined = Conditioning.join([self._captions[caption] for caption in captions])
-            return joined.to(self.device, joined.states_BLD.dtype)
-        return self._model.encode_text(captions, self.plan.text.clip_skip)
-
-    def _apply_gradients(self, loss: Tensor) -> None:
-        self._scaler.scale(loss).backward()
-        self._scaler.unscale_(self._optimizer)
-        parameters = [parameter for part in self._adapters for parameter in part.parameters()]
-        limit = self.plan.optimizer.max_grad_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(parameters, limit)
-        self._is_updating = True  # until this is done the weights are of no step, and must not be kept
-        if torch.isfinite(norm) and torch.isfinite(loss):
-            self._scaler.step(self._optimizer)
-        self._is_updating = False
-        self._scaler.update()
-        self._optimizer.zero_grad()
-
-    # ------------------------------------------------------------------------------------------------- what is kept
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, learner: Learner) -> torch.optim.Optimizer:
         trains_unet = bool(self.plan.optimizer.rate_of_unet)
-        unet = self._adapters[0].parameters() if trains_unet else []
-        encoders = [parameter for part in self._adapters[trains_unet:] for parameter in part.parameters()]
-        return make_optimizer(self.plan.optimizer, unet, encoders)
-
-    def _keeps(self, epoch: int) -> bool:
-        every = self.plan.saving.every_epochs
-        return epoch == self.plan.epochs or bool(every and epoch % every == 0)
-
-    def _save_missing_epoch(self, step: int) -> None:
-        """Keep the LoRA of the epoch that ends at `step`, where a full disk or a crash came between."""
-        for saved in self._saved_epochs():
-            if saved.step == step and not saved.path.exists():
-                self._save_epoch(saved.epoch, step)
-
-    def _save_epoch(self, epoch: int, step: int) -> Path:
-        tensors = {name: tensor for part in self._adapters for name, tensor in part.tensors().items()}
-        metadata = lora_metadata(
-            name=self.run.name,
-            family=self.family,
-            prediction_type=self._model.prediction_type,
-            plan=self.plan,
-            dataset=self.dataset,
-            base_model=self.job.base_model,
-            base_identity=self.run.base_identity,
-            epoch=epoch,
-            step=step,
-            total_steps=self.total_steps,
-            batches_per_epoch=self.steps_per_epoch[0],
+        return make_optimizer(
+            self.plan.optimizer,
+            unet=learner.adapters[0].parameter_groups() if trains_unet else [],
+            text_encoders=[group for part in learner.adapters[trains_unet:] for group in part.parameter_groups()],
         )
-        path = self.run.epoch_file(epoch)
-        write_atomic(path, lora_bytes(tensors, metadata, FORMATS[self.plan.precision.saving]))
-        return path
-
-    def _saved_epochs(self) -> list[SavedEpoch]:
-        kept = [epoch for epoch in range(1, self.plan.epochs + 1) if self._keeps(epoch)]
-        return [
-            SavedEpoch(epoch=epoch, step=sum(self.steps_per_epoch[:epoch]), path=self.run.epoch_file(epoch))
-            for epoch in kept
-        ]
 
     def _is_time_for_state(self, step: int) -> bool:
         every = self.plan.saving.state_every_steps
         return bool(every and step % every == 0)
 
-    def _save_state(self, step: int) -> None:
-        save_state(self.run.state, step, self._adapters, self._optimizer, self._scaler)
+
+class _FiniteWatch:
+    """Stops a run whose losses are not finite again and again: no such loss has changed a weight, but none has
+    taught it anything either."""
+
+    def __init__(self) -> None:
+        self._in_a_row = self._in_all = self._steps = 0
+
+    def check(self, step: int, loss: float) -> None:
+        is_finite = math.isfinite(loss)
+        self._steps += 1
+        self._in_all += not is_finite
+        self._in_a_row = 0 if is_finite else self._in_a_row + 1
+        is_often = self._steps >= _FEWEST_STEPS and self._in_all > _NOT_FINITE_SHARE * self._steps
+        if self._in_a_row == _NOT_FINITE_IN_A_ROW or (is_often and not is_finite):
+            raise TrainingError(
+                f"the loss was not a finite number {self._in_all} times in {self._steps} steps, the last time at step "
+                f"{step}. Lower the learning rate, train in bf16 or fp32 instead of fp16, and check that the base "
+                "model draws pictures."
+            )
 
 
-def _not_finite(step: int) -> str:
-    return (
-        f"the loss was not a finite number {_NOT_FINITE_IN_A_ROW} times in a row, the last time at step {step}. "
-        "Lower the learning rate, train in bf16 or fp32 instead of fp16, and check that the base model draws pictures."
-    )
+def enable_checkpointing(model: BaseModel) -> None:
+    """Recompute activations in the backward pass instead of keeping them."""
+    model.unet.enable_gradient_checkpointing()
+    for encoder in model.text_encoders:
+        encoder.gradient_checkpointing_enable({"use_reentrant": False})
+        encoder.train()  # transformers checkpoints only in training mode; CLIP has no dropout to wake

@@ -1,0 +1,145 @@
+"""A frozen layer with an adapter on it: what all kinds of adapter have in common.
+
+The layers are our own and not peft's, whose DoRA measures rows and whose OFT turns inputs: no LoRA file that ComfyUI
+reads can say either. peft also draws dropout from the global generator, which no resumed run can repeat.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import TrainingError
+from .dropout import Dropout
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Tensor name as after the dot in a LoRA file ("lora_down.weight", "hada_w1_a") -> shape."""
+
+
+class AdapterLayer(nn.Module, ABC):
+    """A Linear or Conv2d, with trainable tensors that change what it gives. The tensors are fp32.
+
+    Every kind says how its tensors change an input's answer (`change`), and how they change the weight itself
+    (`change_weight`), which is what loaders do with a file. Both must be the same change.
+    """
+
+    kind: ClassVar[str]
+    ups: ClassVar[tuple[str, ...]] = ()
+    """Tensors that start at zero and so keep a fresh adapter without effect; LoRA+ gives them a rate of their own."""
+
+    def __init__(self, base: nn.Linear | nn.Conv2d, shapes: Shapes, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = base
+        self.rank, self.alpha = rank, alpha
+        self.strength = 1.0
+        self.is_on = True
+        self.dropout: Dropout | None = None
+        for suffix, shape in shapes.items():
+            tensor = torch.empty(shape, dtype=torch.float32, device=base.weight.device)
+            self.register_parameter(_attribute(suffix), nn.Parameter(tensor))
+        self._suffixes = tuple(shapes)
+
+    @staticmethod
+    @abstractmethod
+    def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
+        """The tensors of a fresh adapter; `factor` is the plan's lokr_factor."""
+
+    @staticmethod
+    @abstractmethod
+    def rank_of(shapes: Shapes) -> int:
+        """The rank of tensors of these shapes."""
+
+    @abstractmethod
+    def initialise(self, generator: torch.Generator) -> None:
+        """Fresh start values, drawn on the CPU; the layer then gives what it gave without an adapter."""
+
+    @abstractmethod
+    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+        """What the adapter adds to `plain`, the frozen layer's answer to `x`."""
+
+    @abstractmethod
+    def change_weight(self, weight: Tensor) -> Tensor:
+        """What the adapter adds to `weight` (fp32, of the layer's shape) at strength 1."""
+
+    @abstractmethod
+    def stored_alpha(self) -> float:
+        """The alpha with which loaders read the file as this layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        plain = self.base(x)
+        if not self.is_on or (self.dropout and self.dropout.skips_module()):
+            return plain
+        return (plain + self.change(x, plain)).to(plain.dtype)
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """(name after the dot in a LoRA file, tensor)."""
+        return ((suffix, getattr(self, _attribute(suffix))) for suffix in self._suffixes)
+
+    @torch.no_grad()
+    def fill(self, tensors: Mapping[str, Tensor], name: str) -> None:
+        """Copy a file's tensors, by name after the dot; `name` is the module's in the file.
+
+        Raises:
+            TrainingError: one is missing or of another size: the LoRA belongs to another model.
+        """
+        for suffix, parameter in self.trained():
+            tensor = tensors.get(suffix)
+            if tensor is None or (tensor.shape[:1], tensor.numel()) != (parameter.shape[:1], parameter.numel()):
+                raise TrainingError(
+                    f"the LoRA does not fit this base model: {name} differs. "
+                    "Choose the base model family it was trained on."
+                )
+            parameter.copy_(tensor.reshape(parameter.shape))
+
+    @property
+    def channels_at(self) -> int:
+        """The dimension of an answer that holds the output channels."""
+        return 1 if isinstance(self.base, nn.Conv2d) else -1
+
+
+class ProductLayer(AdapterLayer):
+    """A kind whose change of the weight is a product of its tensors, scaled by alpha / rank."""
+
+    @abstractmethod
+    def factors(self) -> list[nn.Parameter]:
+        """The tensors that are multiplied."""
+
+    @abstractmethod
+    def product(self) -> Tensor:
+        """The scaled product, of the weight's size."""
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+    def stored_alpha(self) -> float:
+        return self.alpha
+
+    def change_weight(self, weight: Tensor) -> Tensor:
+        return self.product().reshape(weight.shape)
+
+    @torch.no_grad()
+    def limit_norm(self, longest: float) -> bool:
+        """Scale the product down to the norm `longest`, all factors alike; whether it was longer."""
+        norm = self.product().norm()
+        if norm <= longest:
+            return False
+        factors = self.factors()
+        for factor in factors:
+            factor.mul_((longest / norm) ** (1 / len(factors)))
+        return True
+
+    def apply_base(self, x: Tensor, weight: Tensor) -> Tensor:
+        """`x` through a weight of the frozen layer's kind, without its bias."""
+        if isinstance(self.base, nn.Linear):
+            return functional.linear(x, weight)
+        return functional.conv2d(x, weight, None, self.base.stride, self.base.padding, self.base.dilation)
+
+
+def _attribute(suffix: str) -> str:
+    return suffix.removesuffix(".weight")

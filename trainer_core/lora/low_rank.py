@@ -1,0 +1,92 @@
+"""LoRA and DoRA: two small matrices, and with DoRA the size of each input's weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layer import ProductLayer, Shapes
+
+
+class LoraLayer(ProductLayer):
+    """up(down(x)) * alpha / rank (Hu et al., arXiv:2106.09685). Of a convolution, `down` has the kernel."""
+
+    kind = "lora"
+    ups = ("lora_up.weight",)
+
+    @staticmethod
+    def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
+        outputs, inputs, *kernel = base.weight.shape
+        return {"lora_down.weight": (rank, inputs, *kernel), "lora_up.weight": (outputs, rank, *(1 for _ in kernel))}
+
+    @staticmethod
+    def rank_of(shapes: Shapes) -> int:
+        return shapes["lora_down.weight"][0]
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """`down` Kaiming uniform with a = sqrt(5) as kohya's, `up` zero."""
+        bound = 1 / math.sqrt(self.lora_down[0].numel())  # Kaiming's bound for a = sqrt(5)
+        self.lora_down.copy_(torch.empty(self.lora_down.shape).uniform_(-bound, bound, generator=generator))
+        self.lora_up.zero_()
+
+    def factors(self) -> list[nn.Parameter]:
+        return [self.lora_down, self.lora_up]
+
+    def product(self) -> Tensor:
+        return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
+
+    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+        return self._up_down(x.to(self.lora_down.dtype)) * (self.strength * self.alpha / self.rank)
+
+    def _up_down(self, x: Tensor) -> Tensor:
+        inner = self.apply_base(x, self.lora_down)
+        if self.dropout:
+            inner = self.dropout.drop_ranks(self.dropout.drop_values(inner), self.channels_at)
+        apply_up = functional.conv2d if isinstance(self.base, nn.Conv2d) else functional.linear
+        return apply_up(inner, self.lora_up)
+
+
+class DoraLayer(LoraLayer):
+    """W' = m * (W + up down alpha / rank) / ||W + up down alpha / rank|| (Liu et al., arXiv:2402.09353).
+
+    The norm is the paper's, of each column: of all weights that one input channel has. That is the form of
+    `dora_scale` which ComfyUI, A1111 and kohya's scripts read alike. As the paper advises, no gradient goes through
+    the norm. Scaling columns is scaling inputs, so no step builds W'.
+    """
+
+    kind = "dora"
+
+    @staticmethod
+    def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
+        _, inputs, *kernel = base.weight.shape
+        return {**LoraLayer.shapes(base, rank, factor), "dora_scale": (1, inputs, *(1 for _ in kernel))}
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """As LoRA, with the sizes that the frozen weight has."""
+        super().initialise(generator)
+        self.dora_scale.copy_(_norm_of_columns(self.base.weight.float()))
+
+    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            weight = self.base.weight.float()
+            norm = _norm_of_columns(weight + self.product().reshape(weight.shape))
+        factor_of_inputs = self.dora_scale / norm
+        scaled = x * (factor_of_inputs[0] if isinstance(self.base, nn.Linear) else factor_of_inputs)
+        # W' x - W x; the bias of the two answers would cancel out
+        moved = self.apply_base((scaled - x).to(self.base.weight.dtype), self.base.weight)
+        return (moved + self._up_down(scaled) * self.scale) * self.strength
+
+    def change_weight(self, weight: Tensor) -> Tensor:
+        changed = weight + self.product().reshape(weight.shape)
+        return changed * (self.dora_scale / _norm_of_columns(changed)) - weight
+
+
+def _norm_of_columns(weight: Tensor) -> Tensor:
+    """(1, inputs) or (1, inputs, 1, 1): the norm of what each input channel weighs."""
+    others = [dimension for dimension in range(weight.dim()) if dimension != 1]
+    return torch.linalg.vector_norm(weight, dim=others, keepdim=True) + torch.finfo(weight.dtype).eps

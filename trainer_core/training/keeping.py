@@ -1,0 +1,98 @@
+"""What a run keeps on its way: LoRAs, the resumable state, room on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from ..files import write_atomic
+from ..job import Job
+from ..lora.file import lora_bytes
+from .amount import Save, Step, saves
+from .ema import WeightAverage
+from .learner import Learner
+from .metadata import lora_metadata
+from .optimizer import optimizer_for_saving
+from .precision import FORMATS
+from .reports import SavedEpoch
+from .run import Run
+from .state import save_state
+
+
+class Keeping:
+    """Writes the LoRAs that a plan asks for, under kohya's names, and deletes those that it does not keep."""
+
+    def __init__(
+        self,
+        job: Job,
+        run: Run,
+        lengths: list[int],
+        learner: Learner,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+    ) -> None:
+        self._job, self._run, self._lengths = job, run, lengths
+        self._learner, self._optimizer, self._average = learner, optimizer, average
+        self._planned = saves(job.plan, lengths)
+
+    def save_due(self, turn: Step, step: int, *, is_last: bool) -> Path | None:
+        """Write the LoRA that is due after `step` steps; with `is_last` in any case, as the end of the run."""
+        if is_last:
+            self._planned = [save for save in self._planned if save.step < step] + [Save(turn.epoch + 1, step, "")]
+        due = [save for save in self._planned if save.step == step]
+        return self._write(due[0]) if due else None
+
+    def save_missing(self, step: int) -> None:
+        """Write the LoRA of the step that a run goes on from, where a full disk or a crash came between."""
+        for save in self._planned:
+            if save.step == step and not self._run.saved_file(save.name).exists():
+                self._write(save)
+
+    def save_state(self, step: int) -> None:
+        """Write the state after `step` whole steps."""
+        learner = self._learner
+        save_state(self._run.state, step, learner.adapters, self._optimizer, learner.scaler, self._average.tensors())
+
+    def kept(self) -> list[SavedEpoch]:
+        """Every LoRA that is there, in the order of their steps; the last one is the end of the run."""
+        return [
+            SavedEpoch(epoch=save.epoch, step=save.step, path=path)
+            for save in self._planned
+            if (path := self._run.saved_file(save.name)).exists()
+        ]
+
+    @contextlib.contextmanager
+    def showing(self) -> Iterator[None]:
+        """The adapters hold what is kept and shown, while the context lasts: averages, where the plan has them."""
+        with optimizer_for_saving(self._optimizer), self._average.in_place():
+            yield
+
+    def _write(self, save: Save) -> Path:
+        learner, job = self._learner, self._job
+        with self.showing():
+            tensors = {name: tensor for part in learner.adapters for name, tensor in part.tensors().items()}
+        metadata = lora_metadata(
+            name=self._run.name,
+            family=type(learner.model),
+            prediction_type=learner.model.prediction_type,
+            plan=job.plan,
+            dataset=job.dataset,
+            base_model=job.base_model,
+            base_identity=self._run.base_identity,
+            epoch=save.epoch,
+            step=save.step,
+            total_steps=sum(self._lengths),
+            batches_per_epoch=self._lengths[0],
+        )
+        path = self._run.saved_file(save.name)
+        write_atomic(path, lora_bytes(tensors, metadata, FORMATS[job.plan.precision.saving]))
+        self._drop_old()
+        return path
+
+    def _drop_old(self) -> None:
+        last = self._job.plan.saving.keep_last
+        for saved in self.kept()[:-last] if last else ():
+            saved.path.unlink(missing_ok=True)

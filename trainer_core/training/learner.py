@@ -1,0 +1,150 @@
+"""What one optimizer step does: the model with its adapters, the encoded pictures, and how they are put together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..dataset.types import Dataset
+from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..lora.adapters import Adapters
+from . import objective
+from .amount import Step
+from .batches import draw_flips, step_generator, stream_seed
+from .caption_encodings import CaptionEncodings, reading_of
+from .captions import VisitCaptions
+from .encode import Latents, draw_latents, picture_size
+from .noise import perturb_noise, shape_noise
+from .plan import TrainingPlan
+from .precision import autocast
+from .timesteps import draw_timesteps
+from .weighting import timestep_weights
+
+# Shape suffixes: B batch, C latent channels, H and W latent height and width, T timesteps.
+
+Visit = tuple[int, bool]
+"""A picture by its index, and whether it is seen mirrored."""
+
+
+class Learner:
+    """Holds all that is needed to take steps. Everything that is drawn depends on the plan's seed and the place of the
+    batch in the run, so a resumed run draws the same."""
+
+    def __init__(
+        self,
+        model: BaseModel,
+        dataset: Dataset,
+        plan: TrainingPlan,
+        *,
+        latents: Latents,
+        masks: dict[Visit, Tensor],
+        captions: VisitCaptions,
+        encodings: CaptionEncodings | None,
+        adapters: Sequence[Adapters],
+        device: str,
+        precision: str,
+    ) -> None:
+        self.model, self.dataset, self.plan = model, dataset, plan
+        self.latents, self.masks = latents, masks
+        self.captions, self.encodings, self.adapters = captions, encodings, list(adapters)
+        self.device, self.precision = device, precision
+        self.schedule = objective.noise_schedule(model)
+        self._weights_T = timestep_weights(plan.weighting, self.schedule)
+        self._bends_T = objective.huber_thresholds(plan.loss, self.schedule)
+        self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
+        self.is_updating = False
+        """Until a step is done the weights are of no step, and must not be kept."""
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        return self._scaler
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return [parameter for part in self.adapters for parameter in part.parameters()]
+
+    def step(self, step: Step, optimizer: torch.optim.Optimizer) -> float:
+        """One optimizer step over one or more batches; returns the loss, the mean over all their pictures.
+
+        A loss or gradient that is not finite changes no weight.
+        """
+        pictures = sum(map(len, step.batches))
+        loss = 0.0
+        for place, batch in enumerate(step.batches, start=step.first_batch):
+            part = self._losses(list(batch), place).sum() / pictures
+            self._scaler.scale(part).backward()
+            loss += part.item()
+        self._apply_gradients(optimizer, loss)
+        return loss
+
+    def predict(self, noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
+        """The UNet as it is trained now, without dropout, for measuring; captions are read as they are written."""
+        for part in self.adapters:
+            part.set_dropout_seed(None)
+        with autocast(self.precision, self.device):
+            return self.model.predict(noisy_BCHW, t_B, self._encoded(captions), sizes)
+
+    def _losses(self, batch: list[int], place: int) -> Tensor:
+        """The weighted loss of each picture of the batch that is `place`-th in the run (B)."""
+        images = [self.dataset.images[index] for index in batch]
+        flips = draw_flips(len(batch), self.plan.seed, place, flip=self.plan.augment.flip)
+        sizes = [picture_size(image, mirrored) for image, mirrored in zip(images, flips, strict=True)]
+        visits = list(zip(batch, flips, strict=True))
+        for part in self.adapters:
+            part.set_dropout_seed(stream_seed(self.plan.seed, "dropout", place))
+        x_BCHW, noise_BCHW, seen_BCHW, t_B = self._draw(visits, place)
+        with autocast(self.precision, self.device):
+            noisy_BCHW = self.schedule.add_noise(x_BCHW, seen_BCHW, t_B)
+            predicted_BCHW = self.model.predict(noisy_BCHW, t_B, self._conditioning(images, place), sizes)
+        target_BCHW = objective.target(self.schedule, x_BCHW, noise_BCHW, t_B)
+        t_cpu_B = t_B.cpu()
+        loss_B = objective.loss_per_picture(
+            predicted_BCHW,
+            target_BCHW,
+            self._mask(visits),
+            self.plan.loss.kind,
+            self._bends_T[t_cpu_B].to(self.device),
+        )
+        prior = self.plan.loss.prior_loss_weight
+        counts_B = torch.tensor([prior if image.is_regularisation else 1.0 for image in images])
+        return loss_B * (counts_B * self._weights_T[t_cpu_B]).to(self.device)
+
+    def _draw(self, visits: list[Visit], place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Latents, noise of the target, noise as it is shown, timesteps: drawn on the CPU, so that every device gets
+        the same."""
+        seed, generator = self.plan.seed, step_generator(self.plan.seed, place)
+        x_BCHW = draw_latents([self.latents[visit] for visit in visits], self.model.latent_scale, generator)
+        white_BCHW = torch.randn(x_BCHW.shape, generator=generator)
+        t_B = draw_timesteps(len(visits), self.plan.timesteps, generator)
+        noise_BCHW = shape_noise(white_BCHW, self.plan.noise, seed, place)
+        seen_BCHW = perturb_noise(noise_BCHW, self.plan.noise, seed, place)
+        return tuple(tensor.to(self.device) for tensor in (x_BCHW, noise_BCHW, seen_BCHW, t_B))
+
+    def _mask(self, visits: list[Visit]) -> Tensor | None:
+        if not self.masks:
+            return None
+        return torch.stack([self.masks[visit] for visit in visits]).to(self.device)
+
+    def _conditioning(self, images: Sequence, place: int) -> Conditioning:
+        if self.encodings:
+            return self.encodings.of_step(place)
+        return self._encoded(self.captions.of_batch(images, place))
+
+    def _encoded(self, captions: Sequence[str]) -> Conditioning:
+        return self.model.encode_text(captions, self.plan.text.clip_skip, reading_of(self.plan.text))
+
+    def _apply_gradients(self, optimizer: torch.optim.Optimizer, loss: float) -> None:
+        self._scaler.unscale_(optimizer)
+        limit = self.plan.optimizer.max_grad_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        self.is_updating = True
+        if torch.isfinite(norm) and math.isfinite(loss):
+            self._scaler.step(optimizer)
+            for part in self.adapters:
+                part.limit_norms()
+        self.is_updating = False
+        self._scaler.update()
+        optimizer.zero_grad()

@@ -1,0 +1,138 @@
+"""The loss at fixed noise and fixed timesteps: curves that only learning moves, on trained and on held-out pictures."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor, nn
+
+from ..families.base_model import PictureSize
+from . import objective
+from .batches import stream_seed
+from .plan.timesteps import TimestepPlan
+from .validation_report import ValidationReport
+
+# Shape suffixes: B rows of one picture, one a timestep, C latent channels, H and W latent height and width.
+
+MOST_ROWS = 64
+"""Noisy pictures that one measurement shows the UNet: the bound of its cost."""
+_MOST_TIMESTEPS, _FEWEST_TIMESTEPS = 4, 2
+
+Predict = Callable[[Tensor, Tensor, list[str], list[PictureSize]], Tensor]
+"""The UNet as it is trained now: (noisy latents BCHW, timesteps B, captions, sizes) -> prediction BCHW."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ValidationPicture:
+    """A picture that may be measured."""
+
+    name: str
+    """Short and without a path; what the report calls it."""
+    fingerprint: str
+    is_held_out: bool
+    latent_CHW: Tensor
+    """Mean of the VAE's distribution, scaled to about unit variance."""
+    caption: str
+    size: PictureSize
+    mask_1HW: Tensor | None = None
+    """Where errors count, 0 to 1, for a masked loss."""
+
+
+class Validation:
+    """What is measured, prepared once: latents, noise and timesteps, on the CPU.
+
+    Each picture's noise is drawn from the seed and the picture's bytes, and its timesteps make a batch of their own:
+    its loss depends on nothing but the picture and the weights.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[ValidationPicture],
+        schedule: DDPMScheduler,
+        timesteps: TimestepPlan,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.pictures = _within_bounds(pictures, seed)
+        self._schedule, self._device = schedule, device
+        self._t_B = _middles(timesteps, _timesteps_each(len(self.pictures)))
+        self._noises = [self._draw_noise(picture, seed) for picture in self.pictures]
+
+    @property
+    def rows(self) -> int:
+        """Forward passes, of one noisy picture each, that a measurement takes."""
+        return len(self.pictures) * len(self._t_B)
+
+    def measure(self, predict: Predict, modules: Sequence[nn.Module], *, epoch: int, step: int) -> ValidationReport:
+        """Measure every picture; weights, the global RNG and training modes stay as they are.
+
+        Args:
+            predict: called once a picture, without gradients.
+            modules: the UNet and the text encoders that `predict` runs, to be put into evaluation mode.
+        """
+        with torch.no_grad(), _evaluating(modules):
+            pairs = zip(self.pictures, self._noises, strict=True)
+            losses = {picture.name: self._loss(picture, noise_BCHW, predict) for picture, noise_BCHW in pairs}
+        trained = {p.name: losses[p.name] for p in self.pictures if not p.is_held_out}
+        held_out = {p.name: losses[p.name] for p in self.pictures if p.is_held_out}
+        return ValidationReport(
+            epoch=epoch,
+            step=step,
+            training_loss=fmean(trained.values()),
+            held_out_loss=fmean(held_out.values()) if held_out else None,
+            per_picture=trained,
+            per_held_out=held_out,
+        )
+
+    def _loss(self, picture: ValidationPicture, noise_BCHW: Tensor, predict: Predict) -> float:
+        count = len(self._t_B)
+        x_BCHW = picture.latent_CHW.expand(count, -1, -1, -1).to(self._device)
+        noise_BCHW, t_B = noise_BCHW.to(self._device), self._t_B.to(self._device)
+        noisy_BCHW = self._schedule.add_noise(x_BCHW, noise_BCHW, t_B)
+        predicted_BCHW = predict(noisy_BCHW, t_B, [picture.caption] * count, [picture.size] * count)
+        target_BCHW = objective.target(self._schedule, x_BCHW, noise_BCHW, t_B)
+        mask_B1HW = None if picture.mask_1HW is None else picture.mask_1HW[None].to(self._device)
+        return objective.loss_per_picture(predicted_BCHW, target_BCHW, mask_B1HW).mean().item()
+
+    def _draw_noise(self, picture: ValidationPicture, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(seed, "validation", picture.fingerprint))
+        return torch.randn((len(self._t_B), *picture.latent_CHW.shape), generator=generator)
+
+
+def _within_bounds(pictures: Sequence[ValidationPicture], seed: int) -> list[ValidationPicture]:
+    """The held-out pictures and as many trained ones, drawn by the seed, as the bound leaves room for."""
+    held_out = [picture for picture in pictures if picture.is_held_out]
+    trained = [picture for picture in pictures if not picture.is_held_out]
+    room = MOST_ROWS // _FEWEST_TIMESTEPS - len(held_out)
+    drawn = sorted(trained, key=lambda picture: stream_seed(seed, "measured", picture.fingerprint))[:room]
+    chosen = set(map(id, drawn))
+    return [picture for picture in pictures if picture.is_held_out or id(picture) in chosen]
+
+
+def _timesteps_each(pictures: int) -> int:
+    return min(max(MOST_ROWS // pictures, _FEWEST_TIMESTEPS), _MOST_TIMESTEPS)
+
+
+def _middles(plan: TimestepPlan, count: int) -> Tensor:
+    """The middle of each of `count` equal parts of the trained range (B): 125, 375, 625 and 875 of the whole one."""
+    span = plan.last - plan.first + 1
+    return torch.tensor([plan.first + (2 * i + 1) * span // (2 * count) for i in range(count)])
+
+
+@contextlib.contextmanager
+def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Evaluation mode while the context lasts; then every submodule is in the mode it was in."""
+    modes = {part: part.training for module in modules for part in module.modules()}
+    try:
+        for module in modules:
+            module.eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
