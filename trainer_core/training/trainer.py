@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from ..lora.names import targets_of
 from ..lora.start import start_from
 from ..progress import StageReport
 from . import objective
-from .amount import batches_in_all, steps_from, steps_per_epoch
+from .amount import Step, batches_in_all, steps_from, steps_per_epoch
 from .arithmetic import RunSize, run_size
 from .batches import check_trainable, stream_seed
 from .caption_encodings import CaptionEncodings
@@ -63,6 +65,7 @@ class Trainer:
         self.remarks: list[str] = []
         """What should be told about the run, a line each; more come while it is prepared."""
         self._learner: Learner | None = None
+        self._is_checkpointing = False
 
     @property
     def run_folder(self) -> Path:
@@ -163,7 +166,7 @@ class Trainer:
         if adapter.start_from:
             self.remarks.append(start_from(model, found, read_lora(Path(adapter.start_from))))
         if self.plan.precision.gradient_checkpointing:
-            enable_checkpointing(model)
+            self._checkpoint(model)
         return found
 
     # ------------------------------------------------------------------------------------------------------ steps
@@ -201,7 +204,7 @@ class Trainer:
         try:
             for turn in steps_from(self.dataset, self.plan, self.lengths, step):
                 rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
-                loss = learner.step(turn, optimizer)
+                loss = self._take(turn, learner, optimizer)
                 step += 1
                 average.update(step)
                 report = StepReport(
@@ -222,6 +225,30 @@ class Trainer:
                 keeping.save_state(step)
             raise
         self.run.finish(keeping.kept())
+
+    def _take(self, turn: Step, learner: Learner, optimizer: torch.optim.Optimizer) -> float:
+        """A step; where memory runs out for the first time, the same step again with gradient checkpointing, which
+        gives the same gradients."""
+        try:
+            return learner.step(turn, optimizer)
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem) or self._is_checkpointing or learner.is_updating:
+                raise
+            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+        optimizer.zero_grad()
+        gc.collect()
+        torch.cuda.empty_cache()
+        self._checkpoint(learner.model)
+        self.remarks.append("memory ran out, so gradient checkpointing is on: the same result, about a third slower")
+        return learner.step(turn, optimizer)
+
+    def _checkpoint(self, model: BaseModel) -> None:
+        """Recompute activations in the backward pass instead of keeping them."""
+        self._is_checkpointing = True
+        model.unet.enable_gradient_checkpointing()
+        for encoder in model.text_encoders:
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            encoder.train()  # transformers checkpoints only in training mode; CLIP has no dropout to wake
 
     def _make_optimizer(self, learner: Learner) -> torch.optim.Optimizer:
         trains_unet = bool(self.plan.optimizer.rate_of_unet)
@@ -257,9 +284,6 @@ class _FiniteWatch:
             )
 
 
-def enable_checkpointing(model: BaseModel) -> None:
-    """Recompute activations in the backward pass instead of keeping them."""
-    model.unet.enable_gradient_checkpointing()
-    for encoder in model.text_encoders:
-        encoder.gradient_checkpointing_enable({"use_reentrant": False})
-        encoder.train()  # transformers checkpoints only in training mode; CLIP has no dropout to wake
+def is_out_of_memory(problem: Exception) -> bool:
+    """Whether an error says that a device or the computer has no memory left."""
+    return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(problem)

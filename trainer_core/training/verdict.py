@@ -1,70 +1,148 @@
-"""Underfit, good or overfit: what the measurements of a run say, as shapes of curves and never as sizes of losses.
+"""Underfit, good or overfit: what the measurements of a run say, from the shapes of curves and never their heights.
 
-A loss says little by itself, as it differs between base models and pictures. So every curve is first divided by what
-the base model begins with, and the rules ask how much of what was gained is lost again, how much of it carries over to
-held-out pictures, and how fast it was still growing at the end. benchmarks/verdict_calibration.py measures the rules.
+A loss says little by itself, as it differs between base models and pictures. So every curve is divided by what the base
+model begins with, and the rules ask how much of the gain is lost again, how much of it carries over to held-out
+pictures, and how fast it still grew at the end. benchmarks/verdict_calibration.py measures how often they are right.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from statistics import median
+from typing import Any, Literal
 
-import numpy as np
-
-from .plan import SchedulePlan
-from .schedule import rate_factor
+from ..dataset.types import Dataset
+from ..dataset.wording import many, some_of
+from .learning_curve import LearningCurve
+from .picture_ranking import never_learned
+from .plan import TrainingPlan
 from .two_prompts import TwoPromptResult
 from .validation_report import ValidationReport
+from .verdict_words import Sentence, remedies
+
+Kind = Literal["underfit", "good", "overfit", "not measured"]
 
 LOST = 0.10
 """Share of the gain that is lost again, from where a curve counts as rising."""
-NOT_CARRIED_OVER = 0.40
-"""Share of the gain on trained pictures that is missing on held-out ones, from where it counts as memorised."""
-STEEP = 0.45
-"""Slope over the last third of the way against the slope of the whole way: 1 is a straight line, 0 is level."""
-NOT_LEARNED = 0.80
-"""Distance of captions' pictures from their sources, against the base model's, from where nothing much was learned."""
-ONE_COMPOSITION = 0.15
-"""Variety of the trigger's pictures, against the training pictures, below which they are one picture."""
-_HARDLY_MOVED = 0.01
-"""Share of the base model's loss."""
-_ODD_SHARE = 1 / 3
-"""A picture that gained less than this share of what the middle picture gained does not fit."""
+MISSING = 0.20
+"""Share of the gain on trained pictures that held-out ones lack, from where it counts as learned by heart."""
+COPIED = 0.55
+"""Distance of the trigger's pictures from the nearest training picture, against that between training pictures."""
+STEEP = 0.60
+"""Slope over the last third of the way against that of the whole way: 1 is a straight line, 0 is level."""
+LIKE_THE_BASE = 0.85
+"""Distance of captions' pictures from their sources, against the base model's, from where little was learned."""
+_HARDLY = 0.01
+"""Share of the base model's loss that a run must gain to have learned anything."""
+_FEWEST_POINTS = 4
+"""Measurements, the base model's among them, from which a curve has a shape."""
+_FEW_PICTURES = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Curve:
-    """A loss over the epochs, as a share of the base model's."""
+class Verdict:
+    """What became of a run, and what to do."""
 
-    epochs: tuple[int, ...]
-    way: tuple[float, ...]
-    """How far the run had come, 0 to 1, counted in learning rate instead of in steps: schedules cancel out."""
-    shares: tuple[float, ...]
-    """1 at first; infinite where the loss was not finite."""
-
-    @property
-    def lowest(self) -> int:
-        """Index of the best epoch: the first of equals."""
-        return self.shares.index(min(self.shares))
+    kind: Kind
+    since_epoch: int | None
+    """From which epoch on it was so; None for underfit, and where only the two-prompt test tells."""
+    best_epoch: int | None
+    """The epoch of the lowest held-out loss; None where none was held out."""
+    sentences: tuple[Sentence, ...]
+    """What was found, then what to do. A page may have them in its own language, by their keys."""
 
     @property
-    def gain(self) -> float:
-        """What the loss fell by at the end, negative where it rose."""
-        return 1 - self.shares[-1]
+    def lines(self) -> tuple[str, ...]:
+        """The sentences in English."""
+        return tuple(sentence.text for sentence in self.sentences)
 
-    @property
-    def lost(self) -> float:
-        """Share of the best epoch's gain that is lost again at the end."""
-        best = 1 - min(self.shares)
-        return (best - self.gain) / best if best > 0 else math.inf if self.gain < 0 else 0.0
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "since_epoch": self.since_epoch,
+            "best_epoch": self.best_epoch,
+            "sentences": [sentence.to_json() for sentence in self.sentences],
+        }
 
-    @property
-    def steepness(self) -> float:
-        """Slope over the last third of the way, against the slope of the whole way."""
-        if self.gain <= 0:
-            return 0.0
-        return 3 * (float(np.interp(2 / 3, self.way, self.shares)) - self.shares[-1]) / self.gain
+
+def verdict(
+    reports: Sequence[ValidationReport],
+    plan: TrainingPlan,
+    training: Dataset,
+    two_prompts: TwoPromptResult | None,
+    total_steps: int,
+) -> Verdict:
+    """Judge a run by its reports, of which the first is the base model's, epoch 0.
+
+    Args:
+        training: what was trained, as `hold_out` gives it.
+        two_prompts: of the last epoch; None where it was not drawn.
+        total_steps: of the whole run, even where it was stopped before.
+    """
+    if len(reports) < 2:
+        return Verdict(kind="not measured", since_epoch=None, best_epoch=None, sentences=(_say("not measured"),))
+    trained = LearningCurve.of(reports, lambda report: report.training_loss, plan.schedule, total_steps)
+    held_out = None
+    if reports[0].held_out_loss is not None:
+        held_out = LearningCurve.of(reports, lambda report: report.held_out_loss, plan.schedule, total_steps)
+    kind, since_epoch, finding = _judge(trained, held_out, two_prompts)
+    best_epoch = held_out.epochs[held_out.lowest] if held_out else None
+    sentences = [finding]
+    if kind == "overfit" and best_epoch not in (None, 0, reports[-1].epoch):
+        sentences.append(_say("use", best=best_epoch))
+    if kind != "good":
+        changes = remedies(plan, training, more=kind == "underfit")
+        sentences.append(Sentence(key="change", values={}, changes=changes))
+    pictures = len(training.training_images)
+    if kind == "overfit" and pictures < _FEW_PICTURES:
+        sentences.append(_say("more pictures", pictures=many(pictures, "picture")))
+    if odd := never_learned(reports[0], reports[-1]):
+        sentences.append(_say("odd" if len(odd) == 1 else "odd, several", names=some_of(odd)))
+    if held_out is None:
+        sentences.append(_say("nothing held out"))
+    return Verdict(kind=kind, since_epoch=since_epoch, best_epoch=best_epoch, sentences=tuple(sentences))
+
+
+def _judge(
+    trained: LearningCurve, held_out: LearningCurve | None, drawn: TwoPromptResult | None
+) -> tuple[Kind, int | None, Sentence]:
+    """The first rule that holds: what spoils a LoRA comes before what it lacks."""
+    if trained.lost() >= LOST:
+        return "overfit", *_rising("burnt", trained)
+    if held_out and held_out.lost() >= LOST:
+        return "overfit", *_rising("rising", held_out)
+    if held_out and held_out.missing(trained) >= MISSING and trained.gains[-1] >= _HARDLY and not _is_steep(held_out):
+        since = held_out.since(lambda place: held_out.missing(trained, place) >= MISSING)
+        return "overfit", since, _say("memorised", since=since, **_gains(trained, held_out))
+    if drawn and drawn.nearest is not None and drawn.nearest <= COPIED:
+        return "overfit", None, _say("copied")
+    if trained.gains[-1] < _HARDLY:
+        return "underfit", None, _say("hardly moved", **_gains(trained, held_out))
+    if _is_steep(trained) and (held_out is None or _is_steep(held_out)):
+        pace = f"{trained.steepness:.0%}"
+        return "underfit", None, _say("still falling", steepness=pace, **_gains(trained, held_out))
+    if len(trained.shares) < _FEWEST_POINTS and drawn and drawn.caption_distance >= LIKE_THE_BASE:
+        return "underfit", None, _say("like the base")
+    curve = held_out or trained
+    since = curve.since(lambda place: curve.lost(place) < LOST)
+    key = "good" if held_out else "good, nothing held out"
+    return "good", since, _say(key, since=since, **_gains(trained, held_out))
+
+
+def _is_steep(curve: LearningCurve) -> bool:
+    return len(curve.shares) >= _FEWEST_POINTS and curve.steepness >= STEEP
+
+
+def _rising(key: str, curve: LearningCurve) -> tuple[int, Sentence]:
+    since = curve.since(lambda place: place > curve.lowest and curve.lost(place) >= LOST)
+    lowest, last = f"{curve.losses[curve.lowest]:.4f}", f"{curve.losses[-1]:.4f}"
+    return since, _say(key, since=since, best=curve.epochs[curve.lowest], lowest=lowest, last=last)
+
+
+def _gains(trained: LearningCurve, held_out: LearningCurve | None) -> dict[str, str]:
+    gains = {"trained": f"{trained.gains[-1]:.0%}"}
+    return gains | ({"held_out": f"{held_out.gains[-1]:.0%}"} if held_out else {})
+
+
+def _say(key: str, **values: object) -> Sentence:
+    return Sentence(key=key, values={name: f"{value}" for name, value in values.items()})

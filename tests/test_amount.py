@@ -1,0 +1,219 @@
+"""How long a run is, what a step adds up, what is kept, and how a run ends early."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+
+import pytest
+import torch
+
+from tests.training_jobs import small_job, train
+from trainer_core.training.amount import batches_in_all, saves, steps_from, steps_per_epoch
+from trainer_core.training.batches import epoch_batches
+from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("amount")
+
+
+@pytest.fixture(scope="module")
+def dataset(folder):
+    """Four pictures x 2 repeats: 8 samples an epoch."""
+    return small_job(folder).dataset
+
+
+def planned(**changes):
+    return TrainingPlan.from_json({"batch_size": 2, "epochs": 3, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "lengths"),
+    [
+        ({}, [4, 4, 4]),
+        ({"accumulation": 2}, [2, 2, 2]),
+        ({"accumulation": 3}, [2, 2, 2]),
+        ({"accumulation": 9}, [1, 1, 1]),
+        ({"steps": 4}, [4]),
+        ({"steps": 6}, [4, 2]),
+        ({"steps": 1}, [1]),
+        ({"steps": 5, "accumulation": 3}, [2, 2, 1]),
+    ],
+)
+def test_epochs_or_steps_say_how_long_a_run_is(dataset, changes, lengths):
+    assert steps_per_epoch(dataset, planned(**changes)) == lengths
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulation": 3}, {"steps": 6}, {"steps": 5, "accumulation": 3}])
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_steps_are_the_same_wherever_a_run_goes_on(dataset, changes, start):
+    plan = planned(**changes)
+    lengths = steps_per_epoch(dataset, plan)
+    whole = list(steps_from(dataset, plan, lengths, 0))
+    assert list(steps_from(dataset, plan, lengths, start)) == whole[start:]
+    assert len(whole) == sum(lengths)
+    places = [step.first_batch + place for step in whole for place in range(len(step.batches))]
+    assert places == list(range(batches_in_all(dataset, plan, lengths)))
+
+
+def test_an_epoch_of_steps_is_the_epochs_batches_in_their_order(dataset):
+    plan = planned(accumulation=3)
+    steps = list(steps_from(dataset, plan, steps_per_epoch(dataset, plan), 0))
+    batches = [list(batch) for step in steps if step.epoch == 1 for batch in step.batches]
+    assert batches == epoch_batches(dataset, 2, plan.seed, 1)
+    assert [len(step.batches) for step in steps if step.epoch == 1] == [3, 1]
+    assert [step.is_last_of_epoch for step in steps] == [False, True] * 3
+
+
+@pytest.mark.parametrize(
+    ("saving", "kept"),
+    [
+        ({"every_epochs": 1}, [(1, 4, "-000001"), (2, 8, "-000002"), (3, 12, "")]),
+        ({"every_epochs": 0}, [(3, 12, "")]),
+        ({"every_epochs": 0, "every_steps": 5}, [(2, 5, "-step00000005"), (3, 10, "-step00000010"), (3, 12, "")]),
+        ({"every_epochs": 2, "every_steps": 8}, [(2, 8, "-000002"), (3, 12, "")]),
+        ({"every_epochs": 3, "every_steps": 6}, [(2, 6, "-step00000006"), (3, 12, "")]),
+    ],
+)
+def test_loras_are_kept_by_epochs_and_by_steps_under_kohyas_names(dataset, saving, kept):
+    plan = planned(saving=saving)
+    assert [(s.epoch, s.step, s.name) for s in saves(plan, steps_per_epoch(dataset, plan))] == kept
+
+
+def names_of(trainer):
+    return sorted(path.name for path in (trainer.run_folder / "epochs").iterdir())
+
+
+def test_a_run_that_counts_steps_ends_with_them_and_writes_what_it_promised(folder, tmp_path):
+    job = small_job(folder, steps=6, saving={"every_epochs": 1, "every_steps": 5})
+    result = train(job, tmp_path).result()
+    assert [(saved.epoch, saved.step) for saved in result.epochs] == [(1, 4), (2, 5), (2, 6)]
+    assert len(result.losses) == 6
+
+
+def test_only_the_last_few_are_kept_where_the_plan_says_so(folder, tmp_path):
+    job = small_job(folder, epochs=4, batch_size=8, saving={"every_epochs": 1, "keep_last": 2})
+    trainer = train(job, tmp_path)
+    assert names_of(trainer) == ["mochi-000003.safetensors", "mochi.safetensors"]
+    assert [saved.epoch for saved in trainer.result().epochs] == [3, 4]
+    assert trainer.size().saves == 2
+
+
+def test_a_run_asked_to_finish_ends_after_its_step_as_a_finished_one(folder, tmp_path):
+    job = small_job(folder)
+    trainer = Trainer(job, tmp_path)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if report.step == 5:
+                trainer.run.ask_to_finish()
+    assert report.step == 6 and report.saved
+    again = Trainer(job, tmp_path)
+    assert again.run.is_finished and list(again.steps()) == []
+    assert [(saved.epoch, saved.step) for saved in again.result().epochs] == [(1, 4), (2, 6)]
+    assert not trainer.run.is_asked_to_finish
+
+
+def gradients(job, folder, monkeypatch):
+    """The clipped gradients of the first step."""
+    found = []
+
+    def keep(parameters, limit):
+        found.append([p.grad.clone() for p in parameters])
+        return torch.tensor(0.0)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", keep)
+        steps = Trainer(job, folder).steps()
+        next(steps)
+        steps.close()
+    return found[0]
+
+
+def test_accumulated_gradients_are_the_mean_over_all_pictures_of_the_step(folder, tmp_path, monkeypatch):
+    """A step of three batches of 3, 3 and 2 pictures against those batches alone, weighted by their pictures."""
+    job = small_job(folder, batch_size=3, accumulation=3, epochs=1, optimizer={"text_encoder_rate": 0.0})
+    together = gradients(job, tmp_path / "together", monkeypatch)
+    trainer = Trainer(job, tmp_path / "apart")
+    list(trainer.prepare())
+    learner = trainer._learner
+    (step,) = steps_from(job.dataset, job.plan, trainer.lengths, 0)
+    assert [len(batch) for batch in step.batches] == [3, 3, 2]
+    mean = [torch.zeros_like(p, dtype=torch.float64) for p in learner.parameters]
+    for place, batch in enumerate(step.batches):
+        loss = learner._losses(list(batch), place).mean()
+        alone = torch.autograd.grad(loss, learner.parameters)
+        mean = [m + g.double() * len(batch) / 8 for m, g in zip(mean, alone, strict=True)]
+    for one, other in zip(together, mean, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_an_accumulating_run_resumes_bit_for_bit(folder, tmp_path, stop):
+    job = small_job(folder, batch_size=1, accumulation=3, captions={"shuffle": True}, ema={"decay": 0.9})
+
+    def digest(trainer):
+        return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
+
+    straight = digest(train(job, tmp_path / "straight"))
+    train(job, tmp_path / "cut", until=stop)
+    assert digest(train(job, tmp_path / "cut")) == straight
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"noise": {"offset": 0.1, "multires_iterations": 4, "perturbation": 0.1}},
+        {"weighting": {"min_snr_gamma": 5.0}},
+        {"loss": {"kind": "huber"}},
+        {"timesteps": {"first": 500, "sampling": "content"}},
+        {"adapter": {"dropout": 0.5}},
+        {"adapter": {"kind": "loha"}},
+        {"captions": {"caption_dropout": 1.0}},
+        {"optimizer": {"lora_plus_ratio": 16.0}},
+        {"ema": {"decay": 0.5}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_part_of_the_plan_reaches_the_lora(folder, tmp_path, changes):
+    plain = train(small_job(folder, epochs=1), tmp_path / "plain").result().file.read_bytes()
+    changed = train(small_job(folder, epochs=1, **changes), tmp_path / "changed").result().file.read_bytes()
+    assert data_of(changed) != data_of(plain)
+
+
+def data_of(lora: bytes) -> bytes:
+    """A file without its header, which holds the plan."""
+    return lora[8 + int.from_bytes(lora[:8], "little") :]
+
+
+def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_nothing(folder, tmp_path, monkeypatch):
+    job = small_job(folder, epochs=1)
+    expected = data_of(train(job, tmp_path / "plain").result().file.read_bytes())
+    trainer = Trainer(job, tmp_path / "tight")
+    list(trainer.prepare())
+    learner, real = trainer._learner, trainer._learner._losses
+    failures = [torch.OutOfMemoryError("full")]
+
+    def losses(batch, place):
+        if place == 2 and failures:
+            raise failures.pop()
+        return real(batch, place)
+
+    monkeypatch.setattr(learner, "_losses", losses)
+    for _ in trainer.steps():
+        pass
+    assert data_of(trainer.result().file.read_bytes()) == expected
+    assert any("checkpointing" in remark for remark in trainer.remarks)
+
+
+def test_memory_that_runs_out_again_ends_the_run_with_its_state_kept(folder, tmp_path, monkeypatch):
+    trainer = Trainer(small_job(folder, epochs=1), tmp_path)
+    list(trainer.prepare())
+    steps = trainer.steps()
+    next(steps)
+    monkeypatch.setattr(trainer._learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+    with pytest.raises(torch.OutOfMemoryError):
+        next(steps)
+    assert max(trainer.run.state.glob("*.json")).name == "step-00000001.json"
