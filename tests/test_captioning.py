@@ -361,6 +361,7 @@ def test_a_folder_without_its_tokenizer_is_refused(kind, folder):
 
 
 def test_the_tokenizer_is_found_without_its_settings(kind, folder):
+    pytest.importorskip("transformers", minversion="5.0")  # older ones need them, and the folder is refused
     wanted = sentences(captioner(kind, folder), [picture(0)])
     (folder / "tokenizer_config.json").unlink()
     assert sentences(captioner(kind, folder), [picture(0)]) == wanted

@@ -107,7 +107,7 @@ def load_model(kind: type[Any], folder: Path, device: str) -> Any:
     if weights.suffix == ".safetensors":
         Checkpoint(weights)  # says more of a file that is cut short
     try:
-        model, report = kind.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        model, report = kind.from_pretrained(folder, local_files_only=True, weights_only=True, output_loading_info=True)
     except Exception as problem:  # of many kinds, with texts that advise to run what a .bin holds
         advice = " or take model.safetensors (a .bin needs torch 2.6 or newer)" if ".bin" in weights.name else ""
         raise TrainingError(
