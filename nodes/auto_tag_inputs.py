@@ -163,7 +163,7 @@ def _captioner_inputs() -> list[io.Input]:
             "prefix",
             default="",
             advanced=True,
-            tooltip="For blip: how each sentence begins, such as a photo of. Empty: as the model likes.",
+            tooltip="For blip and florence-2: how each sentence begins, such as a photo of. Empty: as the model likes.",
         ),
         io.Combo.Input(
             "detail",
