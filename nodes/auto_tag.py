@@ -55,6 +55,7 @@ class AutoTag(io.ComfyNode):
                 "觸發詞",
             ],
             is_input_list=True,
+            is_output_node=True,  # or ComfyUI would not send the board again when everything is cached
             inputs=auto_tag_inputs(),
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="The same pictures with the captions that are trained."),

@@ -1,0 +1,140 @@
+"""ComfyUI's page in a real browser, and the few things the tests do with it.
+
+CHROMIUM says where the browser is (default /usr/bin/chromium, as Debian installs it). Playwright drives it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.host.server import ComfyServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+RENDERERS = {"classic": False, "nodes 2.0": True}
+"""How ComfyUI draws nodes, and its setting for that."""
+
+NewNode = tuple[str, str, dict[str, Any]]
+"""A name of its own, the node's type, values of widgets."""
+NewLink = tuple[str, int, str, str]
+"""From a node's output to a node's input, nodes and input by name."""
+
+_SETTLED = "() => window.app?.extensionManager && window.app.graph && !window.app.extensionManager.spinner"
+_SLOW = 90_000
+"""Milliseconds; a page takes 8 s on an idle machine."""
+_POLL = 50
+"""Milliseconds."""
+_FIRST_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.0.0", "Comfy.ColorPalette": "dark"}
+
+_BUILD = """({ nodes, links }) => {
+    app.graph.clear();
+    app.graph.id = crypto.randomUUID();
+    const made = {};
+    for (const [name, type, values] of nodes) {
+        const node = LiteGraph.createNode(type);
+        node.pos = [80 + 420 * Object.keys(made).length, 120];
+        app.graph.add(node);
+        for (const [widget, value] of Object.entries(values)) {
+            const found = node.widgets.find((one) => one.name === widget);
+            found.value = value;
+            found.callback?.(value);
+        }
+        made[name] = node;
+    }
+    for (const [from, output, to, input] of links) {
+        made[from].connect(output, made[to], made[to].inputs.findIndex((one) => one.name === input));
+    }
+    return Object.fromEntries(Object.entries(made).map(([name, node]) => [name, node.id]));
+}"""
+_QUEUE = """async () => {
+    const { api } = await import("/scripts/api.js");
+    const end = new Promise((resolve) => {
+        for (const kind of ["execution_success", "execution_error", "execution_interrupted"]) {
+            api.addEventListener(kind, (event) => resolve([kind, event.detail]), { once: true });
+        }
+    });
+    await app.queuePrompt(0, 1);
+    return end;
+}"""
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium without a window.
+
+    Raises:
+        LookupError: there is no Playwright or no Chromium; says what to install.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise LookupError("there is no Playwright; pip install playwright") from None
+    chromium = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+    if not chromium.is_file():
+        raise LookupError(f"there is no Chromium in {chromium}; apt-get install chromium, or set CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium))
+        yield browser
+        browser.close()
+
+
+class ComfyPage:
+    """One browser page that shows ComfyUI. `problems` are errors that no code of the page caught."""
+
+    def __init__(self, browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> None:
+        self.server = server
+        self.page: Page = browser.new_page(
+            viewport={"width": 1400, "height": 900}, base_url=f"http://127.0.0.1:{server.port}"
+        )
+        self.page.set_default_timeout(10_000)
+        self.problems: list[str] = []
+        self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
+        self.set(_FIRST_SETTINGS | settings)
+        self.reload()
+
+    def set(self, settings: dict[str, Any]) -> None:
+        """Change ComfyUI's settings; the page reads them when it loads."""
+        for name, value in settings.items():
+            self.server.post("/api/settings", {name: value})
+
+    def reload(self) -> None:
+        self.page.goto("/", wait_until="domcontentloaded", timeout=_SLOW)
+        self.page.wait_for_function(_SETTLED, timeout=_SLOW)
+
+    def build(self, nodes: list[NewNode], links: list[NewLink]) -> dict[str, int]:
+        """Put a new graph in place of the old one; the nodes' ids by name."""
+        return self.page.evaluate(_BUILD, {"nodes": nodes, "links": links})
+
+    def workflow(self) -> dict[str, Any]:
+        """The workflow as a file would hold it."""
+        return self.page.evaluate("() => app.graph.serialize()")
+
+    def load(self, workflow: dict[str, Any]) -> None:
+        self.page.evaluate("(workflow) => app.loadGraphData(workflow)", workflow)
+
+    def run(self) -> dict[str, Any]:
+        """Press Run, wait, and give what the nodes show, by node id."""
+        kind, detail = self.page.evaluate(_QUEUE)
+        assert kind == "execution_success", detail
+        return self.server.wait(detail["prompt_id"])["outputs"]
+
+    def widget(self, node: int, name: str) -> Any:
+        find = "([id, name]) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value"
+        return self.page.evaluate(find, [node, name])
+
+    def find(self, selector: str, text: str | None = None) -> Locator:
+        """Elements by CSS, of those the ones that contain `text`."""
+        return self.page.locator(selector, has_text=text)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
+        """Wait for `condition`; the page goes on meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            self.page.wait_for_timeout(_POLL)

@@ -1,0 +1,112 @@
+/** What Auto Tag shows below its widgets: the way into the tag editor, what is edited, a tagger that is missing. */
+
+import {
+  addPanel, after, fitHeight, hideWidget, markModified, onWidgetChange, placeOf, setWidgetValue, widgetValue,
+} from "./host.mjs";
+import { hasDraft } from "./tag_editor/draft.mjs";
+import { openEditor } from "./tag_editor/editor.mjs";
+import { readEdits } from "./tag_editor/edits.mjs";
+import { button, make } from "./tag_editor/element.mjs";
+import { TaggerLine } from "./tagger_line.mjs";
+import { say } from "./words.mjs";
+
+const BOARD = "lora_atelier_board";
+const BUTTON_HEIGHT = 34;
+const LINE_HEIGHT = 24;
+
+/** @type {WeakMap<object, AutoTagPanel>} */
+const panels = new WeakMap();
+
+/** @param {any} node that was just made */
+export function equip(node) {
+  hideWidget(node, "edits");
+  panels.set(node, new AutoTagPanel(node));
+}
+
+/** @param {any} node */
+export function editTags(node) {
+  panels.get(node)?.edit();
+}
+
+/** @param {any} node whose values were read from a workflow */
+export function refresh(node) {
+  panels.get(node)?.draw();
+}
+
+class AutoTagPanel {
+  constructor(node) {
+    this.node = node;
+    this.summary = make("p.la-node-line", { role: "status" });
+    this.tagger = new TaggerLine(() => this.#fit());
+    const edit = button(say("node.edit"), () => this.edit());
+    this.element = make("div.la-node", {}, edit, this.summary, this.tagger.element);
+    addPanel(node, "tags", this.element, () => this.#height);
+    after(node, "onExecuted", (output) => this.#executed(output));
+    after(node, "onConfigure", () => this.draw());
+    after(node, "onRemoved", () => this.tagger.destroy());
+    onWidgetChange(node, "method", () => this.#checkTagger());
+    this.draw();
+  }
+
+  get #height() {
+    return BUTTON_HEIGHT + LINE_HEIGHT * (1 + this.tagger.lines) + 12;
+  }
+
+  draw() {
+    const place = this.node.graph ? placeOf(this.node) : null;
+    const isDraft = place !== null && hasDraft(place);
+    this.summary.textContent = isDraft ? say("node.draft") : this.#summarise();
+    this.summary.classList.toggle("la-unsaved", isDraft);
+    this.#checkTagger();
+  }
+
+  edit() {
+    const { node } = this;
+    const place = placeOf(node);
+    openEditor({
+      board: node.properties[BOARD] ?? null,
+      place,
+      edits: widgetValue(node, "edits") ?? "",
+      thresholds: { general: chosen(node, "threshold"), character: chosen(node, "character_threshold") },
+      save: (edits, thresholds) => this.#save(edits, thresholds),
+      onClose: () => this.draw(),
+    });
+  }
+
+  #save(edits, { general, character }) {
+    setWidgetValue(this.node, "edits", edits);
+    setWidgetValue(this.node, "threshold", general ?? 0);
+    setWidgetValue(this.node, "character_threshold", character ?? 0);
+    markModified();
+    this.draw();
+  }
+
+  #summarise() {
+    try {
+      const count = readEdits(widgetValue(this.node, "edits") ?? "").size;
+      if (count > 0) return say("node.edited", { count });
+      return say(this.node.properties[BOARD] ? "node.noEdits" : "node.notRun");
+    } catch {
+      return say("node.unreadable");
+    }
+  }
+
+  #executed(output) {
+    const board = output?.[BOARD]?.[0];
+    if (board !== undefined) this.node.properties[BOARD] = board;
+    this.draw();
+  }
+
+  #checkTagger() {
+    this.tagger.check(widgetValue(this.node, "method"));
+  }
+
+  #fit() {
+    if (this.node.graph) fitHeight(this.node);
+  }
+}
+
+/** @returns {number | null} null for 0, which is the tagger's own */
+function chosen(node, widget) {
+  return widgetValue(node, widget) || null;
+}

@@ -1,0 +1,44 @@
+/** LoRA Atelier in ComfyUI's page. The only file here that ComfyUI loads by itself: the others end in .mjs. */
+
+import { editTags, equip, refresh } from "./auto_tag_node.mjs";
+import { chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
+import { say } from "./words.mjs";
+
+const AUTO_TAG = "LoraAtelierAutoTag";
+
+function editChosenNode() {
+  const nodes = chosenNodes(AUTO_TAG);
+  if (nodes.length === 1) editTags(nodes[0]);
+  else notify("warn", say(nodes.length === 0 ? "command.none" : "command.several"));
+}
+
+function loadStyle() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL("./tag_editor/tag_editor.css", import.meta.url).href;
+  document.head.append(link);
+}
+
+registerExtension({
+  name: "LoraAtelier",
+  settings: [
+    mirrorSetting(
+      say("setting.mirror"),
+      ["LoRA Atelier", say("setting.taggers"), say("setting.mirror")],
+      say("setting.mirrorHint"),
+      ["https://huggingface.co", "https://hf-mirror.com"],
+    ),
+  ],
+  commands: [{ id: "LoraAtelier.EditTags", label: say("command.edit"), icon: "pi pi-tags", function: editChosenNode }],
+  setup: loadStyle,
+  nodeCreated(node) {
+    if (node.comfyClass === AUTO_TAG) equip(node);
+  },
+  loadedGraphNode(node) {
+    if (node.comfyClass === AUTO_TAG) refresh(node);
+  },
+  getNodeMenuItems(node) {
+    if (node.comfyClass !== AUTO_TAG) return [];
+    return [{ content: say("node.edit"), callback: () => editTags(node) }];
+  },
+});
