@@ -447,7 +447,7 @@ def test_the_promised_size_is_that_of_the_file(kind, saving):
     adapter = plan_of(kind, targets="with convolutions", block_weights="MID=0")
     plan = TrainingPlan.from_json({"network": {"rank": RANK, "alpha": ALPHA}, "precision": {"saving": saving}})
     model = tiny_sdxl()
-    promised = lora_size(model, plan, adapter)
+    promised = lora_size(model, replace(plan, adapter=adapter))
     tensors = {}
     for module, targets in targets_of(model, adapter.targets, adapter.blocks):
         part = Adapters(module, targets, RANK, ALPHA, adapter)
@@ -468,7 +468,7 @@ def test_the_promised_size_is_that_of_the_file(kind, saving):
 def test_loras_with_convolutions_have_the_size_of_kohyas(family, rank, conv_rank, fields, mebibytes):
     plan = TrainingPlan.from_json({"network": {"rank": rank, "alpha": 1}, "optimizer": fields})
     adapter = AdapterPlan(targets="with convolutions", conv_rank=conv_rank)
-    assert lora_size(full_size(family), plan, adapter) / 2**20 == pytest.approx(mebibytes, abs=0.5)
+    assert lora_size(full_size(family), replace(plan, adapter=adapter)) / 2**20 == pytest.approx(mebibytes, abs=0.5)
 
 
 # --------------------------------------------------------------------------------------------------------- the plan

@@ -2,7 +2,8 @@
 
     COMFYUI_DIR=~/ComfyUI python compare_with_comfyui.py FOLDER
 
-Runs in ComfyUI's Python; FOLDER takes the files. Prints one JSON object with an entry for each family and "tokens".
+Runs in ComfyUI's Python; FOLDER takes the files. Prints one JSON object with an entry for each family, in it one for
+each kind of adapter, and "wrong_tokens".
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import comfy.utils  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # after ComfyUI is in: both have a package "tests" and "nodes"
 
+from tests.random_loras import randomise  # noqa: E402
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint  # noqa: E402
 from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize  # noqa: E402
 from trainer_core.families.loading import load_base_model  # noqa: E402
@@ -38,6 +40,7 @@ from trainer_core.families.tokenizers import tokenise  # noqa: E402
 from trainer_core.lora.adapters import Adapters  # noqa: E402
 from trainer_core.lora.file import lora_bytes  # noqa: E402
 from trainer_core.lora.names import targets_of  # noqa: E402
+from trainer_core.training.plan.adapter import AdapterPlan  # noqa: E402
 
 PROMPTS = [
     "", "!", "wow! so red!!", "a photo of a cat", "it's mochi's, isn't it? we'll see", "mochi_01 long_hair __x__",
@@ -46,6 +49,19 @@ PROMPTS = [
     "UPPER lower CamelCase e=mc² #tag @you $5 100% a/b c+d",
 ]  # fmt: skip
 RANK, ALPHA = 8, 4.0
+WITH_CONVOLUTIONS = {"targets": "with convolutions", "conv_rank": 4, "conv_alpha": 3.0}
+ADAPTERS = {
+    "lora": AdapterPlan(),
+    "lora, attention": AdapterPlan(targets="attention"),
+    "lora, rank-stabilised": AdapterPlan(rank_stabilised=True),
+    "lora, convolutions": AdapterPlan(**WITH_CONVOLUTIONS),
+    "dora, convolutions": AdapterPlan(kind="dora", **WITH_CONVOLUTIONS),
+    "loha, convolutions": AdapterPlan(kind="loha", **WITH_CONVOLUTIONS),
+    "oft, convolutions": AdapterPlan(kind="oft", **WITH_CONVOLUTIONS),
+    "lokr, convolutions": AdapterPlan(kind="lokr", **(WITH_CONVOLUTIONS | {"conv_rank": 3})),
+    "lokr, factor 2": AdapterPlan(kind="lokr", lokr_factor=2, **WITH_CONVOLUTIONS),
+}
+"""At these sizes, "lokr, convolutions" has whole matrices and "lokr, factor 2" has split ones."""
 TEXT_CONFIG = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 1}
 
 
@@ -84,20 +100,30 @@ def compare(family: str) -> dict:
     base = our_outputs(ours)
     result["base_errors"] = errors(their_outputs(unet, clip, family), base)
 
-    lora = FOLDER / f"{family}_lora.safetensors"
-    lora.write_bytes(random_lora(ours))
+    result["adapters"] = {name: compare_adapter(unet, clip, checkpoint, name) for name in ADAPTERS}
+    result["warnings"] = warnings.texts
+    logging.getLogger().removeHandler(warnings)
+    return result
+
+
+def compare_adapter(unet, clip, checkpoint: Path, name: str) -> dict:
+    """One kind of adapter, with random weights, on all parts of a family."""
+    ours = load_base_model(checkpoint, torch.float32)
+    base = our_outputs(ours)
+    targets = targets_of(ours, ADAPTERS[name].targets)
+    lora = FOLDER / "lora.safetensors"
+    lora.write_bytes(random_lora(targets, ADAPTERS[name]))
     weights, metadata = comfy.utils.load_torch_file(str(lora), safe_load=True, return_metadata=True)
     patched = comfy.sd.load_lora_for_models(unet, clip, weights, 1.0, 1.0, lora_metadata=metadata)
     with_lora = our_outputs(ours)
     patches = [(part, key) for part in (patched[0], patched[1].patcher) for key in part.patches]
-    result["targets"] = sum(len(targets) for _, targets in targets_of(ours))
-    result["patches"] = len(patches)
-    result["changed"] = sum(is_changed(part, key) for part, key in patches)
-    result["lora_errors"] = errors(their_outputs(*patched, family), with_lora)
-    result["effects"] = errors(with_lora, base)
-    result["warnings"] = warnings.texts
-    logging.getLogger().removeHandler(warnings)
-    return result
+    return {
+        "targets": sum(len(found) for _, found in targets),
+        "patches": len(patches),
+        "changed": sum(is_changed(part, key) for part, key in patches),
+        "errors": errors(their_outputs(*patched, ours.family), with_lora),
+        "effects": errors(with_lora, base),
+    }
 
 
 def is_changed(part, key: str) -> bool:
@@ -107,15 +133,12 @@ def is_changed(part, key: str) -> bool:
     return (after - before).norm().item() > 1e-3 * before.norm().item()
 
 
-def random_lora(model: BaseModel) -> bytes:
-    """Adapters on every part, `up` away from zero as after training; they stay on. The file, in fp32."""
+def random_lora(targets: list, plan: AdapterPlan) -> bytes:
+    """Adapters on every part, as after training; they stay on. The file, in fp32."""
     tensors = {}
-    generator = torch.Generator().manual_seed(9)
-    for number, (module, targets) in enumerate(targets_of(model)):
-        adapters = Adapters(module, targets, RANK, ALPHA)
-        adapters.initialise(number)
-        for up in adapters.parameters()[1::2]:
-            up.data.normal_(0, 0.3, generator=generator)
+    for number, (module, found) in enumerate(targets):
+        adapters = Adapters(module, found, RANK, ALPHA, plan)
+        randomise(adapters, number)
         tensors |= adapters.tensors()
     return lora_bytes(tensors, {"ss_output_name": "test"}, torch.float32)
 

@@ -17,7 +17,7 @@ import psutil
 
 from ..errors import TrainingError
 from ..families.loading import identity_of
-from ..files import check_folder_writable, digest, file_name, read_json, write_atomic, write_json
+from ..files import check_folder_writable, digest, file_name, read_json, sha256_of_file, write_atomic, write_json
 from ..job import Job
 from .reports import SavedEpoch, StepReport, TrainedLora
 
@@ -41,7 +41,8 @@ class Run:
         self.job = job
         self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
         plan = job.plan.to_json()
-        self.id = digest(TRAINER_VERSION, plan, job.dataset.fingerprint(), self.base_identity, precision)[:12]
+        others = [sha256_of_file(path) for path in job.plan.adapter.files]
+        self.id = digest(TRAINER_VERSION, plan, others, job.dataset.fingerprint(), self.base_identity, precision)[:12]
         earlier = sorted(runs_folder.glob(f"*-{self.id}"))
         self.folder = earlier[0] if earlier else runs_folder / f"{file_name(job.name)}-{self.id}"
         self.name = self.folder.name.removesuffix(f"-{self.id}")

@@ -163,8 +163,8 @@ class Trainer:
         found = [Adapters(module, targets, network.rank, network.alpha, adapter) for module, targets in parts]
         for index, part in enumerate(found):
             part.initialise(stream_seed(self.plan.seed, "start", index))
-        if adapter.start_from:
-            self.remarks.append(start_from(model, found, read_lora(Path(adapter.start_from))))
+        if adapter.start_from and (remark := start_from(model, found, read_lora(Path(adapter.start_from)))):
+            self.remarks.append(remark)
         if self.plan.precision.gradient_checkpointing:
             self._checkpoint(model)
         return found

@@ -67,6 +67,12 @@ class AdapterPlan:
         entries = self.merge_first.replace(";", "\n").splitlines()
         return tuple(_merge(entry.strip()) for entry in entries if entry.strip())
 
+    @property
+    def files(self) -> list[Path]:
+        """Every LoRA file that the run is made of; with other bytes in one of them it is another run."""
+        start = [Path(self.start_from)] if self.start_from else []
+        return [*start, *(path for path, _ in self.merges)]
+
     def __post_init__(self) -> None:
         require(1 <= self.conv_rank <= 1024, "conv rank", self.conv_rank, "between 1 and 1024", "8 is usual")
         require(self.conv_alpha > 0, "conv alpha", self.conv_alpha, "above 0", f"try {self.conv_rank / 2:g}")
