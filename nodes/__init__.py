@@ -3,12 +3,15 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .auto_tag import AutoTag
+from .caption_options import CaptionOptions
 from .check_dataset import CheckDataset
 from .dataset_pictures import DatasetPictures
 from .host import register_folders
 from .images_to_dataset import ImagesToDataset
 from .load_dataset import LoadDataset
+from .lora_network import LoraNetwork
 from .merge_datasets import MergeDatasets
+from .noise_and_loss import NoiseAndLoss
 from .page import add_routes
 from .preview_sample import PreviewSample
 from .save_lora import SaveLora
@@ -24,5 +27,5 @@ class LoraAtelier(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadDataset, ImagesToDataset, MergeDatasets, DatasetPictures, SmartCrop, AutoTag, CheckDataset,
-            TrainLora, SaveLora, PreviewSample,
+            LoraNetwork, NoiseAndLoss, CaptionOptions, TrainLora, SaveLora, PreviewSample,
         ]  # fmt: skip

@@ -197,6 +197,24 @@ def _diffusers_folders() -> dict[str, Path]:
     return {f"diffusers/{folder.name}": folder for folder in sorted(found)}
 
 
+def list_loras() -> list[str]:
+    """LoRAs that can be read, as LoraLoader lists them."""
+    return [name for name in folder_paths.get_filename_list("loras") if name.lower().endswith(".safetensors")]
+
+
+def find_lora(name: str) -> Path:
+    """The path of a name in `list_loras`.
+
+    Raises:
+        TrainingError: it is not in the list.
+    """
+    if name not in list_loras():
+        raise TrainingError(
+            f"there is no LoRA {name!r}. Put it into models/loras, and write its name as Load LoRA lists it."
+        )
+    return Path(folder_paths.get_full_path_or_raise("loras", name))
+
+
 # ------------------------------------------------------------------------------------------ device and memory
 
 

@@ -9,7 +9,10 @@ from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.job import Job
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan import (
+    AdapterPlan,
     AugmentPlan,
+    CaptionPlan,
+    EmaPlan,
     LossPlan,
     NetworkPlan,
     OptimizerPlan,
@@ -19,11 +22,12 @@ from ..trainer_core.training.plan import (
     TextPlan,
     TrainingPlan,
 )
+from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import TrainedLora
 from ..trainer_core.training.trainer import Trainer
 from . import host
 from .train_lora_inputs import train_lora_inputs
-from .types import LoraSocket
+from .types import LoraSocket, NoiseAndLossPlans
 
 _REMEDY = (
     "Turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
@@ -68,33 +72,71 @@ class TrainLora(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, dataset: Dataset, base_model: str, name: str, epochs: int, batch_size: int, rank: int,
-        alpha: float, learning_rate: float, unet_rate: float, text_encoder_rate: float, scheduler: str,
-        warmup_steps: int, optimizer: str, weight_decay: float, max_grad_norm: float,
-        prior_loss_weight: float, masked_loss: bool, flip: bool, clip_skip: int, precision: str, save_precision: str,
-        gradient_checkpointing: bool, save_every_epochs: int, state_every_steps: int, seed: int,
+        cls, dataset: Dataset, base_model: str, name: str, epochs: int, batch_size: int, rank: int, alpha: float,
+        learning_rate: float, unet_rate: float, text_encoder_rate: float, scheduler: str, cycles: int, optimizer: str,
+        gradient_checkpointing: bool, steps: int, accumulation: int, warmup_steps: int, power: float, floor: float,
+        decay_share: float, lora_plus_ratio: float, weight_decay: float, max_grad_norm: float, beta1: float,
+        beta2: float, prodigy_d_coef: float, prodigy_d0: float, prodigy_bias_correction: bool,
+        prior_loss_weight: float, masked_loss: bool, loss: str, huber_c: float, huber_schedule: str, flip: bool,
+        clip_skip: int, longest_prompt: int, prompt_weights: bool, precision: str, save_precision: str,
+        ema_decay: float, ema_warm_up: bool, save_every_epochs: int, save_every_steps: int, keep_last: int,
+        state_every_steps: int, seed: int, network: AdapterPlan | None = None,
+        noise_and_loss: NoiseAndLossPlans | None = None, caption_options: CaptionPlan | None = None,
     ) -> io.NodeOutput:  # fmt: skip
+        noise_and_loss = noise_and_loss or NoiseAndLossPlans()
         plan = TrainingPlan(
             epochs=epochs,
+            steps=steps,
             batch_size=batch_size,
+            accumulation=accumulation,
             seed=seed,
             network=NetworkPlan(rank=rank, alpha=alpha),
+            adapter=network or AdapterPlan(),
             optimizer=OptimizerPlan(
                 name=optimizer,
                 learning_rate=learning_rate,
                 unet_rate=_own_rate(unet_rate),
                 text_encoder_rate=_own_rate(text_encoder_rate),
+                lora_plus_ratio=lora_plus_ratio,
                 weight_decay=weight_decay,
                 max_grad_norm=max_grad_norm,
+                beta1=beta1 or None,  # 0 stands for the optimizer's own
+                beta2=beta2 or None,
+                prodigy_d_coef=prodigy_d_coef,
+                prodigy_d0=prodigy_d0,
+                prodigy_bias_correction=prodigy_bias_correction,
             ),
-            schedule=SchedulePlan(name=scheduler, warmup_steps=warmup_steps),
-            loss=LossPlan(prior_loss_weight=prior_loss_weight, masked=masked_loss),
+            schedule=SchedulePlan(
+                name=scheduler,
+                warmup_steps=warmup_steps,
+                cycles=cycles,
+                power=power,
+                floor=floor,
+                decay_share=decay_share,
+            ),
+            loss=LossPlan(
+                prior_loss_weight=prior_loss_weight,
+                masked=masked_loss,
+                kind=loss,
+                huber_c=huber_c,
+                huber_schedule=huber_schedule,
+            ),
+            weighting=noise_and_loss.weighting,
+            noise=noise_and_loss.noise,
+            timesteps=noise_and_loss.timesteps,
             augment=AugmentPlan(flip=flip),
-            text=TextPlan(clip_skip=clip_skip),
+            captions=caption_options or CaptionPlan(),
+            text=TextPlan(clip_skip=clip_skip, longest_prompt=longest_prompt, weights=prompt_weights),
             precision=PrecisionPlan(
                 training=precision, saving=save_precision, gradient_checkpointing=gradient_checkpointing
             ),
-            saving=SavingPlan(every_epochs=save_every_epochs, state_every_steps=state_every_steps),
+            ema=EmaPlan(decay=ema_decay, warm_up=ema_warm_up),
+            saving=SavingPlan(
+                every_epochs=save_every_epochs,
+                every_steps=save_every_steps,
+                keep_last=keep_last,
+                state_every_steps=state_every_steps,
+            ),
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
         lora = _train(cls, job)
@@ -105,22 +147,31 @@ class TrainLora(io.ComfyNode):
 def _train(node: type[io.ComfyNode], job: Job) -> TrainedLora:
     tokenizers = host.tokenizer_folders()
     trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
-    host.show_lines(node, [trainer.size().line()])
+    _show_what_is_known(node, trainer)
     if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
         work = host.Work("loading the base model")
         with host.machine_to_ourselves(work, _REMEDY):
-            _take_steps(trainer, work)
+            _take_steps(node, trainer, work)
     return trainer.result()
 
 
-def _take_steps(trainer: Trainer, work: host.Work) -> None:
+def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer) -> None:
+    warnings = plan_warnings(trainer.plan, trainer.total_steps)
+    host.show_lines(node, [trainer.size().line(), *warnings, *trainer.remarks])
+
+
+def _take_steps(node: type[io.ComfyNode], trainer: Trainer, work: host.Work) -> None:
     progress = host.Progress()
     for preparation in trainer.prepare():
         work.stage = preparation.stage
         progress.reached(preparation.done, preparation.total)
     work.stage = "training"
+    told = 0
     with closing(trainer.steps()) as steps:  # closing writes the state from which a stopped run goes on
         for report in steps:
+            if len(trainer.remarks) > told:
+                told = len(trainer.remarks)
+                _show_what_is_known(node, trainer)
             progress.reached(report.step, report.total_steps, lambda: loss_chart(trainer.run.losses()))
     progress.finish(_curve(trainer.result()))
 

@@ -1,16 +1,24 @@
-"""The widgets of Train LoRA: what matters first, the rest behind "show advanced"."""
-
-from typing import get_args, get_type_hints
+"""The inputs of Train LoRA: what matters first, the rest behind "show advanced", then the sockets of the nodes beside
+it."""
 
 from comfy_api.latest import io
 
-from ..trainer_core.training.plan import OptimizerPlan, PrecisionPlan, SchedulePlan
 from . import host
-from .types import DatasetSocket
+from .train_lora_advanced_inputs import train_lora_advanced_inputs
+from .train_lora_rate_inputs import advanced_rate_inputs, rate_inputs
+from .types import CaptionOptionsSocket, DatasetSocket, NetworkSocket, NoiseAndLossSocket
 
 
 def train_lora_inputs() -> list[io.Input]:
-    return [*_main_inputs(), *_rate_inputs(), *_advanced_inputs()]
+    return [
+        *_main_inputs(),
+        *rate_inputs(),
+        *_memory_inputs(),
+        *_length_inputs(),
+        *advanced_rate_inputs(),
+        *train_lora_advanced_inputs(),
+        *_sockets(),
+    ]
 
 
 def _main_inputs() -> list[io.Input]:
@@ -41,7 +49,7 @@ def _main_inputs() -> list[io.Input]:
             default=1,
             min=1,
             max=64,
-            tooltip="Pictures per step, 1 to 64. Higher is smoother and needs more memory. Leave at 1 below 12 GB.",
+            tooltip="Pictures per batch, 1 to 64. Higher is smoother and needs more memory. Leave at 1 below 12 GB.",
         ),
         io.Int.Input(
             "rank",
@@ -63,164 +71,54 @@ def _main_inputs() -> list[io.Input]:
     ]
 
 
-def _rate_inputs() -> list[io.Input]:
+def _memory_inputs() -> list[io.Input]:
     return [
-        io.Float.Input(
-            "learning_rate",
-            default=1e-4,
-            min=0.0,
-            max=10.0,
-            step=1e-6,
-            tooltip="How far each step goes, 0 to 10. 0.0001 is a good start. Halve it if pictures turn "
-            "harsh or broken, double it if nothing is learned.",
-        ),
-        io.Float.Input(
-            "unet_rate",
-            default=-1.0,
-            min=-1.0,
-            max=10.0,
-            step=1e-6,
-            advanced=True,
-            tooltip="Learning rate of the image model (UNet) alone. -1: same as learning_rate. 0: not trained.",
-        ),
-        io.Float.Input(
-            "text_encoder_rate",
-            default=5e-5,
-            min=-1.0,
-            max=10.0,
-            step=1e-6,
-            tooltip="Learning rate of the text encoder alone. -1: same as learning_rate. 0: not trained, "
-            "which is usual for SDXL, faster and lighter. Half the learning rate is usual for SD1.5.",
-        ),
-        io.Combo.Input(
-            "scheduler",
-            options=_choices(SchedulePlan, "name"),
-            default="cosine",
-            tooltip="How the rates change during the run. cosine: falls smoothly to 0, a safe choice. "
-            "constant: stays, for runs you mean to judge epoch by epoch.",
-        ),
-        io.Int.Input(
-            "warmup_steps",
-            default=0,
-            min=0,
-            max=100_000,
-            advanced=True,
-            tooltip="Steps over which the rates climb from 0 at the start. Try 5 % of all steps if the loss "
-            "jumps early.",
-        ),
-        io.Combo.Input(
-            "optimizer",
-            options=_choices(OptimizerPlan, "name"),
-            default="AdamW",
-            advanced=True,
-            tooltip="The rule that turns gradients into steps. AdamW suits nearly everything.",
-        ),
-    ]
-
-
-def _advanced_inputs() -> list[io.Input]:
-    return [
-        io.Float.Input(
-            "weight_decay",
-            default=0.01,
-            min=0.0,
-            max=10.0,
-            step=0.001,
-            advanced=True,
-            tooltip="Pull of the weights towards 0, from 0 up. Raise it to 0.1 if a small set is learned by heart.",
-        ),
-        io.Float.Input(
-            "max_grad_norm",
-            default=1.0,
-            min=0.0,
-            max=1000.0,
-            step=0.1,
-            advanced=True,
-            tooltip="Longest step direction allowed; longer ones are shortened. 0: no limit. Leave at 1.",
-        ),
-        io.Float.Input(
-            "prior_loss_weight",
-            default=1.0,
-            min=0.0,
-            max=100.0,
-            step=0.05,
-            advanced=True,
-            tooltip="How much regularisation pictures count against training pictures. 1: the same. Lower "
-            "it if the subject comes out too weak. Without such pictures it does nothing.",
-        ),
-        io.Boolean.Input(
-            "masked_loss",
-            default=False,
-            advanced=True,
-            tooltip="On: only what a picture's mask shows is learned; masks come from Smart Crop, transparency or "
-            "files. Pictures without a mask count whole. Turn it on where backgrounds creep in.",
-        ),
-        io.Boolean.Input(
-            "flip",
-            default=False,
-            advanced=True,
-            tooltip="On: pictures are shown mirrored half of the time, which doubles a small set. Leave it off where "
-            "left and right differ: a parting, a scar, text.",
-        ),
-        io.Int.Input(
-            "clip_skip",
-            default=1,
-            min=1,
-            max=12,
-            advanced=True,
-            tooltip="Layer of the SD1.5 text encoder that is read, counted from the end, 1 to 12. 1 for "
-            "photo models, 2 for anime models. SDXL does not use it.",
-        ),
-        io.Combo.Input(
-            "precision",
-            options=_choices(PrecisionPlan, "training"),
-            default="auto",
-            advanced=True,
-            tooltip="Number format of the base model. auto: bf16, fp16 on older GPUs, fp32 on a CPU. The "
-            "LoRA itself is always trained in fp32. Choose fp32 if the loss turns into nan.",
-        ),
-        io.Combo.Input(
-            "save_precision",
-            options=_choices(PrecisionPlan, "saving"),
-            default="fp16",
-            advanced=True,
-            tooltip="Number format of the saved file. fp16 is read everywhere; fp32 is twice as large.",
-        ),
         io.Boolean.Input(
             "gradient_checkpointing",
             default=False,
             tooltip="Needs much less memory and takes about a third longer. Turn it on when memory runs out.",
         ),
+    ]
+
+
+def _length_inputs() -> list[io.Input]:
+    return [
         io.Int.Input(
-            "save_every_epochs",
-            default=1,
-            min=0,
-            max=10_000,
-            advanced=True,
-            tooltip="Keep a LoRA after every so many epochs, to choose from in Save LoRA. 0: only the last.",
-        ),
-        io.Int.Input(
-            "state_every_steps",
-            default=100,
-            min=0,
-            max=100_000,
-            advanced=True,
-            tooltip="Write what is needed to go on after a crash every so many steps. 0: only when an epoch "
-            "is kept or the run is stopped.",
-        ),
-        io.Int.Input(
-            "seed",
+            "steps",
             default=0,
             min=0,
-            max=2**53 - 1,
-            control_after_generate=False,
+            max=1_000_000,
             advanced=True,
-            tooltip="Start of all chance in the run. The same seed and settings give the same LoRA. Change "
-            "it to try your luck again.",
+            tooltip="Steps after which the run ends, however many epochs that takes. Set it if you think in steps. 0: "
+            "the epochs decide.",
+        ),
+        io.Int.Input(
+            "accumulation",
+            default=1,
+            min=1,
+            max=1024,
+            advanced=True,
+            tooltip="Batches per step (gradient accumulation), from 1. 4 learns as a batch four times as large would, "
+            "in the memory of one, with a quarter of the steps. Raise it where batch_size does not fit.",
         ),
     ]
 
 
-def _choices(plan: type, field: str) -> list[str]:
-    """The values that a field of the plan can take, in the plan's order."""
-    return list(get_args(get_type_hints(plan)[field]))
+def _sockets() -> list[io.Input]:
+    return [
+        NetworkSocket.Input(
+            "network",
+            optional=True,
+            tooltip="From LoRA Network: kinds of LoRA, layers, blocks, a LoRA to start from. Empty: a plain LoRA.",
+        ),
+        NoiseAndLossSocket.Input(
+            "noise_and_loss",
+            optional=True,
+            tooltip="From Noise and Loss: noise offset, multires noise, min-SNR, timesteps. Empty: plain noise.",
+        ),
+        CaptionOptionsSocket.Input(
+            "caption_options",
+            optional=True,
+            tooltip="From Caption Options: shuffled tags, tags left out, choices. Empty: captions as they are.",
+        ),
+    ]

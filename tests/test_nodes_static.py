@@ -29,14 +29,17 @@ NODES_OF_SETTINGS = [
     (CropRules, "smart_crop"),
     (CaptionRules, "auto_tag"),
     (CaptionerOptions, "auto_tag"),
-    *((cls, "train_lora") for cls in PLANS),
+    (plan.AdapterPlan, "lora_network"),
+    (plan.NoisePlan, "noise_and_loss"),
+    (plan.WeightingPlan, "noise_and_loss"),
+    (plan.TimestepPlan, "noise_and_loss"),
+    (plan.CaptionPlan, "caption_options"),
 ]
+NODES_OF_SETTINGS += [(cls, "train_lora") for cls in PLANS if cls not in dict(NODES_OF_SETTINGS)]
 NODE_NAMES = (
     "load_dataset", "images_to_dataset", "merge_datasets", "dataset_pictures", "smart_crop", "auto_tag",
-    "check_dataset", "train_lora", "save_lora", "preview_sample",
+    "check_dataset", "lora_network", "noise_and_loss", "caption_options", "train_lora", "save_lora", "preview_sample",
 )  # fmt: skip
-
-_BEFORE_THE_PLAN = ("dataset.", "captions.", "crop.")
 
 by_path = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACK)))
 
@@ -120,8 +123,13 @@ def test_the_fingerprint_takes_every_input():
 
 @pytest.mark.parametrize("page", ["job-file.md", "job-file.zh.md"])
 def test_the_job_files_pages_list_every_field_of_the_plan(page):
-    listed = _listed_fields(page)
-    assert [name for name in listed if not name.startswith(_BEFORE_THE_PLAN)] == [*_field_names(plan.TrainingPlan)]
+    *_, of_the_plan = _listed_fields(page)
+    assert of_the_plan == [*_field_names(plan.TrainingPlan)]
+
+
+@pytest.mark.parametrize("page", ["job-file.md", "job-file.zh.md"])
+def test_the_job_files_pages_list_no_field_twice(page):
+    listed = [name for section in _listed_fields(page) for name in section]
     assert len(listed) == len(set(listed))
 
 
@@ -129,10 +137,10 @@ def test_both_languages_of_the_job_files_page_list_the_same_fields():
     assert _listed_fields("job-file.md") == _listed_fields("job-file.zh.md")
 
 
-def _listed_fields(page: str) -> list[str]:
-    """What stands in back quotes at the beginning of the lines of a page's tables, in their order."""
-    lines = (PACK / "docs" / page).read_text(encoding="utf-8").splitlines()
-    return [line.split("`")[1] for line in lines if line.startswith("| `")]
+def _listed_fields(page: str) -> list[list[str]]:
+    """For each section, what stands in back quotes at the beginning of the lines of its tables, in their order."""
+    sections = (PACK / "docs" / page).read_text(encoding="utf-8").split("\n## ")
+    return [[line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] for section in sections]
 
 
 def _field_names(cls: type, prefix: str = "") -> Iterator[str]:
@@ -167,9 +175,9 @@ def _taken(method: ast.FunctionDef) -> set[str]:
 
 
 def _inputs_of(name: str) -> set[str]:
-    """The ids of a node's inputs, from its file and the one beside it that holds its widgets."""
-    files = [PACK / "nodes" / f"{name}{ending}.py" for ending in ("", "_inputs")]
-    return {id_ for file in files if file.is_file() for id_ in _input_ids(file)}
+    """The ids of a node's inputs, from its file and those beside it that hold its widgets."""
+    files = [PACK / "nodes" / f"{name}.py", *(PACK / "nodes").glob(f"{name}_*inputs.py")]
+    return {id_ for file in files for id_ in _input_ids(file)}
 
 
 def _input_ids(path: Path) -> set[str]:

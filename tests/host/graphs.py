@@ -66,20 +66,84 @@ _TRAIN_SETTINGS = {
     "unet_rate": -1.0,
     "text_encoder_rate": 0.01,
     "scheduler": "constant",
-    "warmup_steps": 0,
+    "cycles": 3,
     "optimizer": "AdamW",
+    "gradient_checkpointing": False,
+    "steps": 0,
+    "accumulation": 1,
+    "warmup_steps": 0,
+    "power": 1.0,
+    "floor": 0.0,
+    "decay_share": 0.2,
+    "lora_plus_ratio": 1.0,
     "weight_decay": 0.01,
     "max_grad_norm": 1.0,
+    "beta1": 0.0,
+    "beta2": 0.0,
+    "prodigy_d_coef": 1.0,
+    "prodigy_d0": 1e-6,
+    "prodigy_bias_correction": True,
     "prior_loss_weight": 1.0,
     "masked_loss": False,
+    "loss": "l2",
+    "huber_c": 0.1,
+    "huber_schedule": "snr",
     "flip": False,
     "clip_skip": 1,
+    "longest_prompt": 75,
+    "prompt_weights": False,
     "precision": "fp32",
     "save_precision": "fp16",
-    "gradient_checkpointing": False,
+    "ema_decay": 0.0,
+    "ema_warm_up": True,
     "save_every_epochs": 1,
+    "save_every_steps": 0,
+    "keep_last": 0,
     "state_every_steps": 1,
     "seed": 0,
+}
+_NETWORK_SETTINGS = {
+    "kind": "lora",
+    "targets": "attention and mlp",
+    "conv_rank": 8,
+    "conv_alpha": 4.0,
+    "dropout": 0.0,
+    "block_weights": "",
+    "start_from": "none",
+    "merge_first": "",
+    "lokr_factor": 0,
+    "rank_stabilised": False,
+    "rank_dropout": 0.0,
+    "module_dropout": 0.0,
+    "max_norm": 0.0,
+}
+_NOISE_SETTINGS = {
+    "noise_offset": 0.0,
+    "noise_offset_random": False,
+    "multires_iterations": 0,
+    "multires_discount": 0.3,
+    "min_snr_gamma": 0.0,
+    "perturbation": 0.0,
+    "perturbation_random": False,
+    "debiased": False,
+    "scale_v_prediction": False,
+    "v_prediction_like": 0.0,
+    "timestep_sampling": "uniform",
+    "first_timestep": 0,
+    "last_timestep": 999,
+    "logit_mean": 0.0,
+    "logit_std": 1.0,
+    "timestep_bias": 3.0,
+    "prediction": "as the base model",
+    "zero_terminal_snr": "as the base model",
+}
+_CAPTION_SETTINGS = {
+    "shuffle": False,
+    "keep_first": 0,
+    "caption_dropout": 0.0,
+    "tag_dropout": 0.0,
+    "wildcards": False,
+    "keep_separator": "",
 }
 
 
@@ -95,6 +159,19 @@ def training_graph(folder: str, settings: dict[str, Any]) -> Graph:
         "train": _node("LoraAtelierTrainLora", {"dataset": ["tag", 0]} | _TRAIN_SETTINGS | settings),
         "save": _node("LoraAtelierSaveLora", {"lora": ["train", 0], "name": "", "epoch": 0}),
     }
+
+
+def with_options(
+    graph: Graph, *, network: dict[str, Any], noise_and_loss: dict[str, Any], caption_options: dict[str, Any]
+) -> Graph:
+    """A training graph with the nodes beside Train LoRA connected. The settings replace theirs."""
+    beside = {
+        "network": _node("LoraAtelierLoraNetwork", _NETWORK_SETTINGS | network),
+        "noise_and_loss": _node("LoraAtelierNoiseAndLoss", _NOISE_SETTINGS | noise_and_loss),
+        "caption_options": _node("LoraAtelierCaptionOptions", _CAPTION_SETTINGS | caption_options),
+    }
+    links = {socket: [socket, 0] for socket in beside}
+    return graph | beside | {"train": _node(graph["train"]["class_type"], graph["train"]["inputs"] | links)}
 
 
 def tagging_graph(folder: str, settings: dict[str, Any]) -> Graph:

@@ -13,7 +13,7 @@ from tests.host.server import ComfyServer
 PACK = Path(__file__).parents[2]
 NODES = (
     "LoadDataset", "ImagesToDataset", "MergeDatasets", "DatasetPictures", "SmartCrop", "AutoTag", "CheckDataset",
-    "TrainLora", "SaveLora", "PreviewSample",
+    "LoraNetwork", "NoiseAndLoss", "CaptionOptions", "TrainLora", "SaveLora", "PreviewSample",
 )  # fmt: skip
 NODE_IDS = [f"LoraAtelier{name}" for name in NODES]
 LANGUAGES = ("en", "zh", "zh-TW")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.host.graphs import drawing_graph, training_graph
+from tests.host.graphs import drawing_graph, training_graph, with_options
 from tests.host.server import ComfyServer, error_message
 
 
@@ -73,6 +74,41 @@ def test_stop_is_heard_while_the_run_is_prepared(comfy, pictures):
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt_id)
     assert entry["status"]["status_str"] == "error", error_message(entry)
+
+
+def test_the_nodes_beside_train_lora_reach_the_run_and_leave_no_path_in_the_file(comfy, pictures, saved_name):
+    graph = with_options(
+        training_graph(pictures, {"name": "options", "steps": 3, "accumulation": 2, "beta2": 0.99}),
+        network={"start_from": saved_name, "merge_first": f"{saved_name}:0.5", "dropout": 0.1},
+        noise_and_loss={"noise_offset": 0.05, "min_snr_gamma": 5.0, "timestep_sampling": "style"},
+        caption_options={"shuffle": True, "caption_dropout": 0.1},
+    )
+    saved = _saved_bytes(comfy, graph)
+    (run,) = _runs(comfy, "options")
+    plan = json.loads((run / "job.json").read_text(encoding="utf-8"))["plan"]
+    lora = str(comfy.base / "output" / "loras" / saved_name)
+    assert (plan["steps"], plan["accumulation"], plan["optimizer"]["beta2"]) == (3, 2, 0.99)
+    assert plan["optimizer"]["beta1"] is None
+    assert plan["adapter"]["start_from"] == lora
+    assert plan["adapter"]["merge_first"] == f"{lora}:0.5"
+    assert plan["adapter"]["dropout"] == 0.1
+    assert plan["noise"]["offset"] == 0.05
+    assert plan["weighting"]["min_snr_gamma"] == 5
+    assert plan["timesteps"]["sampling"] == "style"
+    assert plan["captions"]["shuffle"] and plan["captions"]["caption_dropout"] == 0.1
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+    assert str(comfy.base).encode() not in saved
+
+
+@pytest.mark.parametrize("entry", ["missing.safetensors", "../outside.safetensors:1", "/etc/passwd"])
+def test_only_loras_that_load_lora_lists_can_be_merged(comfy, pictures, entry):
+    graph = with_options(
+        training_graph(pictures, {"name": "refused"}),
+        network={"merge_first": entry},
+        noise_and_loss={},
+        caption_options={},
+    )
+    assert "there is no LoRA" in error_message(comfy.wait(comfy.queue(graph)))
 
 
 def _drawn(comfy: ComfyServer, graph: dict) -> bytes:

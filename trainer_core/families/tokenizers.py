@@ -6,9 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from huggingface_hub import try_to_load_from_cache
-from torch import Tensor
 from transformers import CLIPTokenizer
 
 from ..errors import TrainingError
@@ -49,17 +47,3 @@ def _hub_cache() -> list[Path]:
     """The tokenizer's folder in Hugging Face's local cache, if another program left it there. No network."""
     found = try_to_load_from_cache(_HUB_NAME, _FILES[0])
     return [Path(found).parent] if isinstance(found, str) else []
-
-
-def tokenise(tokenizer: CLIPTokenizer, texts: Sequence[str], pad_with: int | None = None) -> Tensor:
-    """Token ids (B, 77): start, at most 75 tokens of the prompt, end, padding (the end mark unless given).
-
-    Padded by hand: setting the tokenizer's own pad token to "!" (CLIP-G's id 0) would change every "!" in a prompt.
-    """
-    start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
-    padding = end if pad_with is None else pad_with
-    rows = []
-    for text in texts:
-        ids = tokenizer(text, add_special_tokens=False, truncation=False).input_ids[: CONTEXT - 2]
-        rows.append([start, *ids, end] + [padding] * (CONTEXT - 2 - len(ids)))
-    return torch.tensor(rows, dtype=torch.long)

@@ -83,7 +83,10 @@ class CaptionEncodings:
         self._move_encoders(self._device)
         for start in range(0, len(captions), _AT_A_TIME):
             batch = captions[start : start + _AT_A_TIME]
-            rows = self._model.encode_each(batch, self._text.clip_skip, reading_of(self._text))
+            with torch.autocast(
+                torch.device(self._device).type, enabled=False
+            ):  # as before the run, also within a step
+                rows = self._model.encode_each(batch, self._text.clip_skip, reading_of(self._text))
             self._rows |= {text: row.to("cpu", row.states_BLD.dtype) for text, row in zip(batch, rows, strict=True)}
             yield StageReport(stage="encoding captions", done=len(self._rows), total=len(captions))
 

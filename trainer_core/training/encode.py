@@ -16,7 +16,7 @@ from torch import Tensor
 from ..dataset.pictures import training_mask, training_pixels
 from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
-from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..families.base_model import BaseModel, PictureSize
 from ..files import digest, write_atomic
 from ..progress import StageReport
 
@@ -92,19 +92,6 @@ def _encode_picture(model: BaseModel, image: DatasetImage, device: str, mirrored
     if not torch.isfinite(latent.mean_CHW).all():
         raise TrainingError(f"{image.path.name} became NaN in the VAE. Check that this checkpoint's VAE is whole.")
     return latent
-
-
-@torch.no_grad()
-def encode_captions(
-    model: BaseModel, captions: Sequence[str], clip_skip: int, into: dict[str, Conditioning]
-) -> Iterator[StageReport]:
-    """Add the conditioning of every caption to `into`, on the CPU; for text encoders that are not trained."""
-    captions = list(dict.fromkeys(captions))
-    for start in range(0, len(captions), 16):
-        batch = captions[start : start + 16]
-        for caption, row in zip(batch, model.encode_text(batch, clip_skip).rows(), strict=True):
-            into[caption] = row.to("cpu", row.states_BLD.dtype)
-        yield StageReport(stage="encoding captions", done=len(into), total=len(captions))
 
 
 def latent_mask(image: DatasetImage, latent: Latent, mirrored: bool) -> Tensor:

@@ -53,17 +53,17 @@ class LearningCurve:
         """What each measurement is better than the base model by: 0.3 is a loss that fell by 30 %."""
         return tuple(1 - share for share in self.shares)
 
-    def lost(self, place: int = -1) -> float:
-        """Share of the best measurement's gain that is lost again at a later one."""
-        best, gain = self.gains[self.lowest], self.gains[place]
-        if best <= 0:
-            return math.inf if gain < 0 else 0.0
-        return (best - gain) / best
+    def rise(self, place: int = -1) -> float:
+        """How far a measurement lies above the best one."""
+        return self.shares[place] - min(self.shares)
 
-    def missing(self, trained: LearningCurve, place: int = -1) -> float:
-        """Share of the gain on the trained pictures that is missing on these; 0 while nothing was gained."""
-        gain = trained.gains[place]
-        return 1 - self.gains[place] / gain if gain > 0 else 0.0
+    def levelled(self) -> int:
+        """Index of the first measurement with nine tenths of the best one's gain: what follows adds little."""
+        return next(place for place, gain in enumerate(self.gains) if gain >= 0.9 * self.gains[self.lowest])
+
+    def gained_after(self, place: int) -> float:
+        """Share of the gain at the end that came after a measurement."""
+        return (self.shares[place] - self.shares[-1]) / self.gains[-1] if self.gains[-1] > 0 else 0.0
 
     @property
     def steepness(self) -> float:

@@ -1,21 +1,26 @@
 """What a LoRA says of itself: kohya's ss_* keys, modelspec's, and the whole plan, so that it can be made again.
 
 No times, paths, user or host names: the same job gives the same bytes, and sharing a LoRA tells nothing of where
-it was made.
+it was made. So kohya's ss_training_started_at, ss_training_finished_at and modelspec.date are left out, and
+ss_session_id follows from the job.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections import Counter
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from ..dataset.types import Dataset, DatasetImage
+from ..dataset.types import Dataset
 from ..families.base_model import BaseModel
+from ..files import digest
+from ..kohya.hashes import base_model_hash
+from ..kohya.run_keys import dataset_keys, plan_keys, training_size
 from ..lora.file import PLAN_KEY
-from ..tagging.captions import split_tags
 from .plan import TrainingPlan
+
+_MAKER = "LoRA Atelier"
 
 
 def lora_metadata(
@@ -31,89 +36,80 @@ def lora_metadata(
     step: int,
     total_steps: int,
     batches_per_epoch: int,
+    zero_terminal_snr: bool = False,
+    arithmetic: str = "",
+    held_out: int = 0,
+    thumbnail: str = "",
 ) -> dict[str, str]:
-    """Metadata of a LoRA after `epoch` epochs and `step` steps; every value is text."""
+    """Metadata of a LoRA after `epoch` epochs and `step` steps; every value is text, "None" where kohya has none.
+
+    `arithmetic`: "fp32", "bf16" or "fp16", what the plan's "auto" came to; empty: as the plan says.
+    `held_out`: how many pictures were not trained. `thumbnail`: a data URL from `thumbnail()`; empty for none.
+    """
     values: dict[str, Any] = {
         "ss_output_name": name,
-        "ss_sd_model_name": base_model.name,
-        "ss_new_sd_model_hash": base_identity,
-        "ss_base_model_version": family.kohya_version,
-        "ss_v2": False,
+        "ss_session_id": int(digest(plan.to_json(), dataset.fingerprint(), base_identity)[:8], 16),
+        "ss_training_comment": _MAKER,
         "ss_epoch": epoch,
         "ss_steps": step,
         "ss_max_train_steps": total_steps,
         "ss_num_batches_per_epoch": batches_per_epoch,
-        **_plan_keys(plan),
-        **_dataset_keys(dataset, plan),
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": family.architecture,
-        "modelspec.implementation": family.implementation,
-        "modelspec.title": name,
-        "modelspec.resolution": _resolution(dataset),
-        "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
-        PLAN_KEY: json.dumps(plan.to_json(), sort_keys=True),
+        "ss_num_validation_images": held_out,
+        **_base_model_keys(family, base_model, base_identity),
+        **plan_keys(plan, arithmetic or plan.precision.training, zero_terminal_snr=zero_terminal_snr),
+        **dataset_keys(dataset),
+        **_modelspec_keys(name, family, prediction_type, plan, dataset, thumbnail),
+        PLAN_KEY: json.dumps(shareable(plan).to_json(), sort_keys=True, ensure_ascii=False),
         "lora_atelier.dataset": dataset.fingerprint(),
     }
-    if dataset.trigger_words:
-        values["modelspec.trigger_phrase"] = ", ".join(dataset.trigger_words)
     return {key: value if isinstance(value, str) else str(value) for key, value in values.items()}
 
 
-def _plan_keys(plan: TrainingPlan) -> dict[str, Any]:
-    optimizer, network = plan.optimizer, plan.network
+def shareable(plan: TrainingPlan) -> TrainingPlan:
+    """The plan with the files that it names reduced to their names: folders tell who made it, and where."""
+    adapter = plan.adapter
+    merges = "; ".join(f"{_name_of(path)}:{strength!r}" for path, strength in adapter.merges)
+    own = dataclasses.replace(adapter, start_from=_name_of(adapter.start_from), merge_first=merges)
+    return dataclasses.replace(plan, adapter=own)
+
+
+def _name_of(path: Path | str) -> str:
+    """The last part of a path of any system."""
+    return PureWindowsPath(path).name
+
+
+def _base_model_keys(family: type[BaseModel], base_model: Path, base_identity: str) -> dict[str, Any]:
+    hashes = {}
+    if base_model.is_file():  # a folder of weights has no hash that others would know
+        hashes = {"ss_sd_model_hash": base_model_hash(base_model), "ss_new_sd_model_hash": base_identity}
     return {
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": network.rank,
-        "ss_network_alpha": network.alpha,
-        "ss_learning_rate": optimizer.learning_rate,
-        "ss_unet_lr": optimizer.rate_of_unet,
-        "ss_text_encoder_lr": optimizer.rate_of_text_encoder,
-        "ss_optimizer": f"torch.optim.{optimizer.name}(weight_decay={optimizer.weight_decay})",
-        "ss_lr_scheduler": plan.schedule.name,
-        "ss_lr_warmup_steps": plan.schedule.warmup_steps,
-        "ss_max_grad_norm": optimizer.max_grad_norm,
-        "ss_mixed_precision": plan.precision.training,
-        "ss_gradient_checkpointing": plan.precision.gradient_checkpointing,
-        "ss_clip_skip": plan.text.clip_skip,
-        "ss_flip_aug": plan.augment.flip,
-        "ss_prior_loss_weight": plan.loss.prior_loss_weight,
-        "ss_num_epochs": plan.epochs,
-        "ss_seed": plan.seed,
+        "ss_sd_model_name": base_model.name,
+        **hashes,
+        "ss_base_model_version": family.kohya_version,
+        "ss_v2": False,
     }
 
 
-def _dataset_keys(dataset: Dataset, plan: TrainingPlan) -> dict[str, Any]:
-    training, regularisation = dataset.training_images, dataset.regularisation_images
-    buckets = Counter(image.bucket for image in training)
-    table = {str(i): {"resolution": list(b), "count": n} for i, (b, n) in enumerate(sorted(buckets.items()))}
-    return {
-        "ss_num_train_images": sum(image.repeats for image in training),
-        "ss_num_reg_images": sum(image.repeats for image in regularisation),
-        "ss_batch_size_per_device": plan.batch_size,
-        "ss_total_batch_size": plan.batch_size,
-        "ss_enable_bucket": len(buckets) > 1,
-        "ss_bucket_info": json.dumps({"buckets": table}),
-        "ss_resolution": str(max(buckets, key=buckets.__getitem__)),
-        "ss_dataset_dirs": json.dumps(_folders(training), ensure_ascii=False),
-        "ss_reg_dataset_dirs": json.dumps(_folders(regularisation), ensure_ascii=False),
-        "ss_tag_frequency": json.dumps(_tag_frequency(training), ensure_ascii=False),
+def _modelspec_keys(
+    name: str, family: type[BaseModel], prediction_type: str, plan: TrainingPlan, dataset: Dataset, thumbnail: str
+) -> dict[str, Any]:
+    """ModelSpec 1.0.1, as Stability AI's and kohya's programs write and read it; keys without a value are left out."""
+    width, height = training_size(dataset)
+    timesteps = plan.timesteps
+    is_partial = (timesteps.first, timesteps.last) != (0, 999)
+    optional = {
+        "modelspec.trigger_phrase": ", ".join(dataset.trigger_words),
+        "modelspec.timestep_range": f"{timesteps.first},{timesteps.last + 1}" if is_partial else "",
+        "modelspec.thumbnail": thumbnail,
     }
-
-
-def _folders(images: tuple[DatasetImage, ...]) -> dict[str, dict[str, int]]:
-    """kohya's table of folders, by name only."""
-    counts = Counter((image.path.parent.name, image.repeats) for image in images)
-    return {name: {"n_repeats": repeats, "img_count": count} for (name, repeats), count in sorted(counts.items())}
-
-
-def _tag_frequency(images: tuple[DatasetImage, ...]) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = {}
-    for image in images:
-        counts.setdefault(image.path.parent.name, Counter()).update(split_tags(image.caption))
-    return {name: dict(counter.most_common()) for name, counter in sorted(counts.items())}
-
-
-def _resolution(dataset: Dataset) -> str:
-    buckets = Counter(image.bucket for image in dataset.training_images)
-    width, height = max(buckets, key=buckets.__getitem__)
-    return f"{width}x{height}"
+    return {
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.architecture": family.architecture,
+        "modelspec.implementation": family.implementation,
+        "modelspec.implementation_version": _MAKER,
+        "modelspec.title": name,
+        "modelspec.resolution": f"{width}x{height}",
+        "modelspec.prediction_type": "v" if prediction_type == "v_prediction" else "epsilon",
+        "modelspec.encoder_layer": plan.text.clip_skip,
+        **{key: text for key, text in optional.items() if text},
+    }

@@ -25,6 +25,8 @@ TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives."""
 
 
+_WITHOUT_EFFECT = ("samples",)
+"""Parts of the plan that change nothing in what is learned: with others, it is the same run."""
 _FINISH = "finish"
 """A file that asks a run to end early; any program that sees the folder can ask."""
 
@@ -40,9 +42,10 @@ class Run:
         check_folder_writable(runs_folder)
         self.job = job
         self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
-        plan = job.plan.to_json()
+        plan = {part: value for part, value in job.plan.to_json().items() if part not in _WITHOUT_EFFECT}
         others = [sha256_of_file(path) for path in job.plan.adapter.files]
-        self.id = digest(TRAINER_VERSION, plan, others, job.dataset.fingerprint(), self.base_identity, precision)[:12]
+        data = [job.dataset.fingerprint(), job.dataset.trigger_words]
+        self.id = digest(TRAINER_VERSION, plan, others, data, self.base_identity, precision)[:12]
         earlier = sorted(runs_folder.glob(f"*-{self.id}"))
         self.folder = earlier[0] if earlier else runs_folder / f"{file_name(job.name)}-{self.id}"
         self.name = self.folder.name.removesuffix(f"-{self.id}")

@@ -7,6 +7,7 @@ import math
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -35,6 +36,7 @@ from .optimizer import check_optimizer, make_optimizer, set_rates
 from .precision import FORMATS, resolve_precision
 from .reports import StepReport, TrainedLora
 from .run import Run, RunLock
+from .samples import MissedSample, Sample, SampleDrawer
 from .schedule import rate_factor
 from .state import load_state
 
@@ -64,6 +66,13 @@ class Trainer:
         self.total_steps = sum(self.lengths)
         self.remarks: list[str] = []
         """What should be told about the run, a line each; more come while it is prepared."""
+        self._samples = SampleDrawer(
+            job.plan.samples,
+            self.run.folder,
+            clip_skip=job.plan.text.clip_skip,
+            precision=self.precision,
+            device=device,
+        )
         self._learner: Learner | None = None
         self._is_checkpointing = False
 
@@ -101,7 +110,7 @@ class Trainer:
             latents,
             flip=self.plan.augment.flip,
         )
-        model.vae = None
+        model.vae = model.vae.to("cpu") if self._samples.requests else None
         captions = VisitCaptions(
             plan=self.plan.captions,
             trigger_words=self.dataset.trigger_words,
@@ -112,6 +121,7 @@ class Trainer:
             encoder.to(self.device)
         encodings = self._encodings(model, captions)
         if encodings:
+            self._samples.encode(model)
             yield from encodings.prepare()
         model.unet.to(self.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
@@ -171,8 +181,9 @@ class Trainer:
 
     # ------------------------------------------------------------------------------------------------------ steps
 
-    def steps(self) -> Iterator[StepReport]:
+    def steps(self) -> Iterator[StepReport | StageReport | Sample | MissedSample]:
         """Train, yielding after every optimizer step; from where the run stopped, or nothing where it is finished.
+        Where the plan has samples, also after every step of drawing one, and each sample.
 
         Closing the generator, or any error in a step, leaves a state from which the same job goes on, bit for bit.
         `run.ask_to_finish()` ends it early as a finished run.
@@ -191,7 +202,7 @@ class Trainer:
         finally:
             self._learner = None  # whoever keeps the trainer for its result keeps no model
 
-    def _train(self, learner: Learner) -> Iterator[StepReport]:
+    def _train(self, learner: Learner) -> Iterator[StepReport | StageReport | Sample | MissedSample]:
         optimizer = self._make_optimizer(learner)
         average = WeightAverage(learner.parameters, self.plan.ema)
         keeping = Keeping(self.job, self.run, self.lengths, learner, optimizer, average)
@@ -202,6 +213,8 @@ class Trainer:
         keeping.save_missing(step)
         finite = _FiniteWatch()
         try:
+            if step in (edges := [0, *accumulate(self.lengths)]):
+                yield from self._drawn(learner, keeping, edges.index(step), step)
             for turn in steps_from(self.dataset, self.plan, self.lengths, step):
                 rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
                 loss = self._take(turn, learner, optimizer)
@@ -218,6 +231,8 @@ class Trainer:
                 if saved or self._is_time_for_state(step):
                     keeping.save_state(step)
                 yield report
+                if turn.is_last_of_epoch or is_last:
+                    yield from self._drawn(learner, keeping, turn.epoch + 1, step)
                 if is_last:
                     break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
@@ -225,6 +240,18 @@ class Trainer:
                 keeping.save_state(step)
             raise
         self.run.finish(keeping.kept())
+
+    def _drawn(
+        self, learner: Learner, keeping: Keeping, epoch: int, step: int
+    ) -> Iterator[StageReport | Sample | MissedSample]:
+        """The samples that are due after an epoch; those that are there already are not drawn again."""
+        if not self._samples.requests or not self.plan.samples.is_due(epoch, len(self.lengths)):
+            return
+        with keeping.showing():
+            for found in self._samples.draw(learner.model, learner.adapters, epoch=epoch, step=step):
+                if isinstance(found, MissedSample):
+                    self.remarks.append(found.remark)
+                yield found
 
     def _take(self, turn: Step, learner: Learner, optimizer: torch.optim.Optimizer) -> float:
         """A step; where memory runs out for the first time, the same step again with gradient checkpointing, which

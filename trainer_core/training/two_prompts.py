@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..dataset.types import Dataset, DatasetImage
-from ..sampling import PictureRequest
+from ..picture_request import PictureRequest
 from ..tagging.captions import join_tags, plain_tag, split_tags
 from .batches import stream_seed
 from .plan.validation import ValidationPlan

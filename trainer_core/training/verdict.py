@@ -7,6 +7,7 @@ pictures, and how fast it still grew at the end. benchmarks/verdict_calibration.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,11 +24,17 @@ from .verdict_words import Sentence, remedies
 Kind = Literal["underfit", "good", "overfit", "not measured"]
 
 LOST = 0.10
-"""Share of the gain that is lost again, from where a curve counts as rising."""
-MISSING = 0.20
-"""Share of the gain on trained pictures that held-out ones lack, from where it counts as learned by heart."""
-COPIED = 0.55
-"""Distance of the trigger's pictures from the nearest training picture, against that between training pictures."""
+"""Rise of a curve against the most that trained pictures gained, from where it counts."""
+ALONE = 0.12
+"""Share of their gain that trained pictures made once held-out ones had levelled out, beyond what these still made,
+from where it was learned by heart."""
+APART = 1.4
+"""What is left of the loss of held-out pictures against trained ones', from where these are known by heart."""
+ONE_COMPOSITION = 0.42
+"""Variety of the trigger's pictures, against the training pictures', up to which they repeat one another."""
+COPIED = 0.50
+"""Distance of the trigger's pictures from the nearest training picture, against that between training pictures, up to
+which they are copies."""
 STEEP = 0.60
 """Slope over the last third of the way against that of the whole way: 1 is a straight line, 0 is level."""
 LIKE_THE_BASE = 0.85
@@ -79,7 +86,7 @@ def verdict(
         two_prompts: of the last epoch; None where it was not drawn.
         total_steps: of the whole run, even where it was stopped before.
     """
-    if len(reports) < 2:
+    if len(reports) < 2 or not math.isfinite(reports[0].training_loss):
         return Verdict(kind="not measured", since_epoch=None, best_epoch=None, sentences=(_say("not measured"),))
     trained = LearningCurve.of(reports, lambda report: report.training_loss, plan.schedule, total_steps)
     held_out = None
@@ -107,34 +114,48 @@ def _judge(
     trained: LearningCurve, held_out: LearningCurve | None, drawn: TwoPromptResult | None
 ) -> tuple[Kind, int | None, Sentence]:
     """The first rule that holds: what spoils a LoRA comes before what it lacks."""
-    if trained.lost() >= LOST:
-        return "overfit", *_rising("burnt", trained)
-    if held_out and held_out.lost() >= LOST:
-        return "overfit", *_rising("rising", held_out)
-    if held_out and held_out.missing(trained) >= MISSING and trained.gains[-1] >= _HARDLY and not _is_steep(held_out):
-        since = held_out.since(lambda place: held_out.missing(trained, place) >= MISSING)
-        return "overfit", since, _say("memorised", since=since, **_gains(trained, held_out))
+    gains = _gains(trained, held_out)
+    if max(map(abs, trained.gains)) < _HARDLY:
+        return "underfit", None, _say("hardly moved", **gains)
+    most = max(*trained.gains, _HARDLY)
+    for key, curve in (("burnt", trained), ("rising", held_out)):
+        if curve and curve.rise() >= LOST * most:
+            return "overfit", *_rising(key, curve, most)
+    if held_out and _is_memorised(trained, held_out):
+        since = held_out.epochs[min(held_out.levelled() + 1, len(held_out.epochs) - 1)]
+        return "overfit", since, _say("memorised", since=since, **gains)
+    if drawn and drawn.trigger_variety is not None and drawn.trigger_variety <= ONE_COMPOSITION:
+        return "overfit", None, _say("one composition")
     if drawn and drawn.nearest is not None and drawn.nearest <= COPIED:
         return "overfit", None, _say("copied")
-    if trained.gains[-1] < _HARDLY:
-        return "underfit", None, _say("hardly moved", **_gains(trained, held_out))
     if _is_steep(trained) and (held_out is None or _is_steep(held_out)):
-        pace = f"{trained.steepness:.0%}"
-        return "underfit", None, _say("still falling", steepness=pace, **_gains(trained, held_out))
-    if len(trained.shares) < _FEWEST_POINTS and drawn and drawn.caption_distance >= LIKE_THE_BASE:
+        return "underfit", None, _say("still falling", steepness=f"{trained.steepness:.0%}", **gains)
+    if not _has_shape(trained) and drawn and drawn.caption_distance >= LIKE_THE_BASE:
         return "underfit", None, _say("like the base")
     curve = held_out or trained
-    since = curve.since(lambda place: curve.lost(place) < LOST)
-    key = "good" if held_out else "good, nothing held out"
-    return "good", since, _say(key, since=since, **_gains(trained, held_out))
+    since = curve.since(lambda place: curve.rise(place) < LOST * most)
+    return "good", since, _say("good" if held_out else "good, nothing held out", since=since, **gains)
+
+
+def _is_memorised(trained: LearningCurve, held_out: LearningCurve) -> bool:
+    """Whether trained pictures went on without the held-out ones, or left them far behind."""
+    if not _has_shape(trained):
+        return False
+    level = held_out.levelled()
+    alone = trained.gained_after(level) - held_out.gained_after(level)
+    return alone >= ALONE or held_out.shares[-1] >= APART * trained.shares[-1]
 
 
 def _is_steep(curve: LearningCurve) -> bool:
-    return len(curve.shares) >= _FEWEST_POINTS and curve.steepness >= STEEP
+    return _has_shape(curve) and curve.steepness >= STEEP
 
 
-def _rising(key: str, curve: LearningCurve) -> tuple[int, Sentence]:
-    since = curve.since(lambda place: place > curve.lowest and curve.lost(place) >= LOST)
+def _has_shape(curve: LearningCurve) -> bool:
+    return len(curve.shares) >= _FEWEST_POINTS
+
+
+def _rising(key: str, curve: LearningCurve, most: float) -> tuple[int, Sentence]:
+    since = curve.since(lambda place: place > curve.lowest and curve.rise(place) >= LOST * most)
     lowest, last = f"{curve.losses[curve.lowest]:.4f}", f"{curve.losses[-1]:.4f}"
     return since, _say(key, since=since, best=curve.epochs[curve.lowest], lowest=lowest, last=last)
 

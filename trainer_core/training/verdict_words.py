@@ -11,18 +11,19 @@ from .plan import TrainingPlan
 
 SENTENCES = {
     "not measured": "not measured: validation was off. Set its epochs to 1 to get a verdict",
-    "burnt": "overfit since epoch {since}: the loss of the trained pictures rose again, from {lowest} after epoch {best} "
-    "to {last}, so the rate is too high",
+    "burnt": "overfit since epoch {since}: even the loss of trained pictures rose again, from {lowest} after epoch "
+    "{best} to {last}, so the rate is too high",
     "rising": "overfit since epoch {since}: held-out loss was lowest after epoch {best} ({lowest}) and is {last} now",
-    "memorised": "overfit since epoch {since}: held-out pictures gained {held_out}, trained ones {trained}, so the rest "
-    "was learned by heart",
+    "memorised": "overfit since epoch {since}: the loss fell by {trained} on trained pictures and by {held_out} on "
+    "held-out ones, so the rest was learned by heart",
+    "one composition": "overfit: the trigger words alone draw much the same picture every time",
     "copied": "overfit: the trigger words alone draw pictures that are all but copies of trained ones",
     "hardly moved": "underfit: the loss fell by no more than {trained}, so next to nothing was learned",
     "still falling": "underfit: the loss fell by {trained}, and at the end still at {steepness} of its mean pace",
     "like the base": "underfit: captions of the set are still drawn much as the base model draws them",
-    "good": "good since epoch {since}: the loss has levelled out, and held-out pictures gained {held_out} where trained "
-    "ones gained {trained}",
-    "good, nothing held out": "good since epoch {since}: the loss has levelled out at {trained} below the base model's",
+    "good": "good since epoch {since}: the loss has levelled out, {trained} lower on trained pictures and {held_out} "
+    "on held-out ones",
+    "good, nothing held out": "good since epoch {since}: the loss has levelled out, {trained} lower than at first",
     "nothing held out": "held-out loss is not measured, so overfitting may go unseen",
     "use": "use epoch {best}, the one with the lowest held-out loss",
     "change": "to train it again, change one of these: {changes}",
@@ -71,7 +72,7 @@ class Sentence:
 
 
 def remedies(plan: TrainingPlan, training: Dataset, *, more: bool) -> tuple[Change, ...]:
-    """What to change where too little was learned (`more`) or too much: the rate, how often pictures are seen, the rank.
+    """What to change where too little was learned (`more`), or too much: the rate, the number of visits, the rank.
 
     Values that cannot go further in that direction are left out.
     """

@@ -10,6 +10,7 @@ from .noise import NoisePlan
 from .optimizer import OptimizerPlan
 from .plan import TrainingPlan
 from .precision import PrecisionPlan
+from .samples import SamplePlan
 from .saving import SavingPlan
 from .schedule import SchedulePlan
 from .text import TextPlan
@@ -26,6 +27,7 @@ __all__ = [
     "NoisePlan",
     "OptimizerPlan",
     "PrecisionPlan",
+    "SamplePlan",
     "SavingPlan",
     "SchedulePlan",
     "TextPlan",

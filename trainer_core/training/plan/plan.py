@@ -17,6 +17,7 @@ from .network import NetworkPlan
 from .noise import NoisePlan
 from .optimizer import OptimizerPlan
 from .precision import PrecisionPlan
+from .samples import SamplePlan
 from .saving import SavingPlan
 from .schedule import SchedulePlan
 from .text import TextPlan
@@ -52,6 +53,7 @@ class TrainingPlan:
     text: TextPlan = field(default_factory=TextPlan)
     precision: PrecisionPlan = field(default_factory=PrecisionPlan)
     ema: EmaPlan = field(default_factory=EmaPlan)
+    samples: SamplePlan = field(default_factory=SamplePlan)
     saving: SavingPlan = field(default_factory=SavingPlan)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,61 @@
+"""Text on pictures: a font for any language and size, and lines that fit."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+from PIL import ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_ELLIPSIS = "…"
+_LAST_LATIN = "\u024f"
+_LATIN_SIGNS = "–—‘’“”…"
+_WORLD_FONTS = ("msyh.ttc", "PingFang.ttc", "NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "DejaVuSans.ttf")
+
+
+def font_for(text: str, size: int) -> Font:
+    """A font of `size` pixels that has the signs of `text`: Pillow's own, or one of the system beyond Latin."""
+    is_latin = all(letter <= _LAST_LATIN or letter in _LATIN_SIGNS for letter in text)
+    return _latin_font(size) if is_latin else _world_font(size)
+
+
+def text_width(text: str, size: int) -> int:
+    """Width of a line in pixels."""
+    return math.ceil(font_for(text, size).getlength(text))
+
+
+def wrap(text: str, width: int, size: int, *, most_lines: int) -> list[str]:
+    """Words in lines of at most `width` pixels; what is beyond `most_lines`, or longer than a line, ends in …"""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or len(lines) == most_lines or text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [_cut(line, width, size) for line in lines]
+
+
+def _cut(line: str, width: int, size: int) -> str:
+    if text_width(line, size) <= width:
+        return line
+    kept = next((n for n in range(len(line) - 1, 0, -1) if text_width(line[:n] + _ELLIPSIS, size) <= width), 0)
+    return line[:kept].rstrip() + _ELLIPSIS
+
+
+@cache
+def _latin_font(size: int) -> Font:
+    return ImageFont.load_default(size)
+
+
+@cache
+def _world_font(size: int) -> Font:
+    """A font of the system that knows Chinese, Japanese and Korean; Pillow's own shows boxes for them."""
+    for name in _WORLD_FONTS:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return _latin_font(size)
