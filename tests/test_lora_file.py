@@ -67,6 +67,7 @@ def test_safetensors_opens_the_bytes_and_gives_back_tensors_and_metadata(tmp_pat
     assert (8 + length) % 8 == 0
     assert metadata == {
         "ss_output_name": "もち", "ss_epoch": "3", "sshs_model_hash": hashlib.sha256(data).hexdigest(),
+        "sshs_legacy_hash": hashlib.sha256(b"").hexdigest()[:8],
     }  # fmt: skip
 
 
@@ -125,7 +126,7 @@ def test_inspect_tells_rank_alpha_parts_and_plan(checkpoint, tmp_path):
     assert (told["rank"], told["alpha"], told["scale"]) == (RANK, ALPHA, ALPHA / RANK)
     assert told["format"] == ["bfloat16"] and told["plan"] == {"epochs": 3} and told["bytes"] == path.stat().st_size
     assert told["parameters"] == sum(p.numel() for part in parts for p in part.parameters())
-    assert set(told["metadata"]) == {"ss_epoch", "sshs_model_hash"}
+    assert set(told["metadata"]) == {"ss_epoch", "sshs_model_hash", "sshs_legacy_hash"}
 
 
 def test_a_lora_that_was_read_stays_as_it_was_when_its_file_is_overwritten(tmp_path):

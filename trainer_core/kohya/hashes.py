@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,9 +16,7 @@ def lora_hashes(header_size: int, data: bytes) -> dict[str, str]:
     it would be with its ss_ metadata only, so it depends on how long that header would be: `header_size` bytes, padding
     included, the 8 bytes of its length not. Of a file that ends before 1 MiB it is the hash of nothing, e3b0c442.
     """
-    start = _START - 8 - header_size
-    if start < 0:
-        raise ValueError("a header of 1 MiB or more has no legacy hash")
+    start = max(0, _START - 8 - header_size)  # a header beyond 1 MiB, of a huge table of tags, has no legacy hash
     return {
         "sshs_model_hash": hashlib.sha256(data).hexdigest(),
         "sshs_legacy_hash": hashlib.sha256(data[start : start + _LENGTH]).hexdigest()[:8],
@@ -29,11 +26,6 @@ def lora_hashes(header_size: int, data: bytes) -> dict[str, str]:
 def training_keys(metadata: Mapping[str, str]) -> dict[str, str]:
     """The part of the metadata that the legacy hash counts: what is said of the training and never edited."""
     return {name: text for name, text in metadata.items() if name.startswith("ss_")}
-
-
-def header_size(plain: bytes) -> int:
-    """Bytes of a safetensors file's header, padding included, without the 8 bytes that hold this number."""
-    return struct.unpack("<Q", plain[:8])[0]
 
 
 def base_model_hash(path: Path) -> str:

@@ -5,7 +5,6 @@ One file may hold modules of several kinds: LoRA, DoRA, LoHa, LoKr, OFT.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import struct
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..files import file_name, write_atomic
+from ..kohya.hashes import lora_hashes, training_keys
 from .module import LoraModule, read_module
 from .networks import rank_of
 
@@ -45,12 +45,17 @@ def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype
     plain = safetensors.torch.save(cast)
     (length,) = struct.unpack("<Q", plain[:8])
     data = plain[8 + length :]
-    header = json.loads(plain[8 : 8 + length])
-    hashes = {"sshs_model_hash": hashlib.sha256(data).hexdigest()}
-    header["__metadata__"] = dict(sorted({**metadata, **hashes}.items()))
-    text = json.dumps(dict(sorted(header.items())), separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)  # tensors start on a multiple of 8 bytes
-    return struct.pack("<Q", len(text)) + text + data
+    tensors_header = json.loads(plain[8 : 8 + length])
+    counted = _header({**tensors_header, "__metadata__": training_keys(metadata)})
+    everything = dict(sorted({**metadata, **lora_hashes(len(counted), data)}.items()))
+    header = _header(dict(sorted({**tensors_header, "__metadata__": everything}.items())))
+    return struct.pack("<Q", len(header)) + header + data
+
+
+def _header(entries: Mapping[str, Any]) -> bytes:
+    """A safetensors header, padded so that tensors start on a multiple of 8 bytes."""
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    return text + b" " * (-len(text) % 8)
 
 
 def stored_format(name: str, dtype: torch.dtype) -> torch.dtype:

@@ -12,6 +12,7 @@ from ..files import write_atomic
 from ..job import Job
 from ..lora.file import lora_bytes
 from .amount import Save, Step, saves
+from .batches import epoch_batches
 from .ema import WeightAverage
 from .learner import Learner
 from .metadata import lora_metadata
@@ -85,7 +86,9 @@ class Keeping:
             epoch=save.epoch,
             step=save.step,
             total_steps=sum(self._lengths),
-            batches_per_epoch=self._lengths[0],
+            batches_per_epoch=len(epoch_batches(job.dataset, job.plan.batch_size, job.plan.seed, 0)),
+            zero_terminal_snr=learner.model.zero_terminal_snr,
+            arithmetic=learner.precision,
         )
         path = self._run.saved_file(save.name)
         write_atomic(path, lora_bytes(tensors, metadata, FORMATS[job.plan.precision.saving]))
