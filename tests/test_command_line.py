@@ -14,6 +14,7 @@ from tests.training_jobs import write_base, write_pictures
 from trainer_core.command_line import main
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.rules import ReadingRules
+from trainer_core.job import read_job
 from trainer_core.tagging.captioning import CaptionerOptions
 from trainer_core.tagging.rules import CaptionRules
 
@@ -236,3 +237,14 @@ def test_every_rule_has_an_option_a_widget_and_a_line_in_the_job_files_page(rule
             option = _SHORTER.get(field.name, field.name.replace("_", "-"))
             assert f'"--{option}"' in options, field.name
             assert f".{field.name}`" in page, field.name
+
+
+def test_lora_files_that_a_job_names_are_found_from_its_folder(trained, tmp_path):
+    value = json.loads((trained / "job.json").read_text())
+    value["dataset"]["folder"] = str(trained / value["dataset"]["folder"])
+    files = {"start_from": "old/first.safetensors", "merge_first": "a.safetensors:0.5; /b.safetensors"}
+    value["plan"]["adapter"] = files
+    (tmp_path / "job.json").write_text(json.dumps(value))
+    adapter = read_job(tmp_path / "job.json").plan.adapter
+    assert adapter.start_from == str(tmp_path / "old" / "first.safetensors")
+    assert adapter.merges == ((tmp_path / "a.safetensors", 0.5), (Path("/b.safetensors"), 1.0))

@@ -17,7 +17,7 @@ folder since.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,16 @@ def read_job(path: Path, caches: Path | None = None, *, device: str = "cpu") -> 
         name=file_name(str(value.get("name", path.stem))),
         base_model=here / Path(value["base_model"]).expanduser(),
         dataset=_read_dataset(value, here, caches, device),
-        plan=TrainingPlan.from_json(value.get("plan", {})),
+        plan=_with_paths(TrainingPlan.from_json(value.get("plan", {})), here),
     )
+
+
+def _with_paths(plan: TrainingPlan, here: Path) -> TrainingPlan:
+    """The LoRA files that a plan names, found from the job file's folder."""
+    adapter = plan.adapter
+    start = str(here / Path(adapter.start_from).expanduser()) if adapter.start_from else ""
+    merges = "\n".join(f"{here / path.expanduser()}:{strength!r}" for path, strength in adapter.merges)
+    return replace(plan, adapter=replace(adapter, start_from=start, merge_first=merges))
 
 
 def parse_size(text: str) -> tuple[int, int]:
