@@ -1,6 +1,7 @@
 """What the page may ask this pack, put into ComfyUI's table of routes."""
 
 from . import host
+from .preset_routes import add_preset_routes
 from .routes import Routes
 from .tag_routes import TagPlaces, TagRoutes
 from .tagger_routes import TaggerRoutes
@@ -19,3 +20,4 @@ def add_routes() -> None:
     )
     TagRoutes(places).add(routes)
     TaggerRoutes(host.tagger_places, host.list_found_taggers).add(routes)
+    add_preset_routes(routes)

@@ -1,15 +1,18 @@
 """Preview Sample: pictures with the LoRA, beside the same pictures without it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..trainer_core.sampling import SAMPLERS, PictureRequest, preview
+from ..trainer_core.progress import StageReport
+from ..trainer_core.sampling import PictureRequest, Previewer, reported
 from ..trainer_core.sheets import picture_grid
 from ..trainer_core.training.reports import TrainedLora
 from . import host
+from .drawing_inputs import drawing_inputs
+from .previewing import previewer_of
 from .types import LoraSocket
 
 _REMEDY = "Choose a smaller width and height."
@@ -59,54 +62,7 @@ class PreviewSample(io.ComfyNode):
                     tooltip="How strongly the LoRA acts, -2 to 2. 1 is what was trained; 0.6 to 0.8 if the "
                     "picture is overcooked.",
                 ),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=32,
-                    max=2048,
-                    step=8,
-                    tooltip="Width in pixels, 32 to 2048. As in Smart Crop: 512 for SD1.5, 1024 for SDXL, "
-                    "32 for the demo base.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=512,
-                    min=32,
-                    max=2048,
-                    step=8,
-                    tooltip="Height in pixels, 32 to 2048. As in Smart Crop: 512 for SD1.5, 1024 for SDXL, "
-                    "32 for the demo base.",
-                ),
-                io.Int.Input(
-                    "steps",
-                    default=20,
-                    min=1,
-                    max=200,
-                    tooltip="Sampling steps, 1 to 200. 20 is enough to judge a LoRA.",
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=7.0,
-                    min=1.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How closely the prompt is followed, 1 to 30. 7 for SD1.5, 5 to 7 for SDXL, 3 "
-                    "for the demo base.",
-                ),
-                io.Combo.Input(
-                    "sampler",
-                    options=list(SAMPLERS),
-                    default="euler",
-                    tooltip="How noise becomes a picture. euler is a good judge.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**53 - 1,
-                    control_after_generate=False,
-                    tooltip="Start of chance. Keep it to compare LoRAs; change it for other pictures.",
-                ),
+                *drawing_inputs(),
                 io.Int.Input(
                     "count",
                     default=1,
@@ -157,20 +113,23 @@ def _draw(
     progress: host.Progress,
 ) -> list[list[Image.Image]]:
     """A row of pictures per file; None stands for the base model alone."""
-    total = len(files) * len(requests)
-    done: list[Image.Image] = []
+    steps = requests[0].steps
+    total = len(files) * len(requests) * steps
+    drawn: list[Image.Image] = []
+    for found in _pictures(previewer_of(lora), files, requests, strength):
+        if isinstance(found, StageReport):
+            progress.reached(len(drawn) * steps + found.done, total)
+        else:
+            drawn.append(found)
+            progress.reached(len(drawn) * steps, total, lambda: drawn[-1])
+    return [drawn[start : start + len(requests)] for start in range(0, len(drawn), len(requests))]
+
+
+def _pictures(
+    previewer: Previewer, files: Sequence[Path | None], requests: Sequence[PictureRequest], strength: float
+) -> Iterator[StageReport | Image.Image]:
+    """Each picture, and progress after every sampler step of it."""
     for file in files:
-        pictures = preview(
-            file,
-            lora.base_model,
-            requests,
-            strength=strength,
-            clip_skip=lora.plan.text.clip_skip,
-            device=host.device(),
-            precision=lora.plan.precision.training,
-            tokenizer_folders=host.tokenizer_folders(),
-        )
-        for picture in pictures:
-            done.append(picture)
-            progress.reached(len(done), total, lambda: done[-1])
-    return [done[start : start + len(requests)] for start in range(0, len(done), len(requests))]
+        for request in requests:
+            drawing = previewer.draw_in_steps(request, file, strength)
+            yield (yield from reported(drawing, "drawing a preview", request.steps))

@@ -1,13 +1,9 @@
 """Train LoRA: the widgets become a plan, the plan becomes a LoRA."""
 
-from contextlib import closing
-
-from comfy_api.latest import io, ui
-from PIL import Image
+from comfy_api.latest import io
 
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.job import Job
-from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan import (
     AdapterPlan,
     AugmentPlan,
@@ -17,22 +13,16 @@ from ..trainer_core.training.plan import (
     NetworkPlan,
     OptimizerPlan,
     PrecisionPlan,
+    SamplePlan,
     SavingPlan,
     SchedulePlan,
     TextPlan,
     TrainingPlan,
 )
-from ..trainer_core.training.plan.advice import plan_warnings
-from ..trainer_core.training.reports import TrainedLora
-from ..trainer_core.training.trainer import Trainer
 from . import host
+from .running import train, training_outputs
 from .train_lora_inputs import train_lora_inputs
-from .types import LoraSocket, NoiseAndLossPlans
-
-_REMEDY = (
-    "Turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
-    "or set text_encoder_rate to 0."
-)
+from .types import NoiseAndLossPlans
 
 
 class TrainLora(io.ComfyNode):
@@ -59,14 +49,7 @@ class TrainLora(io.ComfyNode):
             ],
             is_output_node=True,
             inputs=train_lora_inputs(),
-            outputs=[
-                LoraSocket.Output("lora", tooltip="The trained LoRA, for Save LoRA and Preview Sample."),
-                io.Image.Output(
-                    "loss_curve",
-                    tooltip="The loss of every step. It should fall, then flatten.",
-                ),
-                io.String.Output("path", tooltip="The file of the last epoch's LoRA."),
-            ],
+            outputs=training_outputs(),
             hidden=[io.Hidden.unique_id],
         )
 
@@ -82,6 +65,7 @@ class TrainLora(io.ComfyNode):
         ema_decay: float, ema_warm_up: bool, save_every_epochs: int, save_every_steps: int, keep_last: int,
         state_every_steps: int, seed: int, network: AdapterPlan | None = None,
         noise_and_loss: NoiseAndLossPlans | None = None, caption_options: CaptionPlan | None = None,
+        samples: SamplePlan | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         noise_and_loss = noise_and_loss or NoiseAndLossPlans()
         plan = TrainingPlan(
@@ -131,6 +115,7 @@ class TrainLora(io.ComfyNode):
                 training=precision, saving=save_precision, gradient_checkpointing=gradient_checkpointing
             ),
             ema=EmaPlan(decay=ema_decay, warm_up=ema_warm_up),
+            samples=samples or SamplePlan(),
             saving=SavingPlan(
                 every_epochs=save_every_epochs,
                 every_steps=save_every_steps,
@@ -139,45 +124,7 @@ class TrainLora(io.ComfyNode):
             ),
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
-        lora = _train(cls, job)
-        curve = host.to_image([_curve(lora)])
-        return io.NodeOutput(lora, curve, str(lora.file), ui=ui.PreviewImage(curve, cls=cls))
-
-
-def _train(node: type[io.ComfyNode], job: Job) -> TrainedLora:
-    tokenizers = host.tokenizer_folders()
-    trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
-    _show_what_is_known(node, trainer)
-    if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
-        work = host.Work("loading the base model")
-        with host.machine_to_ourselves(work, _REMEDY):
-            _take_steps(node, trainer, work)
-    return trainer.result()
-
-
-def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer) -> None:
-    warnings = plan_warnings(trainer.plan, trainer.total_steps)
-    host.show_lines(node, [trainer.size().line(), *warnings, *trainer.remarks])
-
-
-def _take_steps(node: type[io.ComfyNode], trainer: Trainer, work: host.Work) -> None:
-    progress = host.Progress()
-    for preparation in trainer.prepare():
-        work.stage = preparation.stage
-        progress.reached(preparation.done, preparation.total)
-    work.stage = "training"
-    told = 0
-    with closing(trainer.steps()) as steps:  # closing writes the state from which a stopped run goes on
-        for report in steps:
-            if len(trainer.remarks) > told:
-                told = len(trainer.remarks)
-                _show_what_is_known(node, trainer)
-            progress.reached(report.step, report.total_steps, lambda: loss_chart(trainer.run.losses()))
-    progress.finish(_curve(trainer.result()))
-
-
-def _curve(lora: TrainedLora) -> Image.Image:
-    return loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")
+        return train(cls, job, [])
 
 
 def _own_rate(rate: float) -> float | None:

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from . import host
 from .train_lora_advanced_inputs import train_lora_advanced_inputs
 from .train_lora_rate_inputs import advanced_rate_inputs, rate_inputs
-from .types import CaptionOptionsSocket, DatasetSocket, NetworkSocket, NoiseAndLossSocket
+from .types import CaptionOptionsSocket, DatasetSocket, NetworkSocket, NoiseAndLossSocket, SamplesSocket
 
 
 def train_lora_inputs() -> list[io.Input]:
@@ -120,5 +120,10 @@ def _sockets() -> list[io.Input]:
             "caption_options",
             optional=True,
             tooltip="From Caption Options: shuffled tags, tags left out, choices. Empty: captions as they are.",
+        ),
+        SamplesSocket.Input(
+            "samples",
+            optional=True,
+            tooltip="From Samples: pictures that are drawn after each epoch, to see the LoRA grow. Empty: none.",
         ),
     ]

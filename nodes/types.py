@@ -21,6 +21,9 @@ NoiseAndLossSocket = io.Custom("LORA_ATELIER_NOISE_AND_LOSS")
 CaptionOptionsSocket = io.Custom("LORA_ATELIER_CAPTION_OPTIONS")
 """Carries a `CaptionPlan`: how captions vary from visit to visit."""
 
+SamplesSocket = io.Custom("LORA_ATELIER_SAMPLES")
+"""Carries a `SamplePlan`: what is drawn while a LoRA trains."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoiseAndLossPlans:

@@ -84,6 +84,11 @@ def test_the_choice_does_not_depend_on_the_order_of_the_pictures():
     assert names(hold_out(turned, PLAN).held_out) == names(hold_out(pictures(40), PLAN).held_out)
 
 
+def test_the_choice_does_not_depend_on_the_names_of_the_files():
+    renamed = Dataset(images=tuple(replace(picture, path=Path("x") / picture.path) for picture in pictures(40).images))
+    assert names(hold_out(renamed, PLAN).held_out) == names(hold_out(pictures(40), PLAN).held_out)
+
+
 def test_adding_a_picture_changes_the_choice_by_one_at_most():
     before = names(hold_out(pictures(40), PLAN).held_out)
     for extra in range(1, 6):
@@ -94,6 +99,13 @@ def test_the_same_picture_in_two_folders_is_trained():
     twice = Dataset(images=pictures(8).images + pictures(4).images)
     for seed in range(10):
         assert names(hold_out(twice, ValidationPlan(seed=seed)).held_out) <= {"4", "5", "6", "7"}
+
+
+def test_a_picture_that_is_a_regularisation_picture_too_is_trained():
+    extra = tuple(replace(picture, is_regularisation=True) for picture in pictures(6).images)
+    for seed in range(10):
+        split = hold_out(Dataset(images=pictures(8).images + extra), ValidationPlan(seed=seed))
+        assert names(split.held_out) == {"6", "7"} and split.training.regularisation_images == extra
 
 
 def test_copies_and_mirrored_copies_are_trained():

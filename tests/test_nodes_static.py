@@ -34,11 +34,13 @@ NODES_OF_SETTINGS = [
     (plan.WeightingPlan, "noise_and_loss"),
     (plan.TimestepPlan, "noise_and_loss"),
     (plan.CaptionPlan, "caption_options"),
+    (plan.SamplePlan, "samples"),
 ]
 NODES_OF_SETTINGS += [(cls, "train_lora") for cls in PLANS if cls not in dict(NODES_OF_SETTINGS)]
 NODE_NAMES = (
     "load_dataset", "images_to_dataset", "merge_datasets", "dataset_pictures", "smart_crop", "auto_tag",
-    "check_dataset", "lora_network", "noise_and_loss", "caption_options", "train_lora", "save_lora", "preview_sample",
+    "check_dataset", "lora_network", "noise_and_loss", "caption_options", "samples", "train_lora", "train_again",
+    "save_lora", "preview_sample", "epoch_sheet",
 )  # fmt: skip
 
 by_path = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACK)))
@@ -175,9 +177,11 @@ def _taken(method: ast.FunctionDef) -> set[str]:
 
 
 def _inputs_of(name: str) -> set[str]:
-    """The ids of a node's inputs, from its file and those beside it that hold its widgets."""
-    files = [PACK / "nodes" / f"{name}.py", *(PACK / "nodes").glob(f"{name}_*inputs.py")]
-    return {id_ for file in files for id_ in _input_ids(file)}
+    """The ids of a node's inputs, from its file and those that it takes its widgets from."""
+    path = PACK / "nodes" / f"{name}.py"
+    modules = [node.module for node in _walk(path, ast.ImportFrom) if node.level == 1 and node.module]
+    taken = [_inputs_of(module) for module in modules if module.endswith("_inputs")]
+    return _input_ids(path).union(*taken)
 
 
 def _input_ids(path: Path) -> set[str]:

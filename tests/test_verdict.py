@@ -98,6 +98,25 @@ def test_held_out_pictures_that_are_left_far_behind_are_overfitting_even_where_t
     assert judged(trained, held_out).kind == "overfit"
 
 
+def test_trained_pictures_that_get_worse_are_overfitting_and_the_rate_is_named():
+    found = judged((1.0, 0.7, 0.5, 0.6, 0.8))
+    assert (found.kind, found.since_epoch) == ("overfit", 3) and "the rate is too high" in found.lines[0]
+
+
+def test_held_out_pictures_that_level_out_a_little_early_by_chance_are_no_overfitting():
+    trained, held_out = (1.0, 0.78, 0.64, 0.58, 0.54, 0.52, 0.51), (1.0, 0.74, 0.6, 0.53, 0.51, 0.495, 0.49)
+    assert judged(trained, held_out).kind == "good"
+
+
+def test_a_run_is_not_underfit_where_only_the_trained_pictures_still_fall_steeply():
+    assert judged(STRAIGHT, (1.0, 0.985, 0.97, 0.96, 0.953, 0.947, 0.943)).kind == "good"
+
+
+def test_memorising_begins_after_the_epoch_in_which_held_out_pictures_levelled_out():
+    trained, held_out = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4), (1.0, 0.92, 0.84, 0.83, 0.83, 0.83, 0.83)
+    assert judged(trained, held_out).since_epoch == 3
+
+
 def test_a_loss_that_is_no_number_any_more_is_overfitting():
     found = judged((1.0, 0.8, 0.7, math.nan, math.nan), (1.0, 0.8, 0.7, math.nan, math.nan))
     assert (found.kind, found.since_epoch, found.best_epoch) == ("overfit", 3, 2)
@@ -209,6 +228,10 @@ def test_nothing_is_advised_below_what_is_usual():
     assert advice(True, repeats=1, epochs=1, network={"rank": 4}) == "UNet rate 2e-4 -> 1e-4."
 
 
+def test_the_block_size_of_oft_is_no_rank_to_lower():
+    assert "rank" not in advice(True, adapter={"kind": "oft"})
+
+
 def test_few_pictures_are_named_as_a_cause_of_overfitting():
     assert any("8 pictures are few" in line for line in judged(*OVER, training=pictures(8)).lines)
     assert not any("are few" in line for line in judged(*OVER).lines)
@@ -250,6 +273,12 @@ def test_the_verdict_names_the_picture_that_never_fits():
     found[-1].per_picture["b.png"] = found[0].per_picture["b.png"]
     lines = verdict(found, plan_of(), pictures(), None, 60).lines
     assert any(line.startswith("Never fits: b.png.") for line in lines)
+
+
+def test_no_picture_is_blamed_for_a_run_that_learned_too_little():
+    found = reports(STRAIGHT, STRAIGHT)
+    found[-1].per_picture["b.png"] = found[0].per_picture["b.png"]
+    assert not any(line.startswith("Never") for line in verdict(found, plan_of(), pictures(), None, 60).lines)
 
 
 # ----------------------------------------------------------------------------------------------------------- JSON

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from .commands.data import add_data_commands
+from .commands.plans import add_plan_commands
 from .commands.tagging import add_tagging_commands
 from .commands.training import add_training_commands
 from .errors import TrainingError
@@ -37,5 +38,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_data_commands(commands)
     add_tagging_commands(commands)
+    add_plan_commands(commands)
     add_training_commands(commands)
     return parser

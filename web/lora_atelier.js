@@ -2,9 +2,11 @@
 
 import { editTags, equip, refresh } from "./auto_tag_node.mjs";
 import { chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
+import { equip as equipTrainLora, refresh as refreshTrainLora } from "./train_lora_node.mjs";
 import { say } from "./words.mjs";
 
 const AUTO_TAG = "LoraAtelierAutoTag";
+const TRAIN_LORA = "LoraAtelierTrainLora";
 
 function editChosenNode() {
   const nodes = chosenNodes(AUTO_TAG);
@@ -33,9 +35,11 @@ registerExtension({
   setup: loadStyle,
   nodeCreated(node) {
     if (node.comfyClass === AUTO_TAG) equip(node);
+    if (node.comfyClass === TRAIN_LORA) equipTrainLora(node);
   },
   loadedGraphNode(node) {
     if (node.comfyClass === AUTO_TAG) refresh(node);
+    if (node.comfyClass === TRAIN_LORA) refreshTrainLora(node);
   },
   getNodeMenuItems(node) {
     if (node.comfyClass !== AUTO_TAG) return [];

@@ -146,6 +146,10 @@ _CAPTION_SETTINGS = {
     "keep_separator": "",
 }
 
+_DRAWING_SETTINGS = {"width": 64, "height": 64, "steps": 2, "cfg": 4.0, "sampler": "euler", "seed": 0}
+_SAMPLE_SETTINGS = {"prompts": "mochi, cat", "negative": "", "every_epochs": 1, "before_first": True}
+_SHEET_SETTINGS = {"prompts": "mochi, cat", "negative": "", "strengths": "1", "cell": 64}
+
 
 def training_graph(folder: str, settings: dict[str, Any]) -> Graph:
     """Load, crop, caption, train, save. `settings` replace Train LoRA's own."""
@@ -172,6 +176,25 @@ def with_options(
     }
     links = {socket: [socket, 0] for socket in beside}
     return graph | beside | {"train": _node(graph["train"]["class_type"], graph["train"]["inputs"] | links)}
+
+
+def with_samples(graph: Graph, settings: dict[str, Any]) -> Graph:
+    """A training graph that draws samples. `settings` replace those of Samples."""
+    samples = _node("LoraAtelierSamples", _SAMPLE_SETTINGS | _DRAWING_SETTINGS | settings)
+    train = _node(graph["train"]["class_type"], graph["train"]["inputs"] | {"samples": ["samples", 0]})
+    return graph | {"samples": samples, "train": train}
+
+
+def with_epoch_sheet(graph: Graph, settings: dict[str, Any]) -> Graph:
+    """A training graph that compares its epochs. `settings` replace those of Epoch Sheet."""
+    sheet = _SHEET_SETTINGS | _DRAWING_SETTINGS | settings
+    return graph | {"sheet": _node("LoraAtelierEpochSheet", {"lora": ["train", 0]} | sheet)}
+
+
+def training_again_graph(folder: str, lora: str, name: str) -> Graph:
+    """Load, crop, caption, and train with the settings that `lora` holds."""
+    again = {"dataset": ["tag", 0], "base_model": SLIM, "lora": lora, "name": name}
+    return training_graph(folder, {}) | {"train": _node("LoraAtelierTrainAgain", again)}
 
 
 def tagging_graph(folder: str, settings: dict[str, Any]) -> Graph:

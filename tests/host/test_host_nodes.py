@@ -13,7 +13,8 @@ from tests.host.server import ComfyServer
 PACK = Path(__file__).parents[2]
 NODES = (
     "LoadDataset", "ImagesToDataset", "MergeDatasets", "DatasetPictures", "SmartCrop", "AutoTag", "CheckDataset",
-    "LoraNetwork", "NoiseAndLoss", "CaptionOptions", "TrainLora", "SaveLora", "PreviewSample",
+    "LoraNetwork", "NoiseAndLoss", "CaptionOptions", "Samples", "TrainLora", "TrainAgain", "SaveLora", "PreviewSample",
+    "EpochSheet",
 )  # fmt: skip
 NODE_IDS = [f"LoraAtelier{name}" for name in NODES]
 LANGUAGES = ("en", "zh", "zh-TW")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.host.graphs import drawing_graph, training_graph, with_options
+from tests.host.graphs import (
+    drawing_graph,
+    training_again_graph,
+    training_graph,
+    with_epoch_sheet,
+    with_options,
+    with_samples,
+)
 from tests.host.server import ComfyServer, error_message
+from trainer_core.training.samples import list_samples
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +95,7 @@ def test_the_nodes_beside_train_lora_reach_the_run_and_leave_no_path_in_the_file
     )
     saved = _saved_bytes(comfy, graph)
     (run,) = _runs(comfy, "options")
-    plan = json.loads((run / "job.json").read_text(encoding="utf-8"))["plan"]
+    plan = _plan_of(comfy, "options")
     lora = str(comfy.base / "output" / "loras" / saved_name)
     assert (plan["steps"], plan["accumulation"], plan["optimizer"]["beta2"]) == (3, 2, 0.99)
     assert plan["optimizer"]["beta1"] is None
@@ -111,6 +121,74 @@ def test_only_loras_that_load_lora_lists_can_be_merged(comfy, pictures, entry):
     assert "there is no LoRA" in error_message(comfy.wait(comfy.queue(graph)))
 
 
+def test_samples_are_drawn_on_the_way_and_shown_below_the_loss(comfy, pictures):
+    graph = with_samples(
+        training_graph(pictures, {"name": "sampled", "seed": 3}), {"prompts": "mochi, cat\nred cat --d 5 --s 3"}
+    )
+    shown = _picture(comfy, comfy.run(graph)["train"])
+    (run,) = _runs(comfy, "sampled")
+    drawn = list_samples(run)
+    assert [(sample.epoch, sample.number) for sample in drawn] == [(e, n) for e in range(3) for n in (1, 2)]
+    assert [(sample.request.seed, sample.request.steps) for sample in drawn[:2]] == [(0, 2), (5, 3)]
+    assert shown.width >= 960 and shown.height > 480 + 2 * 170
+
+
+def test_a_sample_prompt_that_cannot_be_read_is_refused_by_its_line(comfy, pictures):
+    graph = with_samples(training_graph(pictures, {"name": "refused"}), {"prompts": "cat\ncat --q 5"})
+    assert "line 2" in error_message(comfy.wait(comfy.queue(graph)))
+
+
+def test_stop_is_heard_while_a_sample_is_drawn(comfy, pictures):
+    graph = with_samples(training_graph(pictures, {"name": "drawing", "seed": 4}), {"steps": 200, "width": 256})
+    prompt_id = comfy.queue(graph)
+    _wait_for_folder(comfy, "drawing")
+    comfy.post("/interrupt", {})
+    entry = comfy.wait(prompt_id)
+    assert [kind for kind, _ in entry["status"]["messages"]][-1] == "execution_interrupted"
+    (run,) = _runs(comfy, "drawing")
+    assert list_samples(run) == []
+
+
+def test_the_epoch_sheet_has_a_column_for_each_epoch_and_a_row_for_each_strength(comfy, pictures, saved_name):
+    graph = training_graph(pictures, {"name": "first"})
+    one = _picture(comfy, comfy.run(with_epoch_sheet(graph, {}))["sheet"])
+    two = _picture(comfy, comfy.run(with_epoch_sheet(graph, {"strengths": "0.5, 1"}))["sheet"])
+    assert one.width == two.width > 3 * 64
+    assert one.height + 64 <= two.height
+    assert len(one.getcolors(one.width * one.height)) > 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"strengths": "strong"}, "strengths must be numbers"), ({"prompts": ""}, "at least one prompt")],
+)
+def test_what_the_epoch_sheet_cannot_draw_is_said_before_the_model_is_loaded(
+    comfy, pictures, saved_name, settings, said
+):
+    graph = with_epoch_sheet(training_graph(pictures, {"name": "first"}), settings)
+    assert said in error_message(comfy.wait(comfy.queue(graph)))
+
+
+def test_training_like_a_lora_takes_its_settings(comfy, pictures, saved_name):
+    other = with_options(
+        training_graph(pictures, {"name": "model", "steps": 3, "seed": 5}),
+        network={"start_from": saved_name},
+        noise_and_loss={"noise_offset": 0.05},
+        caption_options={},
+    )
+    (saved,) = comfy.run(other)["save"]["text"]
+    again = training_again_graph(pictures, Path(saved).name, "again")
+    again["tag"]["inputs"]["trigger_word"] = "another"
+    comfy.run(again)
+    assert _plan_of(comfy, "again") == _plan_of(comfy, "model")
+
+
+def test_training_like_a_lora_on_the_same_set_answers_with_the_same_run(comfy, pictures, saved_name):
+    before = _all_runs(comfy)
+    (saved,) = comfy.run(training_again_graph(pictures, saved_name, "first"))["save"]["text"]
+    assert Path(saved).name == saved_name and _all_runs(comfy) == before
+
+
 def _drawn(comfy: ComfyServer, graph: dict) -> bytes:
     """The pixels that ComfyUI shows, as a PNG without the graph inside."""
     return _without_text(comfy.view(comfy.run(graph)["picture"]["images"][0]))
@@ -126,6 +204,11 @@ def _without_text(png: bytes) -> bytes:
     return found
 
 
+def _picture(comfy: ComfyServer, shown: dict) -> Image.Image:
+    """What a node shows."""
+    return Image.open(io.BytesIO(comfy.view(shown["images"][0])))
+
+
 def _saved_bytes(comfy: ComfyServer, graph: dict) -> bytes:
     (saved,) = comfy.run(graph)["save"]["text"]
     return (comfy.base / saved).read_bytes()
@@ -135,12 +218,29 @@ def _runs(comfy: ComfyServer, name: str) -> list[Path]:
     return sorted((comfy.base / "output" / "lora_atelier" / "runs").glob(f"{name}-*"))
 
 
+def _all_runs(comfy: ComfyServer) -> list[Path]:
+    return sorted(file.parent for file in (comfy.base / "output" / "lora_atelier" / "runs").glob("*/job.json"))
+
+
+def _plan_of(comfy: ComfyServer, name: str) -> dict:
+    (run,) = _runs(comfy, name)
+    return json.loads((run / "job.json").read_text(encoding="utf-8"))["plan"]
+
+
 def _forget_runs(comfy: ComfyServer, name: str) -> None:
     """Move finished runs away and have ComfyUI drop its cache, so that the same graph has to train again."""
     for run in _runs(comfy, name):
         run.rename(comfy.base / f"forgotten-{run.name}")
     comfy.post("/free", {"unload_models": True, "free_memory": True})
     comfy.run(drawing_graph(None))  # the cache is dropped after the next prompt
+
+
+def _wait_for_folder(comfy: ComfyServer, name: str) -> None:
+    """Until the run has begun: its job is written once it is prepared."""
+    deadline = time.monotonic() + 120
+    while not any((run / "job.json").is_file() for run in _runs(comfy, name)):
+        assert time.monotonic() < deadline, f"{name!r} did not begin in two minutes"
+        time.sleep(0.05)
 
 
 def _wait_for_steps(comfy: ComfyServer, name: str, steps: int) -> Path:

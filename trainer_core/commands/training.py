@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..files import write_picture
-from ..job import read_job
+from ..job import Job, read_job
 from ..lora.file import inspect_lora, publish
 from ..sampling import SAMPLERS, PictureRequest, preview
 from ..training.loss_chart import loss_chart
+from ..training.reports import StepReport
+from ..training.samples import MissedSample, Sample
 from ..training.trainer import Trainer
 from .arguments import Answer, add_command, add_device, device_of, say, size
+from .plans import job_of_kohya, plan_like, remarks
 
 
 def add_training_commands(commands) -> None:
     train = add_command(commands, "train", _train, "train a job file; an interrupted run goes on")
-    train.add_argument("job", type=Path, help="job file (JSON); docs/job-file.md describes it")
+    jobs = train.add_mutually_exclusive_group(required=True)
+    jobs.add_argument("job", nargs="?", type=Path, help="job file (JSON); docs/job-file.md describes it")
+    jobs.add_argument(
+        "--from-kohya",
+        metavar="SETTINGS",
+        help="settings of kohya's sd-scripts (file, or command line in quotes), kept beside them as NAME_job.json",
+    )
+    train.add_argument(
+        "--like", type=Path, metavar="LORA", help="train as this LoRA was; what the job's own plan says comes first"
+    )
     train.add_argument("--runs", type=Path, help="folder of the runs; beside the job file unless given")
     train.add_argument("--dry-run", action="store_true", help="say what the run would be, and stop")
     train.add_argument("--out", type=Path, help="folder of the finished LoRA; loras/ beside the job file unless given")
@@ -44,8 +56,9 @@ def add_training_commands(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> Answer:
-    runs = options.runs or options.job.parent / "runs"
-    job = read_job(options.job, caches=runs / "scans", device=device_of(options))
+    source = _job_file(options)
+    runs = options.runs or source.parent / "runs"
+    job = _like(options, source, read_job(source, caches=runs / "scans", device=device_of(options)))
     trainer = Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer)
     size = trainer.size()
     if options.dry_run:
@@ -54,15 +67,9 @@ def _train(options: argparse.Namespace) -> Answer:
     for stage in trainer.prepare():
         if stage.done == stage.total:
             say(options, f"{stage.stage}: {stage.done}")
-    every = max(1, trainer.total_steps // 50)
-    for report in trainer.steps():
-        if report.saved or report.step % every == 0 or report.step == 1:
-            kept = f"  kept {report.saved.name}" if report.saved else ""
-            say(
-                options, f"step {report.step}/{report.total_steps}  epoch {report.epoch}  loss {report.loss:.4f}{kept}"
-            )
+    _follow(options, trainer)
     lora = trainer.result()
-    file = publish(lora.file, options.out or options.job.parent / "loras", job.name)
+    file = publish(lora.file, options.out or source.parent / "loras", job.name)
     chart = lora.run_folder / "loss.png"
     write_picture(chart, loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=lora.name))
     answer = {
@@ -74,6 +81,40 @@ def _train(options: argparse.Namespace) -> Answer:
         "loss_chart": str(chart),
     }
     return answer, [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]
+
+
+def _job_file(options: argparse.Namespace) -> Path:
+    if not options.from_kohya:
+        return options.job
+    path, found = job_of_kohya(options.from_kohya)
+    for line in (f"job file: {path}", *remarks(found)):
+        say(options, line)
+    return path
+
+
+def _like(options: argparse.Namespace, source: Path, job: Job) -> Job:
+    """The job, trained as the LoRA was that is named."""
+    if not options.like:
+        return job
+    plan, told = plan_like(options.like, source, job.plan)
+    for line in told:
+        say(options, line)
+    return replace(job, plan=plan)
+
+
+def _follow(options: argparse.Namespace, trainer: Trainer) -> None:
+    """Train, with a line for about every fiftieth step, each LoRA kept and each sample."""
+    every = max(1, trainer.total_steps // 50)
+    for report in trainer.steps():
+        match report:
+            case StepReport() if report.saved or report.step % every == 0 or report.step == 1:
+                kept = f"  kept {report.saved.name}" if report.saved else ""
+                step = f"step {report.step}/{report.total_steps}"
+                say(options, f"{step}  epoch {report.epoch}  loss {report.loss:.4f}{kept}")
+            case Sample():
+                say(options, f"drew {report.path}")
+            case MissedSample():
+                say(options, report.remark)
 
 
 def _sample(options: argparse.Namespace) -> Answer:

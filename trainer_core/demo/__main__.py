@@ -25,13 +25,13 @@ from ..dataset.types import Dataset
 from ..files import write_picture
 from ..job import Job
 from ..lora.file import publish
-from ..sampling import PictureRequest, preview
+from ..sampling import PictureRequest, Previewer
 from ..sheets import picture_grid
 from ..tagging.composing import compose
 from ..tagging.rules import CaptionRules
 from ..training.loss_chart import loss_chart
 from ..training.plan import TrainingPlan
-from ..training.reports import TrainedLora
+from ..training.reports import StepReport, TrainedLora
 from ..training.trainer import Trainer
 from . import DEMO_BASE, DEMO_PICTURES, world
 
@@ -77,7 +77,7 @@ def train_demo(dataset: Dataset, runs: Path) -> TrainedLora:
     """Train, printing the loss now and then."""
     trainer = Trainer(Job(base_model=DEMO_BASE, dataset=dataset, plan=DEMO_PLAN, name="mochi"), runs)
     for report in trainer.steps():
-        if report.step % 40 == 0 or report.saved:
+        if isinstance(report, StepReport) and (report.step % 40 == 0 or report.saved):
             kept = f", kept {report.saved.name}" if report.saved else ""
             print(f"  step {report.step}/{report.total_steps}, loss {report.loss:.4f}{kept}", flush=True)
     return trainer.result()
@@ -85,10 +85,11 @@ def train_demo(dataset: Dataset, runs: Path) -> TrainedLora:
 
 def before_and_after(lora_file: Path) -> tuple[Image.Image, list[str]]:
     """The sheet (each prompt without and with the LoRA, same seeds), and a line on what it shows."""
+    previewer = Previewer(DEMO_BASE, clip_skip=1, device="cpu", precision="fp32", tokenizer_folders=())
+    without = [list(previewer.draw(demo_requests(prompt), None)) for prompt in _PROMPTS]
+    with_lora = [list(previewer.draw(demo_requests(prompt), lora_file)) for prompt in _PROMPTS]
     rows, findings = [], []
-    for prompt in _PROMPTS:
-        before = list(preview(None, DEMO_BASE, demo_requests(prompt)))
-        after = list(preview(lora_file, DEMO_BASE, demo_requests(prompt)))
+    for prompt, before, after in zip(_PROMPTS, without, with_lora, strict=True):
         rows.append([*map(_enlarged, before), *map(_enlarged, after)])
         counts = [sum(map(world.shows_mascot, pictures)) for pictures in (before, after)]
         findings.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -11,11 +12,12 @@ from ..crop.rules import CropRules
 from ..errors import TrainingError
 from ..files import file_name, read_json, read_text
 from ..training.plan import TrainingPlan
-from . import networks, pictures, rates
+from . import networks, pictures, rates, samples
 from .arguments import read_command
 from .gui import is_gui, options_of_gui
 from .mapping import FIELDS, mapped_fields, report_what_is_left
 from .options import Options
+from .places import Places
 from .toml import Subset, is_dataset_config, options_of_config, read_toml, subsets_of
 
 _FILES = (".toml", ".json", ".sh", ".bat", ".cmd", ".ps1", ".txt")
@@ -38,16 +40,18 @@ def read_kohya(text_or_path: str | Path) -> KohyaImport:
     """Import a command line of train_network.py or sdxl_train_network.py, a shell script with one, a --config_file or
     --dataset_config in TOML, or a setting that bmaltais' GUI has saved as JSON.
 
-    Files named in the settings are looked for beside the file that names them, then from the current folder. Whatever
-    is left out gets sd-scripts' default and not ours, so that the run stays what it was.
+    Files and folders named in the settings are looked for beside the file that names them, then from the current
+    folder. Whatever is left out gets sd-scripts' default and not ours, so that the run stays what it was.
 
     Raises:
         TrainingError: nothing that can be imported, SD 2, another kind of model, or values that no plan has; by name.
     """
-    given, subsets = _read(text_or_path)
-    options = Options(given)
-    plan = imported_plan(options)
-    job = _job(options, subsets, plan)
+    path = settings_file(text_or_path)
+    here = path.parent if path else Path()
+    given, subsets = _read(path, str(text_or_path), here)
+    options, places = Options(given), Places(here)
+    job = places.found(_job(options, subsets, imported_plan(options)))
+    options.notes += [f"{name} is not there: correct it in the job file" for name in places.missing]
     _report_differences(subsets, options)
     report_what_is_left(options)
     return KohyaImport(job=job, unsupported=tuple(options.unsupported), notes=tuple(options.notes))
@@ -73,6 +77,7 @@ def imported_plan(options: Options) -> dict[str, Any]:
         **rates.optimizer(options),
         **rates.schedule(options, length["steps"] if "epochs" not in length else 0),
         **networks.network(options),
+        **samples.samples(options),
     }
     found |= rates.saving(options, length.get("epochs", 0), found["saving.every_steps"]) | _loss(options)
     plan = _nested(found)
@@ -111,32 +116,32 @@ def _job(options: Options, subsets: Sequence[Subset], plan: dict[str, Any]) -> d
     return {key: value for key, value in parts.items() if value}
 
 
-def _read(text_or_path: str | Path) -> tuple[dict[str, Any], list[Subset]]:
-    """The options, and the folders of a dataset config."""
-    path = _path_in(text_or_path)
-    here = path.parent if path else Path()
-    subsets: list[Subset] = []
-    if path and path.suffix.lower() == ".json":
-        given = _gui_options(path)
-    elif path and path.suffix.lower() == ".toml":
-        given, subsets = _toml_options(read_toml(path), {})
-    else:
-        given = read_command(read_text(path) if path else str(text_or_path))
-    if name := given.get("config_file"):
-        own, subsets = _toml_options(read_toml(_named(str(name), here)), given)
-        given = own | given  # the command line comes first
-    if name := given.get("dataset_config"):
-        given, subsets = _toml_options(read_toml(_named(str(name), here)), given)
-    return given, subsets
-
-
-def _path_in(text_or_path: str | Path) -> Path | None:
+def settings_file(text_or_path: str | Path) -> Path | None:
     """The file that is meant; None for a command line."""
     if isinstance(text_or_path, Path):
         return text_or_path
     text = text_or_path.strip()
     is_name = "\n" not in text and "--" not in text and Path(text).suffix.lower() in _FILES
     return Path(text).expanduser() if is_name else None
+
+
+def _read(path: Path | None, text: str, here: Path) -> tuple[dict[str, Any], list[Subset]]:
+    """The options, and the folders of a dataset config."""
+    subsets: list[Subset] = []
+    if path and path.suffix.lower() == ".json":
+        given = _gui_options(path)
+    elif path and path.suffix.lower() == ".toml":
+        given, subsets = _toml_options(read_toml(path), {})
+    else:
+        given = read_command(read_text(path) if path else text)
+    if name := given.get("config_file"):
+        own, subsets = _toml_options(read_toml(_named(str(name), here)), given)
+        given = own | given  # the command line comes first
+    if name := given.get("dataset_config"):
+        given, subsets = _toml_options(read_toml(_named(str(name), here)), given)
+    if (prompts := samples.file_named(str(given.get("sample_prompts", "")))) and os.path.exists(here / prompts):
+        given["sample_prompts"] = str(here / prompts)
+    return given, subsets
 
 
 def _named(name: str, here: Path) -> Path:

@@ -98,7 +98,7 @@ WITHOUT_EFFECT = frozenset(
     "disable_mmap_load_safetensors max_data_loader_n_workers persistent_data_loader_workers tokenizer_cache_dir "
     "ddp_timeout ddp_gradient_as_bucket_view ddp_static_graph debug_dataset save_state save_state_on_train_end "
     "save_last_n_epochs_state save_last_n_steps_state use_safetensors save_model_as console_log_level "
-    "console_log_file console_log_simple huggingface_token sample_sampler".split()
+    "console_log_file console_log_simple huggingface_token".split()
 )
 """Options about speed, logs and places, which do not change what is learned; or which always hold here."""
 
@@ -122,6 +122,7 @@ REASONS = {
     "random_crop": "crops are the same at every visit",
     "resize_interpolation": "pictures are always resized in the same way",
     "resume": "an interrupted run goes on by itself; states of sd-scripts cannot be read",
+    "sample_every_n_steps": "samples are drawn between epochs; set samples.every_epochs",
     "secondary_separator": "tags are separated by commas only",
     "stop_text_encoder_training": "the text encoders train to the end; lower optimizer.text_encoder_rate",
     "token_warmup_min": "captions are whole from the first step",

@@ -31,8 +31,8 @@ class Split:
 def hold_out(dataset: Dataset, plan: ValidationPlan) -> Split:
     """Split a dataset by the plan's share and seed.
 
-    Pictures are drawn by their bytes and the seed, so that the choice hardly changes as the set grows. Copies of a
-    picture, mirrored ones too, are always trained: held out, they would look learned while they are memorised.
+    Pictures are drawn by their bytes and the seed, so that the choice hardly changes as the set grows. Pictures with
+    copies, mirrored ones too, are trained: held out, they would look learned while they are memorised.
     """
     pictures = dataset.training_images
     if not plan.every_epochs or not plan.held_out_share:
@@ -40,13 +40,13 @@ def hold_out(dataset: Dataset, plan: ValidationPlan) -> Split:
     if len(pictures) < FEWEST_PICTURES:
         return _all_trained(dataset, f"held-out loss is not measured: that takes {FEWEST_PICTURES} pictures or more")
     count = min(max(round(len(pictures) * plan.held_out_share), _FEWEST), _MOST)
-    chosen = sorted(_without_copies(pictures), key=lambda image: _lot(image, plan.seed))[:count]
+    candidates = [image for image in _without_copies(dataset.images) if not image.is_regularisation]
+    chosen = sorted(candidates, key=lambda image: _lot(image, plan.seed))[:count]
     if len(chosen) < _FEWEST:
         return _all_trained(dataset, "held-out loss is not measured: nearly all pictures are copies of each other")
     chosen_bytes = {image.fingerprint for image in chosen}
-    training = [image for image in dataset.images if image.is_regularisation or image.fingerprint not in chosen_bytes]
     return Split(
-        training=dataset.with_images(tuple(training)),
+        training=dataset.with_images(tuple(i for i in dataset.images if i.fingerprint not in chosen_bytes)),
         held_out=tuple(image for image in pictures if image.fingerprint in chosen_bytes),
         remark=f"{len(chosen)} of {many(len(pictures), 'picture')} are held out and only measured",
     )
@@ -61,7 +61,7 @@ def _lot(image: DatasetImage, seed: int) -> int:
 
 
 def _without_copies(pictures: Sequence[DatasetImage]) -> list[DatasetImage]:
-    """Pictures of which there is no copy among the others, nor among the mirrored others."""
+    """Those of which there is no copy among the others, nor among the mirrored others."""
     times = Counter(image.fingerprint for image in pictures)
     single = [image for image in pictures if times[image.fingerprint] == 1]
     measured = [image for image in single if image.measures]

@@ -17,8 +17,11 @@ def hardest_first(report: ValidationReport) -> list[tuple[str, float]]:
 
 
 def never_learned(first: ValidationReport, last: ValidationReport) -> list[str]:
-    """Trained pictures that gained less than a third of what the middle picture gained on the base model, the worst
-    first: most often their caption or their crop is wrong, or they show something else."""
+    """Trained pictures that gained less than a third of what the middle picture gained, the worst first.
+
+    Only what all but stands still is named. A picture of something else under the same caption is often learned with
+    the others, and then only ranks high in `hardest_first`.
+    """
     gains = {name: 1 - loss / first.per_picture[name] for name, loss in last.per_picture.items()}
     middle = median(gains.values())
     if not middle >= _SOME_GAIN:

@@ -103,7 +103,8 @@ def verdict(
     pictures = len(training.training_images)
     if kind == "overfit" and pictures < _FEW_PICTURES:
         sentences.append(_say("more pictures", pictures=many(pictures, "picture")))
-    if odd := never_learned(reports[0], reports[-1]):
+    odd = never_learned(reports[0], reports[-1])
+    if odd and kind != "underfit":
         sentences.append(_say("odd" if len(odd) == 1 else "odd, several", names=some_of(odd)))
     if held_out is None:
         sentences.append(_say("nothing held out"))
@@ -155,7 +156,7 @@ def _has_shape(curve: LearningCurve) -> bool:
 
 
 def _rising(key: str, curve: LearningCurve, most: float) -> tuple[int, Sentence]:
-    since = curve.since(lambda place: place > curve.lowest and curve.rise(place) >= LOST * most)
+    since = curve.since(lambda place: curve.rise(place) >= LOST * most)
     lowest, last = f"{curve.losses[curve.lowest]:.4f}", f"{curve.losses[-1]:.4f}"
     return since, _say(key, since=since, best=curve.epochs[curve.lowest], lowest=lowest, last=last)
 

@@ -1,0 +1,137 @@
+/** What Train LoRA shows below its widgets: presets to start from, and what was changed since one was applied. */
+
+import {
+  addPanel, after, getJson, markModified, onWidgetChange, setWidgetValue, widgetValue,
+} from "./host.mjs";
+import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
+import { button, make } from "./tag_editor/element.mjs";
+import { say } from "./words.mjs";
+
+/** @typedef {import("./presets.mjs").Preset} Preset */
+
+/** Where the node keeps which preset was applied. */
+const APPLIED = "lora_atelier_preset";
+const FIRST = { subject: "anime character", family: "SD1.5", memory: 12 };
+const CONTROLS_HEIGHT = 92;
+const LINE_HEIGHT = 24;
+
+/** @type {WeakMap<object, TrainLoraPanel>} */
+const panels = new WeakMap();
+/** @type {Promise<{presets: Preset[]}> | undefined} */
+let asked;
+
+/** @param {any} node that was just made */
+export function equip(node) {
+  panels.set(node, new TrainLoraPanel(node));
+}
+
+/** @param {any} node whose values were read from a workflow */
+export function refresh(node) {
+  panels.get(node)?.restore();
+}
+
+class TrainLoraPanel {
+  #presets = /** @type {Preset[]} */ ([]);
+  #isApplying = false;
+
+  constructor(node) {
+    this.node = node;
+    this.subject = this.#select("preset.subject");
+    this.family = this.#select("preset.family");
+    this.memory = this.#select("preset.memory");
+    this.act = button(say("preset.apply"), () => this.#apply());
+    this.lines = make("div.la-lines", { role: "status" });
+    const selects = make("div.la-selects", {}, this.subject, this.family, this.memory);
+    this.element = make("div.la-node", {}, selects, this.act, this.lines);
+    addPanel(node, "presets", this.element, () => CONTROLS_HEIGHT + LINE_HEIGHT * this.lines.childElementCount);
+    after(node, "onConfigure", () => this.restore());
+    this.#load();
+  }
+
+  /** Choose what the workflow says was applied. */
+  restore() {
+    const applied = this.node.properties[APPLIED];
+    if (applied) this.#offer(applied);
+    this.#draw();
+  }
+
+  async #load() {
+    this.act.disabled = true;
+    try {
+      asked ??= getJson("/lora_atelier/presets");
+      this.#presets = (await asked).presets;
+    } catch (problem) {
+      asked = undefined; // the next node asks again
+      return this.#show([[say("preset.failed", { reason: problem.message }), ""]]);
+    }
+    this.act.disabled = false;
+    this.#watch();
+    this.#offer(FIRST);
+    this.restore();
+  }
+
+  #apply() {
+    const preset = presetOf(this.#presets, this.#choice);
+    if (!preset) return;
+    const { subject, family, memory } = preset;
+    this.#isApplying = true;
+    for (const [name, value] of Object.entries(preset.fields)) setWidgetValue(this.node, name, value);
+    this.#isApplying = false;
+    this.node.properties[APPLIED] = { subject, family, memory };
+    markModified();
+    this.#draw();
+  }
+
+  #draw() {
+    const applied = this.node.properties[APPLIED];
+    const preset = applied && presetOf(this.#presets, applied);
+    if (!preset) return this.#show([]);
+    const changed = changedSince(preset, (name) => widgetValue(this.node, name));
+    const needs = Object.entries(preset.needs).map(([node, settings]) =>
+      say(`needs.${node}`, { settings: listed(settings) }),
+    );
+    this.#show([
+      [say("preset.set", { settings: listed(preset.fields) }), explained(preset)],
+      ...needs.map((need) => [need, need]),
+      ...(changed.length > 0 ? [[say("preset.changed", { widgets: changed.join(", ") }), "", ".la-unsaved"]] : []),
+    ]);
+  }
+
+  /** @param {string[][]} lines text, tooltip (the text itself where it is empty) and class of each */
+  #show(lines) {
+    this.lines.replaceChildren(
+      ...lines.map(([text, title, look = ""]) => make(`p.la-node-line${look}`, { text, title: title || text })),
+    );
+  }
+
+  #watch() {
+    for (const name of Object.keys(this.#presets[0].fields)) {
+      onWidgetChange(this.node, name, () => this.#isApplying || this.#draw());
+    }
+  }
+
+  get #choice() {
+    return { subject: this.subject.value, family: this.family.value, memory: Number(this.memory.value) };
+  }
+
+  /** Fill the three lists and choose; a memory that the family has no preset for becomes the next larger one. */
+  #offer(choice) {
+    const { subjects, families, memories } = choicesOf(this.#presets, choice.family);
+    const preset = presetOf(this.#presets, choice);
+    if (!preset) return;
+    fill(this.subject, subjects.map((subject) => [subject, say(`subject.${subject}`)]), preset.subject);
+    fill(this.family, families.map((family) => [family, family]), preset.family);
+    fill(this.memory, memories.map((memory) => [String(memory), `${memory} GB`]), String(preset.memory));
+  }
+
+  #select(label) {
+    const change = () => this.#offer(this.#choice);
+    return make("select.la-select", { "aria-label": say(label), title: say(label), on: { change } });
+  }
+}
+
+/** @param {HTMLSelectElement} select @param {string[][]} options value and text of each @param {string} chosen */
+function fill(select, options, chosen) {
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value, text })));
+  select.value = chosen;
+}
