@@ -12,7 +12,7 @@ from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.training.holdout import hold_out
 from trainer_core.training.plan.validation import ValidationPlan
 
-PLAN = ValidationPlan()
+PLAN = ValidationPlan(held_out_share=0.1)
 
 
 def image(name: object, *, is_regularisation: bool = False, phash: int | None = None) -> DatasetImage:
@@ -51,7 +51,7 @@ def test_seven_pictures_are_all_trained_and_the_reason_is_said():
     assert split.remark == "held-out loss is not measured: that takes 8 pictures or more"
 
 
-@pytest.mark.parametrize("off", [ValidationPlan(held_out_share=0), ValidationPlan(every_epochs=0)])
+@pytest.mark.parametrize("off", [ValidationPlan(held_out_share=0), ValidationPlan(held_out_share=0.1, every_epochs=0)])
 def test_nothing_is_held_out_where_it_is_switched_off(off):
     assert hold_out(pictures(50), off).held_out == ()
 
@@ -75,7 +75,7 @@ def test_regularisation_pictures_are_never_held_out_nor_counted():
 
 def test_the_choice_follows_the_seed_and_nothing_else():
     assert hold_out(pictures(40), PLAN) == hold_out(pictures(40), PLAN)
-    others = [names(hold_out(pictures(40), ValidationPlan(seed=seed)).held_out) for seed in range(6)]
+    others = [names(hold_out(pictures(40), ValidationPlan(held_out_share=0.1, seed=seed)).held_out) for seed in range(6)]
     assert len(set(map(frozenset, others))) == 6
 
 
@@ -98,13 +98,13 @@ def test_adding_a_picture_changes_the_choice_by_one_at_most():
 def test_the_same_picture_in_two_folders_is_trained():
     twice = Dataset(images=pictures(8).images + pictures(4).images)
     for seed in range(10):
-        assert names(hold_out(twice, ValidationPlan(seed=seed)).held_out) <= {"4", "5", "6", "7"}
+        assert names(hold_out(twice, ValidationPlan(held_out_share=0.1, seed=seed)).held_out) <= {"4", "5", "6", "7"}
 
 
 def test_a_picture_that_is_a_regularisation_picture_too_is_trained():
     extra = tuple(replace(picture, is_regularisation=True) for picture in pictures(6).images)
     for seed in range(10):
-        split = hold_out(Dataset(images=pictures(8).images + extra), ValidationPlan(seed=seed))
+        split = hold_out(Dataset(images=pictures(8).images + extra), ValidationPlan(held_out_share=0.1, seed=seed))
         assert names(split.held_out) == {"6", "7"} and split.training.regularisation_images == extra
 
 
@@ -115,7 +115,7 @@ def test_copies_and_mirrored_copies_are_trained():
     mirrored = image("mirrored", phash=(2 * spread % 2**64) ^ (2**64 - 1))
     dataset = Dataset(images=(*plain, copy, mirrored))
     for seed in range(20):
-        held_out = names(hold_out(dataset, ValidationPlan(seed=seed)).held_out)
+        held_out = names(hold_out(dataset, ValidationPlan(held_out_share=0.1, seed=seed)).held_out)
         assert len(held_out) == 2 and held_out.isdisjoint({"1", "copy", "2", "mirrored"})
 
 

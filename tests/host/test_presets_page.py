@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,6 @@ def test_a_widget_that_was_changed_since_is_named(page: ComfyPage, node: int) ->
     page.until(lambda: lines(page)[-1] == "Changed: learning_rate")
     page.page.evaluate(change, [node, "learning_rate", 1e-4])
     page.until(lambda: "Changed" not in lines(page)[-1])
-    _photograph(page)
 
 
 def test_the_next_preset_leaves_nothing_of_the_one_before(page: ComfyPage, node: int) -> None:
@@ -118,9 +116,3 @@ def test_sdxl_offers_no_memory_that_it_does_not_fit(page: ComfyPage, node: int) 
     memory.select_option("6")
     page.find(".la-node").get_by_label("Base model").select_option("SDXL")
     assert memory.input_value() == "8" and memory.locator("option").all_text_contents()[0] == "8 GB"
-
-
-def _photograph(page: ComfyPage) -> None:
-    if folder := os.environ.get("LORA_ATELIER_PICTURES"):
-        name = "nodes2" if page.find("[data-node-id]").count() else "classic"
-        page.page.screenshot(path=f"{folder}/presets_{name}.png")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..dataset.types import Dataset
 from ..files import write_atomic
 from ..job import Job
 from ..lora.file import lora_bytes
@@ -30,12 +31,13 @@ class Keeping:
         self,
         job: Job,
         run: Run,
+        training: Dataset,
         lengths: list[int],
         learner: Learner,
         optimizer: torch.optim.Optimizer,
         average: WeightAverage,
     ) -> None:
-        self._job, self._run, self._lengths = job, run, lengths
+        self._job, self._run, self._training, self._lengths = job, run, training, lengths
         self._learner, self._optimizer, self._average = learner, optimizer, average
         self._planned = saves(job.plan, lengths)
 
@@ -80,15 +82,16 @@ class Keeping:
             family=type(learner.model),
             prediction_type=learner.model.prediction_type,
             plan=job.plan,
-            dataset=job.dataset,
+            dataset=self._training,
             base_model=job.base_model,
             base_identity=self._run.base_identity,
             epoch=save.epoch,
             step=save.step,
             total_steps=sum(self._lengths),
-            batches_per_epoch=len(epoch_batches(job.dataset, job.plan.batch_size, job.plan.seed, 0)),
+            batches_per_epoch=len(epoch_batches(self._training, job.plan.batch_size, job.plan.seed, 0)),
             zero_terminal_snr=learner.model.zero_terminal_snr,
             arithmetic=learner.precision,
+            held_out=len(job.dataset.images) - len(self._training.images),
         )
         path = self._run.saved_file(save.name)
         write_atomic(path, lora_bytes(tensors, metadata, FORMATS[job.plan.precision.saving]))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..dataset.types import Dataset
-from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..families.base_model import BaseModel, Conditioning
 from ..lora.adapters import Adapters
 from . import objective
 from .amount import Step
@@ -80,13 +80,6 @@ class Learner:
         self._apply_gradients(optimizer, loss)
         return loss
 
-    def predict(self, noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
-        """The UNet as it is trained now, without dropout, for measuring; captions are read as they are written."""
-        for part in self.adapters:
-            part.set_dropout_seed(None)
-        with autocast(self.precision, self.device):
-            return self.model.predict(noisy_BCHW, t_B, self._encoded(captions), sizes)
-
     def _losses(self, batch: list[int], place: int) -> Tensor:
         """The weighted loss of each picture of the batch that is `place`-th in the run (B)."""
         images = [self.dataset.images[index] for index in batch]
@@ -131,9 +124,7 @@ class Learner:
     def _conditioning(self, images: Sequence, place: int) -> Conditioning:
         if self.encodings:
             return self.encodings.of_step(place)
-        return self._encoded(self.captions.of_batch(images, place))
-
-    def _encoded(self, captions: Sequence[str]) -> Conditioning:
+        captions = self.captions.of_batch(images, place)
         return self.model.encode_text(captions, self.plan.text.clip_skip, reading_of(self.plan.text))
 
     def _apply_gradients(self, optimizer: torch.optim.Optimizer, loss: float) -> None:

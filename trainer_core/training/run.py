@@ -56,6 +56,10 @@ class Run:
         return self.folder / "state"
 
     @property
+    def validation_log(self) -> Path:
+        return self.folder / "validation.jsonl"
+
+    @property
     def is_finished(self) -> bool:
         return (self.folder / "result.json").is_file()
 

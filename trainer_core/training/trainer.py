@@ -30,6 +30,7 @@ from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
 from .ema import WeightAverage
 from .encode import Latents, encode_pictures, latent_mask
+from .judging import Judge
 from .keeping import Keeping
 from .learner import Learner
 from .optimizer import check_optimizer, make_optimizer, set_rates
@@ -39,6 +40,7 @@ from .run import Run, RunLock
 from .samples import MissedSample, Sample, SampleDrawer
 from .schedule import rate_factor
 from .state import load_state
+from .verdict import Verdict
 
 _NOT_FINITE_IN_A_ROW = 3
 _NOT_FINITE_SHARE, _FEWEST_STEPS = 0.05, 40
@@ -55,17 +57,22 @@ class Trainer:
     def __init__(
         self, job: Job, runs_folder: Path, *, device: str = "cpu", tokenizer_folders: Sequence[Path] = ()
     ) -> None:
-        check_trainable(job.dataset, job.plan)
         self.family = family_of(job.base_model)
-        self.job, self.plan, self.dataset = job, job.plan, job.dataset
+        self.job, self.plan = job, job.plan
         self.device, self.tokenizer_folders = device, tokenizer_folders
         self.precision = resolve_precision(job.plan.precision.training, device)
         check_optimizer(job.plan.optimizer, device)
         self.run = Run(job, runs_folder, self.precision)
-        self.lengths = steps_per_epoch(job.dataset, job.plan)
+        self._judge = Judge(job.dataset, job.plan, self.run, device)
+        self.dataset = self._judge.training
+        """What is trained: the job's dataset without the pictures that are held out."""
+        check_trainable(self.dataset, job.plan)
+        self.lengths = steps_per_epoch(self.dataset, job.plan)
         self.total_steps = sum(self.lengths)
         self.remarks: list[str] = []
         """What should be told about the run, a line each; more come while it is prepared."""
+        if self._judge.held_out:
+            self.remarks.append(self._judge.remark)
         self._samples = SampleDrawer(
             job.plan.samples,
             self.run.folder,
@@ -87,6 +94,10 @@ class Trainer:
     def result(self) -> TrainedLora:
         """The finished run; raises TrainingError while it is not finished."""
         return self.run.result()
+
+    def verdict(self) -> Verdict:
+        """Underfit, good or overfit, and what to change: of a finished run, or of one so far."""
+        return self._judge.verdict(self.total_steps)
 
     # ------------------------------------------------------------------------------------------- before the steps
 
@@ -110,6 +121,7 @@ class Trainer:
             latents,
             flip=self.plan.augment.flip,
         )
+        yield from self._judge.encode_pictures(model, latents)
         model.vae = model.vae.to("cpu") if self._samples.requests else None
         captions = VisitCaptions(
             plan=self.plan.captions,
@@ -122,6 +134,7 @@ class Trainer:
         encodings = self._encodings(model, captions)
         if encodings:
             self._samples.encode(model)
+            self._judge.encode_captions(model)
             yield from encodings.prepare()
         model.unet.to(self.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
@@ -205,16 +218,17 @@ class Trainer:
     def _train(self, learner: Learner) -> Iterator[StepReport | StageReport | Sample | MissedSample]:
         optimizer = self._make_optimizer(learner)
         average = WeightAverage(learner.parameters, self.plan.ema)
-        keeping = Keeping(self.job, self.run, self.lengths, learner, optimizer, average)
+        keeping = Keeping(self.job, self.run, self.dataset, self.lengths, learner, optimizer, average)
         averaged = average.tensors()
         step = load_state(self.run.state, learner.adapters, optimizer, learner.scaler, averaged)
         average.load(averaged)
         self.run.rewind_log(step)
         keeping.save_missing(step)
+        self._judge.begin(learner, step)
         finite = _FiniteWatch()
         try:
             if step in (edges := [0, *accumulate(self.lengths)]):
-                yield from self._drawn(learner, keeping, edges.index(step), step)
+                yield from self._looked_at(learner, keeping, edges.index(step), step)
             for turn in steps_from(self.dataset, self.plan, self.lengths, step):
                 rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
                 loss = self._take(turn, learner, optimizer)
@@ -232,7 +246,7 @@ class Trainer:
                     keeping.save_state(step)
                 yield report
                 if turn.is_last_of_epoch or is_last:
-                    yield from self._drawn(learner, keeping, turn.epoch + 1, step)
+                    yield from self._looked_at(learner, keeping, turn.epoch + 1, step, is_last=is_last)
                 if is_last:
                     break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
@@ -241,13 +255,14 @@ class Trainer:
             raise
         self.run.finish(keeping.kept())
 
-    def _drawn(
-        self, learner: Learner, keeping: Keeping, epoch: int, step: int
+    def _looked_at(
+        self, learner: Learner, keeping: Keeping, epoch: int, step: int, *, is_last: bool = False
     ) -> Iterator[StageReport | Sample | MissedSample]:
-        """The samples that are due after an epoch; those that are there already are not drawn again."""
-        if not self._samples.requests or not self.plan.samples.is_due(epoch, len(self.lengths)):
-            return
+        """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
         with keeping.showing():
+            self._judge.measure(learner, epoch, step, is_last=is_last)
+            if not self._samples.requests or not self.plan.samples.is_due(epoch, len(self.lengths)):
+                return
             for found in self._samples.draw(learner.model, learner.adapters, epoch=epoch, step=step):
                 if isinstance(found, MissedSample):
                     self.remarks.append(found.remark)

@@ -15,6 +15,7 @@ from .saving import SavingPlan
 from .schedule import SchedulePlan
 from .text import TextPlan
 from .timesteps import TimestepPlan
+from .validation import ValidationPlan
 from .weighting import WeightingPlan
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "TextPlan",
     "TimestepPlan",
     "TrainingPlan",
+    "ValidationPlan",
     "WeightingPlan",
 ]

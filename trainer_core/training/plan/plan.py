@@ -22,6 +22,7 @@ from .saving import SavingPlan
 from .schedule import SchedulePlan
 from .text import TextPlan
 from .timesteps import TimestepPlan
+from .validation import ValidationPlan
 from .weighting import WeightingPlan
 
 
@@ -55,6 +56,7 @@ class TrainingPlan:
     ema: EmaPlan = field(default_factory=EmaPlan)
     samples: SamplePlan = field(default_factory=SamplePlan)
     saving: SavingPlan = field(default_factory=SavingPlan)
+    validation: ValidationPlan = field(default_factory=ValidationPlan)
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "epochs", self.epochs, "at least 1", "10 is a good start")

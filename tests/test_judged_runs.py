@@ -1,0 +1,101 @@
+"""Runs that are measured on their way: when, the same after a stop, without changing them, and what is said of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+
+import pytest
+
+from tests.training_jobs import small_job, train, write_pictures
+from trainer_core.crop.crop import crop_dataset
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.folder import read_folder
+from trainer_core.training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("judged")
+
+
+def larger_job(folder, **changes):
+    """A job on ten pictures: enough to hold some out."""
+    job = small_job(folder, **changes)
+    dataset = read_folder(write_pictures(folder / "ten", 10, seed=4))
+    return job.__class__(
+        base_model=job.base_model,
+        dataset=crop_dataset(dataset, CropRules(width=64, height=64, method="center")),
+        plan=job.plan,
+        name="mochi",
+    )
+
+
+def measured(trainer):
+    lines = (trainer.run_folder / "validation.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def data_digest(trainer):
+    data = trainer.result().file.read_bytes()
+    return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+
+
+def test_a_run_is_measured_before_the_first_step_and_after_each_epoch(folder, tmp_path):
+    reports = measured(train(small_job(folder), tmp_path))
+    assert [(report["epoch"], report["step"]) for report in reports] == [(0, 0), (1, 4), (2, 8)]
+    assert all(len(report["per_picture"]) == 4 and report["held_out_loss"] is None for report in reports)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])
+def test_measuring_changes_nothing_in_what_is_learned(folder, tmp_path, rate):
+    plan = {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": rate}, "adapter": {"dropout": 0.2}}
+    with_it = train(small_job(folder, **plan), tmp_path / "with")
+    without = train(small_job(folder, **plan, validation={"every_epochs": 0}), tmp_path / "without")
+    assert data_digest(with_it) == data_digest(without)
+    assert not (without.run_folder / "validation.jsonl").exists()
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_a_run_that_was_stopped_has_the_same_measurements(folder, tmp_path, stop):
+    job = small_job(folder, captions={"shuffle": True})
+    straight = measured(train(job, tmp_path / "straight"))
+    train(job, tmp_path / "cut", until=stop)
+    assert measured(train(job, tmp_path / "cut")) == straight
+
+
+def test_held_out_pictures_are_measured_and_never_trained(folder, tmp_path):
+    trainer = train(larger_job(folder, validation={"held_out_share": 0.2}), tmp_path)
+    assert len(trainer.dataset.images) == 8 and "2 of 10 pictures" in trainer.remarks[0]
+    last = measured(trainer)[-1]
+    assert len(last["per_held_out"]) == 2 and len(last["per_picture"]) == 8
+    assert not last["per_held_out"].keys() & last["per_picture"].keys()
+    assert last["held_out_loss"] > 0
+    trained = {trainer.dataset.images[index].path.name for index, _ in trainer_latents(trainer)}
+    assert not trained & {name.rpartition("/")[2] for name in last["per_held_out"]}
+
+
+def trainer_latents(trainer):
+    again = Trainer(trainer.job, trainer.run_folder.parent / "again")
+    list(again.prepare())
+    return list(again._learner.latents)
+
+
+def test_a_finished_run_has_a_verdict_in_words(folder, tmp_path):
+    found = train(larger_job(folder, epochs=3, validation={"held_out_share": 0.2}), tmp_path).verdict()
+    assert found.kind in ("underfit", "good", "overfit") and found.lines
+
+
+def test_a_run_that_was_not_measured_says_so(folder, tmp_path):
+    trainer = train(small_job(folder, epochs=1, validation={"every_epochs": 0}), tmp_path)
+    assert trainer.verdict().kind == "not measured"
+
+
+def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
+    trainer = Trainer(small_job(folder, epochs=4), tmp_path)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if report.step == 5:
+                trainer.run.ask_to_finish()
+    assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]

@@ -1,0 +1,125 @@
+"""A run judged while it trains: measured after its epochs, and what the measurements say at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..dataset.types import Dataset, DatasetImage
+from ..dataset.wording import FileNames
+from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..progress import StageReport
+from .caption_encodings import reading_of
+from .encode import Latents, encode_pictures, latent_mask, picture_size
+from .holdout import hold_out
+from .learner import Learner
+from .plan import TrainingPlan
+from .precision import autocast
+from .run import Run
+from .validation import Validation, ValidationPicture
+from .validation_report import ValidationReport, append_report, read_reports, rewind_reports
+from .verdict import Verdict, verdict
+
+
+class Judge:
+    """Holds out pictures, measures, and keeps a log of it. Nothing of this changes what is learned from the rest."""
+
+    def __init__(self, dataset: Dataset, plan: TrainingPlan, run: Run, device: str) -> None:
+        split = hold_out(dataset, plan.validation)
+        self.training, self.remark = split.training, split.remark
+        """What is trained, and why pictures are held out or not."""
+        self._held_out, self._whole = split.held_out, dataset
+        self._plan, self._run, self._device = plan, run, device
+        self._pictures: list[ValidationPicture] = []
+        self._captions: dict[str, Conditioning] = {}
+        self._validation: Validation | None = None
+
+    @property
+    def held_out(self) -> int:
+        """How many pictures are only measured."""
+        return len(self._held_out)
+
+    def encode_pictures(self, model: BaseModel, latents: Latents) -> Iterator[StageReport]:
+        """Take the latents of what is trained, and encode what is held out. Needs the VAE on the device."""
+        if not self._plan.validation.every_epochs:
+            return
+        extra: Latents = {}
+        aside = self.training.with_images(self._held_out)
+        yield from encode_pictures(
+            model, self._run.base_identity, aside, self._run.cache, self._device, extra, flip=False
+        )
+        trained = [
+            (image, latents[index, False])
+            for index, image in enumerate(self.training.images)
+            if not image.is_regularisation
+        ]
+        kept = [(image, extra[index, False]) for index, image in enumerate(self._held_out)]
+        names = FileNames(self._whole)
+        self._pictures = [
+            self._picture(image, latent, names, model.latent_scale, is_held_out=pairs is kept)
+            for pairs in (trained, kept)
+            for image, latent in pairs
+        ]
+
+    def _picture(self, image: DatasetImage, latent, names: FileNames, scale: float, *, is_held_out: bool):
+        return ValidationPicture(
+            name=names.of(image.path),
+            fingerprint=image.fingerprint,
+            is_held_out=is_held_out,
+            latent_CHW=latent.mean_CHW * scale,
+            caption=image.caption,
+            size=picture_size(image),
+            mask_1HW=latent_mask(image, latent, False) if self._plan.loss.masked else None,
+        )
+
+    @torch.no_grad()
+    def encode_captions(self, model: BaseModel) -> None:
+        """Read the captions once, for runs whose text encoders are freed. Needs them on the device."""
+        for caption in dict.fromkeys(picture.caption for picture in self._pictures):
+            (row,) = model.encode_each([caption], self._plan.text.clip_skip, reading_of(self._plan.text))
+            self._captions[caption] = row.to("cpu", row.states_BLD.dtype)
+
+    def begin(self, learner: Learner, step: int) -> None:
+        """Get ready for a run that goes on from `step`."""
+        if self._pictures:
+            self._validation = Validation(
+                self._pictures,
+                learner.schedule,
+                self._plan.timesteps,
+                seed=self._plan.validation.seed,
+                device=self._device,
+            )
+            rewind_reports(self._run.validation_log, step)
+
+    def measure(self, learner: Learner, epoch: int, step: int, *, is_last: bool) -> ValidationReport | None:
+        """Measure, if it is time after `epoch` epochs and has not been done; 0 is the base model."""
+        every = self._plan.validation.every_epochs
+        is_due = self._validation is not None and (epoch % every == 0 or is_last)
+        if not is_due or any(report.step == step for report in self.reports()):
+            return None
+
+        def predict(noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
+            with autocast(learner.precision, self._device):
+                return learner.model.predict(noisy_BCHW, t_B, self._conditioning(learner, captions), sizes)
+
+        for part in learner.adapters:
+            part.set_dropout_seed(None)
+        modules = [learner.model.unet, *learner.model.text_encoders]
+        report = self._validation.measure(predict, modules, epoch=epoch, step=step)
+        append_report(self._run.validation_log, report)
+        return report
+
+    def reports(self) -> list[ValidationReport]:
+        return read_reports(self._run.validation_log)
+
+    def verdict(self, total_steps: int) -> Verdict:
+        """What the measurements of the run say."""
+        return verdict(self.reports(), self._plan, self.training, None, total_steps)
+
+    def _conditioning(self, learner: Learner, captions: list[str]) -> Conditioning:
+        if not self._captions:
+            return learner.model.encode_text(captions, self._plan.text.clip_skip, reading_of(self._plan.text))
+        joined = Conditioning.join([self._captions[caption] for caption in captions])
+        return joined.to(self._device, joined.states_BLD.dtype)
