@@ -31,6 +31,10 @@ def training_outputs() -> list[io.Output]:
         LoraSocket.Output("lora", tooltip="The trained LoRA, for Save LoRA, Preview Sample and Epoch Sheet."),
         io.Image.Output("loss_curve", tooltip="The loss of every step. It should fall, then flatten."),
         io.String.Output("path", tooltip="The file of the last epoch's LoRA."),
+        io.String.Output(
+            "verdict",
+            tooltip="Underfit, good or overfit, since when, and what to change; from measuring after each epoch.",
+        ),
     ]
 
 
@@ -46,7 +50,10 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str]) -> io.NodeOu
     lora = trainer.result()
     curve = _curve(lora)
     shown = host.to_image([_with_samples(lora, curve)])
-    return io.NodeOutput(lora, host.to_image([curve]), str(lora.file), ui=ui.PreviewImage(shown, cls=node))
+    verdict = trainer.verdict().lines
+    _show_what_is_known(node, trainer, [*verdict, *notes])
+    text = "\n".join(verdict)
+    return io.NodeOutput(lora, host.to_image([curve]), str(lora.file), text, ui=ui.PreviewImage(shown, cls=node))
 
 
 def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from ..trainer_core.training.plan import (
     SchedulePlan,
     TextPlan,
     TrainingPlan,
+    ValidationPlan,
 )
 from . import host
 from .running import train, training_outputs
@@ -63,7 +64,8 @@ class TrainLora(io.ComfyNode):
         prior_loss_weight: float, masked_loss: bool, loss: str, huber_c: float, huber_schedule: str, flip: bool,
         clip_skip: int, longest_prompt: int, prompt_weights: bool, precision: str, save_precision: str,
         ema_decay: float, ema_warm_up: bool, save_every_epochs: int, save_every_steps: int, keep_last: int,
-        state_every_steps: int, seed: int, network: AdapterPlan | None = None,
+        state_every_steps: int, seed: int, validate_every_epochs: int, held_out_share: float, two_prompts: bool,
+        class_words: str, validation_seed: int, network: AdapterPlan | None = None,
         noise_and_loss: NoiseAndLossPlans | None = None, caption_options: CaptionPlan | None = None,
         samples: SamplePlan | None = None,
     ) -> io.NodeOutput:  # fmt: skip
@@ -121,6 +123,13 @@ class TrainLora(io.ComfyNode):
                 every_steps=save_every_steps,
                 keep_last=keep_last,
                 state_every_steps=state_every_steps,
+            ),
+            validation=ValidationPlan(
+                every_epochs=validate_every_epochs,
+                held_out_share=held_out_share,
+                two_prompts=two_prompts,
+                seed=validation_seed,
+                class_words=class_words.strip(),
             ),
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)

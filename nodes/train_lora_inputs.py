@@ -6,6 +6,7 @@ from comfy_api.latest import io
 from . import host
 from .train_lora_advanced_inputs import train_lora_advanced_inputs
 from .train_lora_rate_inputs import advanced_rate_inputs, rate_inputs
+from .train_lora_validation_inputs import validation_inputs
 from .types import CaptionOptionsSocket, DatasetSocket, NetworkSocket, NoiseAndLossSocket, SamplesSocket
 
 
@@ -17,6 +18,7 @@ def train_lora_inputs() -> list[io.Input]:
         *_length_inputs(),
         *advanced_rate_inputs(),
         *train_lora_advanced_inputs(),
+        *validation_inputs(),
         *_sockets(),
     ]
 

@@ -75,7 +75,8 @@ def test_regularisation_pictures_are_never_held_out_nor_counted():
 
 def test_the_choice_follows_the_seed_and_nothing_else():
     assert hold_out(pictures(40), PLAN) == hold_out(pictures(40), PLAN)
-    others = [names(hold_out(pictures(40), ValidationPlan(held_out_share=0.1, seed=seed)).held_out) for seed in range(6)]
+    plans = [ValidationPlan(held_out_share=0.1, seed=seed) for seed in range(6)]
+    others = [names(hold_out(pictures(40), plan).held_out) for plan in plans]
     assert len(set(map(frozenset, others))) == 6
 
 

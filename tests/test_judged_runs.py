@@ -99,3 +99,24 @@ def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
             if report.step == 5:
                 trainer.run.ask_to_finish()
     assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])
+def test_the_two_prompt_test_is_drawn_at_the_end_and_changes_nothing(folder, tmp_path, rate):
+    plan = {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": rate}, "epochs": 1}
+    plain = train(small_job(folder, **plan), tmp_path / "plain")
+    tested = train(small_job(folder, **plan, validation={"two_prompts": True}), tmp_path / "tested")
+    found = json.loads((tested.run_folder / "two_prompts.json").read_text())
+    assert found["caption_distance"] > 0 and found["trigger_variety"] is not None
+    assert data_digest(tested) == data_digest(plain)
+    assert tested.verdict().kind in ("underfit", "good", "overfit")
+
+
+def test_a_two_prompt_test_that_fails_is_told_and_ends_nothing(folder, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("no picture today")
+        yield
+
+    monkeypatch.setattr("trainer_core.training.two_prompt_test.draw_in_steps", broken)
+    trainer = train(small_job(folder, epochs=1, validation={"two_prompts": True}), tmp_path)
+    assert trainer.run.is_finished and "no picture today" in trainer.remarks[-1]

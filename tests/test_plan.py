@@ -93,6 +93,8 @@ _READ_AS = {
     "text_encoder_rate": "rate_of_text_encoder",
     "block_weights": "blocks",
     "merge_first": "merges",
+    "before_first": "is_due",
+    **dict.fromkeys(("prompts", "negative", "width", "height", "cfg", "sampler"), "requests"),
 }
 
 

@@ -16,6 +16,7 @@ from trainer_core.job import Job
 from trainer_core.tagging.composing import compose
 from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.reports import StepReport
 from trainer_core.training.trainer import Trainer
 
 SIZE = 64
@@ -65,6 +66,6 @@ def train(job: Job, runs: Path, *, until: int | None = None) -> Trainer:
     trainer = Trainer(job, runs)
     with contextlib.closing(trainer.steps()) as steps:
         for report in steps:
-            if report.step == until:
+            if isinstance(report, StepReport) and report.step == until:
                 break
     return trainer

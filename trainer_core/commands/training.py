@@ -79,8 +79,11 @@ def _train(options: argparse.Namespace) -> Answer:
         "steps": len(lora.losses),
         "last_loss": lora.losses[-1],
         "loss_chart": str(chart),
+        "verdict": trainer.verdict().to_json(),
+        "remarks": trainer.remarks,
     }
-    return answer, [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]
+    lines = [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]
+    return answer, [*lines, *trainer.remarks, *trainer.verdict().lines]
 
 
 def _job_file(options: argparse.Namespace) -> Path:

@@ -18,6 +18,7 @@ from .learner import Learner
 from .plan import TrainingPlan
 from .precision import autocast
 from .run import Run
+from .two_prompt_test import TwoPromptTest
 from .validation import Validation, ValidationPicture
 from .validation_report import ValidationReport, append_report, read_reports, rewind_reports
 from .verdict import Verdict, verdict
@@ -26,7 +27,7 @@ from .verdict import Verdict, verdict
 class Judge:
     """Holds out pictures, measures, and keeps a log of it. Nothing of this changes what is learned from the rest."""
 
-    def __init__(self, dataset: Dataset, plan: TrainingPlan, run: Run, device: str) -> None:
+    def __init__(self, dataset: Dataset, plan: TrainingPlan, run: Run, *, precision: str, device: str) -> None:
         split = hold_out(dataset, plan.validation)
         self.training, self.remark = split.training, split.remark
         """What is trained, and why pictures are held out or not."""
@@ -35,6 +36,14 @@ class Judge:
         self._pictures: list[ValidationPicture] = []
         self._captions: dict[str, Conditioning] = {}
         self._validation: Validation | None = None
+        self._two_prompts = TwoPromptTest(
+            self.training, plan, run.folder / "two_prompts.json", precision=precision, device=device
+        )
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are drawn for the verdict, which takes the VAE."""
+        return self._two_prompts.is_on
 
     @property
     def held_out(self) -> int:
@@ -80,6 +89,7 @@ class Judge:
         for caption in dict.fromkeys(picture.caption for picture in self._pictures):
             (row,) = model.encode_each([caption], self._plan.text.clip_skip, reading_of(self._plan.text))
             self._captions[caption] = row.to("cpu", row.states_BLD.dtype)
+        self._two_prompts.encode(model)
 
     def begin(self, learner: Learner, step: int) -> None:
         """Get ready for a run that goes on from `step`."""
@@ -111,12 +121,19 @@ class Judge:
         append_report(self._run.validation_log, report)
         return report
 
+    def draw(self, learner: Learner) -> Iterator[StageReport]:
+        """Draw the two-prompt test, at the end of a run."""
+        for part in learner.adapters:
+            part.set_dropout_seed(None)
+        with torch.no_grad():
+            yield from self._two_prompts.draw(learner.model, learner.adapters)
+
     def reports(self) -> list[ValidationReport]:
         return read_reports(self._run.validation_log)
 
     def verdict(self, total_steps: int) -> Verdict:
         """What the measurements of the run say."""
-        return verdict(self.reports(), self._plan, self.training, None, total_steps)
+        return verdict(self.reports(), self._plan, self.training, self._two_prompts.result(), total_steps)
 
     def _conditioning(self, learner: Learner, captions: list[str]) -> Conditioning:
         if not self._captions:

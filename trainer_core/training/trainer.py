@@ -63,7 +63,7 @@ class Trainer:
         self.precision = resolve_precision(job.plan.precision.training, device)
         check_optimizer(job.plan.optimizer, device)
         self.run = Run(job, runs_folder, self.precision)
-        self._judge = Judge(job.dataset, job.plan, self.run, device)
+        self._judge = Judge(job.dataset, job.plan, self.run, precision=self.precision, device=device)
         self.dataset = self._judge.training
         """What is trained: the job's dataset without the pictures that are held out."""
         check_trainable(self.dataset, job.plan)
@@ -122,7 +122,7 @@ class Trainer:
             flip=self.plan.augment.flip,
         )
         yield from self._judge.encode_pictures(model, latents)
-        model.vae = model.vae.to("cpu") if self._samples.requests else None
+        model.vae = model.vae.to("cpu") if self._samples.requests or self._judge.draws else None
         captions = VisitCaptions(
             plan=self.plan.captions,
             trigger_words=self.dataset.trigger_words,
@@ -248,6 +248,7 @@ class Trainer:
                 if turn.is_last_of_epoch or is_last:
                     yield from self._looked_at(learner, keeping, turn.epoch + 1, step, is_last=is_last)
                 if is_last:
+                    yield from self._drawn_for_the_verdict(learner, keeping)
                     break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
             if not learner.is_updating:
@@ -267,6 +268,14 @@ class Trainer:
                 if isinstance(found, MissedSample):
                     self.remarks.append(found.remark)
                 yield found
+
+    def _drawn_for_the_verdict(self, learner: Learner, keeping: Keeping) -> Iterator[StageReport]:
+        """A picture that fails is no reason to lose a run."""
+        try:
+            with keeping.showing():
+                yield from self._judge.draw(learner)
+        except Exception as problem:
+            self.remarks.append(f"the two-prompt test could not be drawn: {problem}")
 
     def _take(self, turn: Step, learner: Learner, optimizer: torch.optim.Optimizer) -> float:
         """A step; where memory runs out for the first time, the same step again with gradient checkpointing, which

@@ -18,6 +18,9 @@ class ValidationPlan:
     """Share of the pictures that are kept from training and only measured, 0 to 0.5: at least 2 pictures, at most 16,
     and none of fewer than 8. What the LoRA makes of them tells learning from memorising, so the verdict is surer. 0.1
     for sets that can spare them. 0: train them all."""
+    two_prompts: bool = False
+    """Draw the two-prompt test at the end: three captions word for word and three pictures of the trigger words, each
+    with the LoRA and without. Twelve pictures at the training size, for sets of which nothing is held out."""
     seed: int = 0
     """Seed of which pictures are held out, and of the noise they are measured with."""
     class_words: str = ""
