@@ -3,6 +3,7 @@
 from . import host
 from .preset_routes import add_preset_routes
 from .routes import Routes
+from .run_routes import add_run_routes
 from .tag_routes import TagPlaces, TagRoutes
 from .tagger_routes import TaggerRoutes
 
@@ -21,3 +22,4 @@ def add_routes() -> None:
     TagRoutes(places).add(routes)
     TaggerRoutes(host.tagger_places, host.list_found_taggers).add(routes)
     add_preset_routes(routes)
+    add_run_routes(routes)

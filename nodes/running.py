@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from ..trainer_core.errors import TrainingError
 from ..trainer_core.job import Job
 from ..trainer_core.progress import StageReport
 from ..trainer_core.training.loss_chart import loss_chart
@@ -23,6 +24,22 @@ _REMEDY = (
     "Turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
     "or set text_encoder_rate to 0."
 )
+
+
+_now: Trainer | None = None
+"""What is being trained in this ComfyUI: one thing at a time, since its queue is one."""
+
+
+def finish_now() -> str:
+    """End the run that is being trained after its next step, as a finished one; its name.
+
+    Raises:
+        TrainingError: nothing is being trained.
+    """
+    if _now is None:
+        raise TrainingError("nothing is being trained right now.")
+    _now.run.ask_to_finish()
+    return _now.run.name
 
 
 def training_outputs() -> list[io.Output]:
@@ -45,7 +62,7 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str]) -> io.NodeOu
     _show_what_is_known(node, trainer, notes)
     if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
         work = host.Work("loading the base model")
-        with host.machine_to_ourselves(work, _REMEDY):
+        with host.machine_to_ourselves(work, _REMEDY), _known_as_now(trainer):
             _take_steps(node, trainer, notes, work)
     lora = trainer.result()
     curve = _curve(lora)
@@ -54,6 +71,16 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str]) -> io.NodeOu
     _show_what_is_known(node, trainer, [*verdict, *notes])
     text = "\n".join(verdict)
     return io.NodeOutput(lora, host.to_image([curve]), str(lora.file), text, ui=ui.PreviewImage(shown, cls=node))
+
+
+@contextmanager
+def _known_as_now(trainer: Trainer) -> Iterator[None]:
+    global _now
+    _now = trainer
+    try:
+        yield
+    finally:
+        _now = None
 
 
 def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str]) -> None:

@@ -6,9 +6,13 @@ from comfy_api.latest import io
 
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.lora.file import publish
+from ..trainer_core.training.best import best_epoch
 from ..trainer_core.training.reports import TrainedLora
 from . import host
 from .types import LoraSocket
+
+LAST, BEST = 0, -1
+"""What `epoch` stands for beside the numbers of epochs."""
 
 
 class SaveLora(io.ComfyNode):
@@ -31,11 +35,11 @@ class SaveLora(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "epoch",
-                    default=0,
-                    min=0,
+                    default=LAST,
+                    min=BEST,
                     max=10_000,
-                    tooltip="Which kept epoch to save. 0: the last. Choose an earlier one if the last looks "
-                    "overcooked.",
+                    tooltip="Which kept epoch to save. 0: the last; -1: the best by the loss on held-out pictures. "
+                    "Choose an earlier one if the last looks overcooked.",
                 ),
             ],
             outputs=[
@@ -58,11 +62,13 @@ def _epoch_file(lora: TrainedLora, epoch: int) -> Path:
     kept = {saved.epoch: saved.path for saved in lora.epochs}
     if not lora.file.is_file():
         raise TrainingError(f"the run {lora.run_folder.name} was deleted. Restart ComfyUI to train it again.")
-    if epoch == 0:
+    if epoch == LAST:
         return lora.file
+    if epoch == BEST:
+        return best_epoch(lora).path
     if epoch not in kept:
         numbers = ", ".join(str(number) for number in kept)
-        raise TrainingError(f"epoch {epoch} was not kept. Choose one of {numbers}, or 0 for the last.")
+        raise TrainingError(f"epoch {epoch} was not kept. Choose one of {numbers}, 0 for the last or -1 for the best.")
     return kept[epoch]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 
 import pytest
 import torch
 
 from tests.training_jobs import small_job, train
+from trainer_core.errors import TrainingError
 from trainer_core.training.amount import batches_in_all, saves, steps_from, steps_per_epoch
 from trainer_core.training.batches import epoch_batches
 from trainer_core.training.plan import TrainingPlan
@@ -217,3 +219,10 @@ def test_memory_that_runs_out_again_ends_the_run_with_its_state_kept(folder, tmp
     with pytest.raises(torch.OutOfMemoryError):
         next(steps)
     assert max(trainer.run.state.glob("*.json")).name == "step-00000001.json"
+
+
+def test_a_run_that_does_not_fit_on_the_disk_is_refused_before_it_loads_anything(folder, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1000))
+    with pytest.raises(TrainingError, match="MB are free"):
+        next(Trainer(small_job(folder), tmp_path).prepare())

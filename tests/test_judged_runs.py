@@ -12,7 +12,12 @@ from tests.training_jobs import small_job, train, write_pictures
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
+from trainer_core.errors import TrainingError
+from trainer_core.training.best import best_epoch
+from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.reports import SavedEpoch, TrainedLora
 from trainer_core.training.trainer import Trainer
+from trainer_core.training.validation_report import ValidationReport, append_report
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +125,42 @@ def test_a_two_prompt_test_that_fails_is_told_and_ends_nothing(folder, tmp_path,
     monkeypatch.setattr("trainer_core.training.two_prompt_test.draw_in_steps", broken)
     trainer = train(small_job(folder, epochs=1, validation={"two_prompts": True}), tmp_path)
     assert trainer.run.is_finished and "no picture today" in trainer.remarks[-1]
+
+
+def log_of(run_folder, losses):
+    """A validation log with these held-out losses by step."""
+    reports = [
+        ValidationReport(
+            epoch=0, step=step, training_loss=1.0, held_out_loss=loss, per_picture={"a": 1.0}, per_held_out={"b": loss}
+        )
+        for step, loss in losses.items()
+    ]
+    run_folder.mkdir()
+    for report in reports:
+        append_report(run_folder / "validation.jsonl", report)
+
+
+def lora_of(run_folder, steps):
+    saved = tuple(SavedEpoch(epoch=n, step=step, path=run_folder / str(n)) for n, step in enumerate(steps, start=1))
+    values = {"name": "x", "base_model": run_folder, "plan": TrainingPlan(), "trigger_words": (), "losses": ()}
+    return TrainedLora(run_folder=run_folder, epochs=saved, **values)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ({0: 1.0, 4: 0.8, 8: 0.6, 12: 0.7}, 2),
+        ({0: 0.1, 4: 0.8, 8: 0.8, 12: 0.9}, 1),
+        ({4: 0.8, 8: 0.2, 12: float("nan")}, 2),
+        ({8: 0.9}, 2),
+    ],
+)
+def test_the_best_epoch_is_the_kept_one_with_the_lowest_held_out_loss(tmp_path, losses, best):
+    log_of(tmp_path / "run", losses)
+    assert best_epoch(lora_of(tmp_path / "run", (4, 8, 12))).epoch == best
+
+
+def test_no_epoch_is_the_best_where_nothing_was_held_out(folder, tmp_path):
+    lora = train(small_job(folder, epochs=1), tmp_path).result()
+    with pytest.raises(TrainingError, match="held_out_share"):
+        best_epoch(lora)

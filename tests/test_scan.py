@@ -238,5 +238,5 @@ def test_ten_thousand_pictures_are_scanned_in_flat_memory_and_known_the_second_t
     second_seconds = time.process_time() - started
     assert len(again.images) == 10_000 and again.images[0].caption == "a cat"
     assert resident[10_000] - resident[1_000] < 80 * 2**20, "facts are kept of each picture, no pixels"
-    assert second_seconds < first_seconds / 20, (first_seconds, second_seconds)
+    assert second_seconds < first_seconds / 12, (first_seconds, second_seconds)  # 30 to 50 on a quiet machine
 

@@ -3,10 +3,12 @@
 import { editTags, equip, refresh } from "./auto_tag_node.mjs";
 import { chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
 import { equip as equipTrainLora, refresh as refreshTrainLora } from "./train_lora_node.mjs";
+import { stopAndKeep } from "./stop_and_keep.mjs";
 import { say } from "./words.mjs";
 
 const AUTO_TAG = "LoraAtelierAutoTag";
 const TRAIN_LORA = "LoraAtelierTrainLora";
+const TRAINING = [TRAIN_LORA, "LoraAtelierTrainAgain"];
 
 function editChosenNode() {
   const nodes = chosenNodes(AUTO_TAG);
@@ -31,7 +33,10 @@ registerExtension({
       ["https://huggingface.co", "https://hf-mirror.com"],
     ),
   ],
-  commands: [{ id: "LoraAtelier.EditTags", label: say("command.edit"), icon: "pi pi-tags", function: editChosenNode }],
+  commands: [
+    { id: "LoraAtelier.EditTags", label: say("command.edit"), icon: "pi pi-tags", function: editChosenNode },
+    { id: "LoraAtelier.StopAndKeep", label: say("command.finish"), icon: "pi pi-flag", function: stopAndKeep },
+  ],
   setup: loadStyle,
   nodeCreated(node) {
     if (node.comfyClass === AUTO_TAG) equip(node);
@@ -42,7 +47,8 @@ registerExtension({
     if (node.comfyClass === TRAIN_LORA) refreshTrainLora(node);
   },
   getNodeMenuItems(node) {
-    if (node.comfyClass !== AUTO_TAG) return [];
-    return [{ content: say("node.edit"), callback: () => editTags(node) }];
+    if (node.comfyClass === AUTO_TAG) return [{ content: say("node.edit"), callback: () => editTags(node) }];
+    if (TRAINING.includes(node.comfyClass)) return [{ content: say("run.finish"), callback: stopAndKeep }];
+    return [];
   },
 });

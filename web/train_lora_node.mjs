@@ -1,9 +1,11 @@
-/** What Train LoRA shows below its widgets: presets to start from, and what was changed since one was applied. */
+/** What Train LoRA shows below its widgets: presets to start from, what was changed since one was applied, and the
+ * button that ends a run early. */
 
 import {
   addPanel, after, getJson, markModified, onWidgetChange, setWidgetValue, widgetValue,
 } from "./host.mjs";
 import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
+import { stopAndKeep } from "./stop_and_keep.mjs";
 import { button, make } from "./tag_editor/element.mjs";
 import { say } from "./words.mjs";
 
@@ -12,7 +14,7 @@ import { say } from "./words.mjs";
 /** Where the node keeps which preset was applied. */
 const APPLIED = "lora_atelier_preset";
 const FIRST = { subject: "anime character", family: "SD1.5", memory: 12 };
-const CONTROLS_HEIGHT = 92;
+const CONTROLS_HEIGHT = 128;
 const LINE_HEIGHT = 24;
 
 /** @type {WeakMap<object, TrainLoraPanel>} */
@@ -41,8 +43,10 @@ class TrainLoraPanel {
     this.memory = this.#select("preset.memory");
     this.act = button(say("preset.apply"), () => this.#apply());
     this.lines = make("div.la-lines", { role: "status" });
+    this.stop = button(say("run.finish"), stopAndKeep);
+    this.stop.title = say("run.finishHint");
     const selects = make("div.la-selects", {}, this.subject, this.family, this.memory);
-    this.element = make("div.la-node", {}, selects, this.act, this.lines);
+    this.element = make("div.la-node", {}, selects, this.act, this.stop, this.lines);
     addPanel(node, "presets", this.element, () => CONTROLS_HEIGHT + LINE_HEIGHT * this.lines.childElementCount);
     after(node, "onConfigure", () => this.restore());
     this.#load();

@@ -253,3 +253,30 @@ def _wait_for_steps(comfy: ComfyServer, name: str, steps: int) -> Path:
                 return log
         time.sleep(0.05)
     raise AssertionError(f"no {steps} steps of {name!r} in two minutes")
+
+
+def test_stop_and_keep_ends_a_run_as_a_finished_one_and_the_graph_goes_on(comfy, pictures):
+    assert comfy.post("/lora_atelier/runs/finish", {})[0] == 400
+    graph = training_graph(pictures, {"name": "enough", "epochs": 1000, "seed": 3})
+    prompt_id = comfy.queue(graph)
+    while comfy.post("/lora_atelier/runs/finish", {})[0] != 200:
+        time.sleep(0.2)
+    entry = comfy.wait(prompt_id)
+    assert entry["status"]["status_str"] == "success", error_message(entry)
+    (run_folder,) = (comfy.base / "output" / "lora_atelier" / "runs").glob("enough-*")
+    steps = len((run_folder / "metrics.jsonl").read_text().splitlines())
+    assert 0 < steps < 2000 and (run_folder / "result.json").is_file()
+    assert comfy.run(graph)["save"]["text"] == entry["outputs"]["save"]["text"]
+
+
+def test_the_verdict_of_a_run_is_an_output(comfy, pictures, saved_name):
+    graph = training_graph(pictures, {"name": "judged", "epochs": 3, "held_out_share": 0.5, "seed": 4})
+    graph["verdict"] = {"class_type": "PreviewAny", "inputs": {"source": ["train", 3]}}
+    text = comfy.run(graph)["verdict"]["text"][0]
+    assert "held out" in text.lower() or "held-out" in text.lower()
+
+
+def test_comfyui_shows_the_metadata_of_a_saved_lora(comfy, saved_name):
+    shown = comfy.get(f"/view_metadata/loras?filename={saved_name}")
+    assert shown["ss_output_name"] and shown["ss_network_dim"] == "4" and shown["sshs_legacy_hash"]
+    assert shown["modelspec.architecture"] == "stable-diffusion-v1/lora"

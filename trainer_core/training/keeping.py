@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from ..dataset.types import Dataset
+from ..errors import TrainingError
 from ..files import write_atomic
 from ..job import Job
 from ..lora.file import lora_bytes
 from .amount import Save, Step, saves
+from .arithmetic import RunSize
 from .batches import epoch_batches
 from .ema import WeightAverage
 from .learner import Learner
@@ -22,6 +25,28 @@ from .precision import FORMATS
 from .reports import SavedEpoch
 from .run import Run
 from .state import save_state
+
+_STATES = 18
+"""Resumable states in LoRAs of half precision: two that are kept and one that is being written, each with fp32 weights
+and an optimizer's two fp32 averages."""
+
+
+def check_room(folder: Path, size: RunSize) -> None:
+    """Refuse a run whose files do not fit on the disk.
+
+    Raises:
+        TrainingError: says how much is missing.
+    """
+    if size.bytes_each is None:
+        return
+    needed = size.saves * size.bytes_each + _STATES * size.bytes_each
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise TrainingError(
+            f"the run would write about {needed / 2**20:,.0f} MB, and {free / 2**20:,.0f} MB are free. Free some disk "
+            "space, keep fewer epochs (save every epochs, keep last), or lower the rank."
+        )
 
 
 class Keeping:

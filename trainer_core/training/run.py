@@ -25,6 +25,8 @@ TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives."""
 
 
+VALIDATION_LOG = "validation.jsonl"
+"""In a run's folder: what was measured, a report a line."""
 _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
 _FINISH = "finish"
@@ -57,7 +59,7 @@ class Run:
 
     @property
     def validation_log(self) -> Path:
-        return self.folder / "validation.jsonl"
+        return self.folder / VALIDATION_LOG
 
     @property
     def is_finished(self) -> bool:

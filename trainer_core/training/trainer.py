@@ -31,7 +31,7 @@ from .captions import VisitCaptions
 from .ema import WeightAverage
 from .encode import Latents, encode_pictures, latent_mask
 from .judging import Judge
-from .keeping import Keeping
+from .keeping import Keeping, check_room
 from .learner import Learner
 from .optimizer import check_optimizer, make_optimizer, set_rates
 from .precision import FORMATS, resolve_precision
@@ -108,6 +108,7 @@ class Trainer:
         """
         if self.run.is_finished or self._learner is not None:
             return
+        check_room(self.run_folder, self.size())
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
         latents: Latents = {}
