@@ -51,8 +51,14 @@ def test_a_regularisation_folder_outside_the_roots_is_refused(comfy, pictures):
     assert "not in" in _refusal(comfy, graph)
 
 
-def test_rank_0_is_refused_before_anything_runs(comfy, pictures):
-    assert "smaller than min" in _refusal(comfy, training_graph(pictures, {"rank": 0}))
+def test_rank_0_is_refused_before_anything_is_trained(comfy, pictures):
+    """ComfyUI runs the branches that are whole, up to Auto Tag, and says what is wrong with the other."""
+    status, answer = comfy.post("/prompt", {"prompt": training_graph(pictures, {"rank": 0})})
+    assert status == 200
+    wrong = answer["node_errors"]["train"]
+    assert "smaller than min" in wrong["errors"][0]["message"] + wrong["errors"][0]["details"]
+    assert "save" in wrong["dependent_outputs"]
+    assert comfy.wait(answer["prompt_id"])["outputs"].keys() == {"tag"}
 
 
 def test_training_nothing_is_refused(comfy, pictures):
@@ -98,7 +104,7 @@ def test_a_save_name_that_is_a_path(comfy, pictures):
 def test_an_epoch_that_was_not_kept(comfy, pictures):
     graph = training_graph(pictures, {"name": "first"})
     graph["save"]["inputs"]["epoch"] = 7
-    assert _failure(comfy, graph).startswith("epoch 7 was not kept. Choose one of 1, 2, or 0")
+    assert _failure(comfy, graph).startswith("epoch 7 was not kept. Choose one of 1, 2, 0 for the last or -1")
 
 
 def _refusal(comfy: ComfyServer, graph: dict) -> str:
