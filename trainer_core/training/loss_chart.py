@@ -95,7 +95,7 @@ def _draw_axes(pen, frame, low, high, steps, epoch_steps):
         for step in epoch_steps:
             x = left + (right - left) * max(0, step - 1) / max(1, steps - 1)
             pen.line((x, bottom, x, bottom + 5 * _OVERSAMPLING), fill=_TEXT, width=_OVERSAMPLING)
-    for i in range(6):
+    for i in range(6) if steps else ():
         step = round(1 + (steps - 1) * i / 5)
         x = left + (right - left) * i / 5
         _write(
