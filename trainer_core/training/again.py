@@ -73,7 +73,7 @@ def _own_plan(text: str, path: Path) -> tuple[TrainingPlan, tuple[str, ...]]:
     plan = TrainingPlan.from_json(_known_fields(TrainingPlan, value, "", remarks))
     for field in ("start_from", "merge_first"):
         if names := getattr(plan.adapter, field):
-            remarks.append(f"adapter.{field} is {names!r}: a LoRA file tells names, not folders, so check that it is the one that is meant")
+            remarks.append(f"adapter.{field} is {names!r}: a LoRA names no folders, so check that it is the one meant")
     return plan, tuple(remarks)
 
 
