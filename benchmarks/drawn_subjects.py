@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from trainer_core.captions.composing import compose
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.types import Dataset
 from trainer_core.demo import world
-from trainer_core.tagging.composing import compose
-from trainer_core.tagging.rules import CaptionRules
 
 SIDE = 32
 """Pixels of a side that the demo base draws."""

@@ -5,17 +5,17 @@ from contextlib import closing
 
 from comfy_api.latest import io
 
+from ..trainer_core.captions.advisor import advise
+from ..trainer_core.captions.board import TaggingBoard, board_model, keep_board, sidecar_digests
+from ..trainer_core.captions.rule_text import read_replacements, read_tags
+from ..trainer_core.captions.rules import CaptionRules
+from ..trainer_core.captions.sidecars import WrittenSidecar, read_sidecars, write_sidecars
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.dataset.wording import many
-from ..trainer_core.tagging.advisor import advise
 from ..trainer_core.tagging.answers import AnswerStore
 from ..trainer_core.tagging.asking import Asking
-from ..trainer_core.tagging.board import TaggingBoard, board_model, keep_board, sidecar_digests
 from ..trainer_core.tagging.captioning import CaptionerOptions
 from ..trainer_core.tagging.finding import find_tagger
-from ..trainer_core.tagging.rule_text import read_replacements, read_tags
-from ..trainer_core.tagging.rules import CaptionRules
-from ..trainer_core.tagging.sidecars import WrittenSidecar, read_sidecars, write_sidecars
 from ..trainer_core.tagging.tagger import TaggerModel
 from . import host
 from .auto_tag_inputs import FROM_FILES, auto_tag_inputs

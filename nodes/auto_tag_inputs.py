@@ -4,9 +4,9 @@ from typing import get_args
 
 from comfy_api.latest import io
 
+from ..trainer_core.captions.kinds import Kind
+from ..trainer_core.captions.rules import Existing, Order
 from ..trainer_core.tagging.captioning import Detail
-from ..trainer_core.tagging.kinds import Kind
-from ..trainer_core.tagging.rules import Existing, Order
 from . import host
 from .types import DatasetSocket
 

@@ -14,19 +14,19 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
+from ..trainer_core.captions.advisor import advise
+from ..trainer_core.captions.board import TaggingBoard, board_file, keep_board, open_board, write_board
+from ..trainer_core.captions.choosing import TagChoice
+from ..trainer_core.captions.composing import Composition
+from ..trainer_core.captions.kinds import kind_of
+from ..trainer_core.captions.tags import split_tags
 from ..trainer_core.dataset.opening import UnreadableFile
 from ..trainer_core.dataset.pictures import training_pixels
 from ..trainer_core.dataset.types import DatasetImage
 from ..trainer_core.dataset.wording import FileNames
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import is_within
-from ..trainer_core.tagging.advisor import advise
 from ..trainer_core.tagging.answers import AnswerStore, key_of
-from ..trainer_core.tagging.board import TaggingBoard, board_file, keep_board, open_board, write_board
-from ..trainer_core.tagging.captions import split_tags
-from ..trainer_core.tagging.choosing import TagChoice
-from ..trainer_core.tagging.composing import Composition
-from ..trainer_core.tagging.kinds import kind_of
 from .routes import NotThere, Routes, number
 
 _BOARD = "/tagging/{board}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer_core.captions.advisor import advise
 from trainer_core.dataset.types import Dataset, DatasetImage
-from trainer_core.tagging.advisor import advise
 
 
 def dataset(*captions: str, reg: int = 0, trigger_words: tuple[str, ...] = ()) -> Dataset:

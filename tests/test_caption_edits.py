@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from trainer_core.captions.edits import NO_EDITS, CaptionEdit, CaptionEdits, apply, apply_to_all
 from trainer_core.dataset.naming import ByFileName, file_keys
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.edits import NO_EDITS, CaptionEdit, CaptionEdits, apply, apply_to_all
 
 CASES = json.loads((Path(__file__).parent / "caption_edit_cases.json").read_text(encoding="utf-8"))
 

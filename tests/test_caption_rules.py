@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from trainer_core.captions.choosing import TagChoice
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.choosing import TagChoice
-from trainer_core.tagging.rules import CaptionRules
 from trainer_core.tagging.tagger import TagAnswer
 
 MODEL = SimpleNamespace(name="wd", threshold=0.35, character_threshold=0.85)

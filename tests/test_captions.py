@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer_core.tagging.captions import (
+from trainer_core.captions.tags import (
     TagPatterns,
     is_sentence,
     lead_with,

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.training_jobs import write_base, write_pictures
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.command_line import main
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.job import read_job
 from trainer_core.tagging.captioning import CaptionerOptions
-from trainer_core.tagging.rules import CaptionRules
 
 ROOT = Path(__file__).parent.parent
 

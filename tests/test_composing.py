@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from trainer_core.captions.composing import Composition, compose
+from trainer_core.captions.edits import NO_EDITS, CaptionEdit, CaptionEdits
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.composing import Composition, compose
-from trainer_core.tagging.edits import NO_EDITS, CaptionEdit, CaptionEdits
-from trainer_core.tagging.rules import CaptionRules
 from trainer_core.tagging.tagger import TagAnswer
 
 WD = SimpleNamespace(name="wd", threshold=0.35, character_threshold=0.85)

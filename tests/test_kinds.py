@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer_core.tagging.kinds import KINDS, kind_of
+from trainer_core.captions.kinds import KINDS, kind_of
 
 LABELLED = {
     "hair": """

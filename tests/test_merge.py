@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from trainer_core.captions.composing import compose
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine, merge
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.composing import compose
-from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training.batches import epoch_batches
 
 

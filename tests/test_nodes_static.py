@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.tagging.captioning import CaptionerOptions
-from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training import plan
 
 PACK = Path(__file__).parents[1]

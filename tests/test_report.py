@@ -7,14 +7,14 @@ import json
 import pytest
 from PIL import Image
 
+from trainer_core.captions.composing import compose
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.dataset.report import dataset_report, report_lines
 from trainer_core.dataset.rules import ReadingRules
-from trainer_core.tagging.composing import compose
-from trainer_core.tagging.rules import CaptionRules
 
 LENIENT = ReadingRules(most_unusable=1.0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from trainer_core.captions.rule_text import read_replacements, read_tags
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.rule_text import read_replacements, read_tags
 
 
 @pytest.mark.parametrize(

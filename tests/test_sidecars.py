@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from trainer_core.captions.sidecars import read_sidecars, write_sidecars
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
-from trainer_core.tagging.sidecars import read_sidecars, write_sidecars
 
 JOIN, PICK = ReadingRules(), ReadingRules(caption_lines="pick")
 

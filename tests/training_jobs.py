@@ -7,14 +7,14 @@ import random
 from pathlib import Path
 
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
+from trainer_core.captions.composing import compose
+from trainer_core.captions.rules import CaptionRules
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.demo import world
 from trainer_core.job import Job
-from trainer_core.tagging.composing import compose
-from trainer_core.tagging.rules import CaptionRules
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import StepReport
 from trainer_core.training.trainer import Trainer

@@ -12,15 +12,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .captions.composing import compose
+from .captions.edits import CaptionEdits
+from .captions.rules import CaptionRules
 from .dataset.types import Dataset
 from .errors import TrainingError
 from .fields import read_fields
 from .tagging.asking import Asking
 from .tagging.captioning import CaptionerOptions
-from .tagging.composing import compose
-from .tagging.edits import CaptionEdits
 from .tagging.finding import find_tagger, places_from_environment
-from .tagging.rules import CaptionRules
 from .tagging.tagger import TagAnswer, TaggerModel
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from transformers import CLIPTokenizer
 
+from ..captions.composing import compose
+from ..captions.rules import CaptionRules
 from ..crop.crop import crop_images, write_crops
 from ..crop.faces import load_face_finder
 from ..crop.overrides import read_overrides
@@ -21,8 +23,6 @@ from ..files import read_text, write_picture
 from ..health.report import health_report
 from ..health.sheet import health_sheet
 from ..progress import StageReport
-from ..tagging.composing import compose
-from ..tagging.rules import CaptionRules
 from ..training.arithmetic import run_size
 from ..training.plan import TrainingPlan
 from .arguments import Answer, add_command, add_tokenizer, size

@@ -8,19 +8,19 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
 
+from ..captions.advisor import advise
+from ..captions.composing import Composition, compose
+from ..captions.edits import CaptionEdits
+from ..captions.rule_text import read_replacements, read_tags
+from ..captions.rules import CaptionRules, Existing, Order
+from ..captions.sidecars import read_sidecars, write_sidecars
 from ..dataset.types import Dataset
 from ..files import read_text
-from ..tagging.advisor import advise
 from ..tagging.asking import Asking
 from ..tagging.captioning import CaptionerOptions, Detail
 from ..tagging.catalogue import CATALOGUE
-from ..tagging.composing import Composition, compose
 from ..tagging.download import Download, mirrors
-from ..tagging.edits import CaptionEdits
 from ..tagging.finding import TaggerPlaces, find_tagger, find_taggers, places_from_environment
-from ..tagging.rule_text import read_replacements, read_tags
-from ..tagging.rules import CaptionRules, Existing, Order
-from ..tagging.sidecars import read_sidecars, write_sidecars
 from ..tagging.tagger import TagAnswer, TaggerModel
 from .arguments import Answer, add_command, add_device, device_of, say
 from .folders import add_folder, read_dataset, say_now_and_then

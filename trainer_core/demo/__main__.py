@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from ..captions.composing import compose
+from ..captions.rules import CaptionRules
 from ..command_line import main as run_command
 from ..crop.crop import crop_dataset
 from ..crop.proof_sheet import proof_sheet
@@ -27,8 +29,6 @@ from ..job import Job
 from ..lora.file import publish
 from ..sampling import PictureRequest, Previewer
 from ..sheets import picture_grid
-from ..tagging.composing import compose
-from ..tagging.rules import CaptionRules
 from ..training.loss_chart import loss_chart
 from ..training.plan import TrainingPlan
 from ..training.reports import StepReport, TrainedLora

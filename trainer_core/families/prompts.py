@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from ..tagging.captions import unescaped
+from ..captions.tags import unescaped
 from .tokenizers import CONTEXT
 
 # Shape suffixes: N chunks of all prompts, L tokens of a chunk, D text width, P pooled width.

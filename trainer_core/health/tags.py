@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from transformers import CLIPTokenizer
 
+from ..captions.advisor import advise
+from ..captions.tags import plain_tag, says, split_tags
 from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, some_of
 from ..families.tokenizers import CLIP_VOCABULARY
-from ..tagging.advisor import advise
-from ..tagging.captions import plain_tag, says, split_tags
 from .findings import Finding, about
 
 _FIRST_RARE_TOKEN = 40_000

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from transformers import CLIPTokenizer
 
+from ..captions.tags import split_tags
 from ..families.tokenizers import CONTEXT
-from ..tagging.captions import split_tags
 
 WINDOW = CONTEXT - 2
 """Tokens of a caption that CLIP reads at a time."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..tagging.captions import split_tags
+from ..captions.tags import split_tags
 from .options import Options, read_whole
 from .toml import Subset
 

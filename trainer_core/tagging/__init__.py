@@ -1,1 +1,1 @@
-"""Captions: editing them, and the socket that automatic taggers plug into."""
+"""Taggers: models that say what they see, where they are found, and what they answered."""

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from ..captions.tags import is_sentence, join_tags, plain_tag, split_tags
 from ..dataset.types import DatasetImage
 from ..families.prompts import open_brackets
-from ..tagging.captions import is_sentence, join_tags, plain_tag, split_tags
 from .batches import draw_captions, stream_seed
 from .plan.captions import CaptionPlan
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..captions.tags import join_tags, plain_tag, split_tags
 from ..dataset.types import Dataset, DatasetImage
 from ..picture_request import PictureRequest
-from ..tagging.captions import join_tags, plain_tag, split_tags
 from .batches import stream_seed
 from .plan.validation import ValidationPlan
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..dataset.naming import ByFileName
 from ..errors import TrainingError
-from .captions import join_tags, plain_tag, split_tags, unescaped, with_added, with_replaced
+from .tags import join_tags, plain_tag, split_tags, unescaped, with_added, with_replaced
 
 _VERSION = 1
 _MOST_CHARACTERS = 20 * 2**20

@@ -11,7 +11,12 @@ from ..dataset.naming import file_keys
 from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, many, some_of
 from ..errors import TrainingError
-from .captions import (
+from ..tagging.tagger import TagAnswer, TaggerModel
+from .choosing import TagChoice
+from .edits import NO_EDITS, CaptionEdit, CaptionEdits, apply_to_all
+from .kinds import kind_of
+from .rules import CaptionRules, Existing
+from .tags import (
     TagPatterns,
     is_sentence,
     join_tags,
@@ -24,11 +29,6 @@ from .captions import (
     with_added,
     with_replaced,
 )
-from .choosing import TagChoice
-from .edits import NO_EDITS, CaptionEdit, CaptionEdits, apply_to_all
-from .kinds import kind_of
-from .rules import CaptionRules, Existing
-from .tagger import TagAnswer, TaggerModel
 
 GIVEN = "given"
 """The `caption_source` of captions that came from the graph."""

@@ -13,12 +13,12 @@ from typing import Any
 from ..dataset.types import Dataset
 from ..errors import TrainingError
 from ..files import digest, write_atomic
-from .answers import AnswerStore
+from ..tagging.answers import AnswerStore
+from ..tagging.tagger import TagAnswer, TaggerModel
 from .composing import Composition, compose
 from .edits import CaptionEdits
 from .rules import CaptionRules
 from .sidecars import WrittenSidecar, read_sidecars, write_sidecars
-from .tagger import TagAnswer, TaggerModel
 
 _KEPT = 30
 """Boards; older ones go when a new one is written. A board is made again by queueing its graph."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal, get_args
 
-from .captions import plain_tag
 from .kind_words import ACTIONS, LAST, LIMBS, OTHER, PLACES, WHOLE
+from .tags import plain_tag
 
 Kind = Literal["hair", "eyes", "body", "clothes", "pose", "background", "other"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

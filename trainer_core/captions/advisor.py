@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..dataset.types import Dataset
-from .captions import plain_tag, split_tags
 from .kinds import Kind, kind_of
+from .tags import plain_tag, split_tags
 
 _COMMON = 0.9
 _LEAST_PICTURES = 5

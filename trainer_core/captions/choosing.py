@@ -7,9 +7,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from .captions import TagPatterns, shown_tag
+from ..tagging.tagger import TagAnswer, TaggerModel
 from .rules import CaptionRules
-from .tagger import TagAnswer, TaggerModel
+from .tags import TagPatterns, shown_tag
 
 
 class TagChoice:
