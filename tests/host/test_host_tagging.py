@@ -122,6 +122,12 @@ def test_a_board_shows_what_the_editor_needs(comfy, wd, folder):
     assert thumbnail.format == "JPEG" and thumbnail.size == (64, 64)
 
 
+def test_the_board_is_sent_again_when_nothing_has_to_run(comfy, board, board_folder):
+    """A page that was opened later, or whose board is gone, gets it by queueing the graph once more."""
+    (comfy.base / "output" / "lora_atelier" / "tag_boards" / f"{board}.json").touch()
+    assert run(comfy, board_folder, trigger_word="mochi")[2] == board
+
+
 def test_saving_writes_the_captions_with_the_edits_of_the_page(comfy, wd, folder):
     _, _, board = run(comfy, folder, method=wd, threshold=0.9, trigger_word="mochi")
     edits = {"version": 1, "pictures": {"0.png": {"add": ["hat"]}}}
