@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-from ..errors import TrainingError
 from ..families.base_model import BaseModel
 from ..families.loading import family_of, load_base_model, outline_of
 from ..job import Job
@@ -40,11 +38,8 @@ from .run import Run, RunLock
 from .samples import MissedSample, Sample, SampleDrawer
 from .schedule import rate_factor
 from .state import load_state
+from .troubles import FiniteWatch, is_out_of_memory
 from .verdict import Verdict
-
-_NOT_FINITE_IN_A_ROW = 3
-_NOT_FINITE_SHARE, _FEWEST_STEPS = 0.05, 40
-"""More than this share of the steps, once there are this many, is a run that goes nowhere."""
 
 
 class Trainer:
@@ -226,7 +221,7 @@ class Trainer:
         self.run.rewind_log(step)
         keeping.save_missing(step)
         self._judge.begin(learner, step)
-        finite = _FiniteWatch()
+        finite = FiniteWatch()
         try:
             if step in (edges := [0, *accumulate(self.lengths)]):
                 yield from self._looked_at(learner, keeping, edges.index(step), step)
@@ -313,29 +308,3 @@ class Trainer:
     def _is_time_for_state(self, step: int) -> bool:
         every = self.plan.saving.state_every_steps
         return bool(every and step % every == 0)
-
-
-class _FiniteWatch:
-    """Stops a run whose losses are not finite again and again: no such loss has changed a weight, but none has
-    taught it anything either."""
-
-    def __init__(self) -> None:
-        self._in_a_row = self._in_all = self._steps = 0
-
-    def check(self, step: int, loss: float) -> None:
-        is_finite = math.isfinite(loss)
-        self._steps += 1
-        self._in_all += not is_finite
-        self._in_a_row = 0 if is_finite else self._in_a_row + 1
-        is_often = self._steps >= _FEWEST_STEPS and self._in_all > _NOT_FINITE_SHARE * self._steps
-        if self._in_a_row == _NOT_FINITE_IN_A_ROW or (is_often and not is_finite):
-            raise TrainingError(
-                f"the loss was not a finite number {self._in_all} times in {self._steps} steps, the last time at step "
-                f"{step}. Lower the learning rate, train in bf16 or fp32 instead of fp16, and check that the base "
-                "model draws pictures."
-            )
-
-
-def is_out_of_memory(problem: Exception) -> bool:
-    """Whether an error says that a device or the computer has no memory left."""
-    return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(problem)
