@@ -11,7 +11,7 @@ import torch
 
 from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
-from trainer_core.training.amount import batches_in_all, saves, steps_from, steps_per_epoch
+from trainer_core.training.amount import saves, steps_from, steps_per_epoch
 from trainer_core.training.batches import epoch_batches
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.trainer import Trainer
@@ -26,6 +26,14 @@ def folder(tmp_path_factory):
 def dataset(folder):
     """Four pictures x 2 repeats: 8 samples an epoch."""
     return small_job(folder).dataset
+
+
+def batches_in_all(dataset, plan, lengths):
+    """Batches of the whole run; a step has several where gradients are accumulated."""
+    total = 0
+    for epoch, length in enumerate(lengths):
+        total += min(length * plan.accumulation, len(epoch_batches(dataset, plan.batch_size, plan.seed, epoch)))
+    return total
 
 
 def planned(**changes):

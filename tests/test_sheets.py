@@ -12,6 +12,7 @@ from trainer_core.crop.proof_sheet import proof_sheet
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.errors import TrainingError
+from trainer_core.lettering import cut
 from trainer_core.sheets import BACKGROUND, Tile, captioned_sheet, picture_grid
 
 LONG_NAME = "IMG_20240713_183422 a very long name that nobody reads (edited, final) copy 3.png"
@@ -77,7 +78,7 @@ def test_text_never_leaves_its_cell(cell, text):
 
 
 def test_a_long_file_name_keeps_both_ends_and_a_title_its_start():
-    name = sheets._cut(LONG_NAME, 192, 192)
+    name = cut(LONG_NAME, 192, size=13)
     assert name.startswith("IMG_2024") and name.endswith("copy 3.png") and "…" in name
     title = sheets._wrapped("a cat on a mat " * 20, 192, 192)
     assert len(title) == 3 and title[-1].endswith("…")

@@ -35,14 +35,21 @@ def wrap(text: str, width: int, size: int, *, most_lines: int) -> list[str]:
             lines[-1] = longer
         else:
             lines.append(word)
-    return [_cut(line, width, size) for line in lines]
+    return [cut(line, width, size, share_of_end=0) for line in lines]
 
 
-def _cut(line: str, width: int, size: int) -> str:
-    if text_width(line, size) <= width:
-        return line
-    kept = next((n for n in range(len(line) - 1, 0, -1) if text_width(line[:n] + _ELLIPSIS, size) <= width), 0)
-    return line[:kept].rstrip() + _ELLIPSIS
+def cut(text: str, width: int, size: int, share_of_end: float = 0.5) -> str:
+    """`text` on one line of `width` pixels. What is too long loses its middle, as both ends tell file names
+    apart, or with `share_of_end` 0 its end."""
+    text = " ".join(text.split())
+    if text_width(text, size) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        at_end = int(kept * share_of_end)
+        shorter = text[: kept - at_end].rstrip() + _ELLIPSIS + text[len(text) - at_end :].lstrip()
+        if text_width(shorter, size) <= width:
+            return shorter
+    return _ELLIPSIS
 
 
 @cache

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from .lettering import cut, font_for, text_width, wrap
 
 BACKGROUND = (24, 25, 28)
 INK = (228, 230, 234)
 FAINT_INK = (150, 154, 162)
 _MOST_TITLE_LINES = 3
-_ELLIPSIS = "…"
-_LAST_LATIN = "\u024f"
-_LATIN_SIGNS = "–—‘’“”…"
-_WORLD_FONTS = ("msyh.ttc", "PingFang.ttc", "NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "DejaVuSans.ttf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,9 @@ def captioned_sheet(tiles: Sequence[Tile], *, columns: int, cell: int, note: str
         _paste_fitted(sheet, tile.picture, x, y, cell)
         for number, text in enumerate(tile.lines):
             colour = INK if number == 0 else FAINT_INK
-            _write(pen, x, y + cell + gap // 2 + number * line, _cut(text, cell, cell), colour, cell)
+            _write(pen, x, y + cell + gap // 2 + number * line, cut(text, cell, _font_size(cell)), colour, cell)
     if note:
-        note = _cut(note, sheet.width - 2 * gap, cell)
+        note = cut(note, sheet.width - 2 * gap, _font_size(cell))
         _write(pen, gap, sheet.height - gap - line, note, FAINT_INK, cell)
     return sheet
 
@@ -93,7 +90,7 @@ def _paste_fitted(sheet: Image.Image, picture: Image.Image, x: int, y: int, cell
 
 
 def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, colour: tuple, cell: int) -> None:
-    pen.text((x, y), text, colour, _font(text, cell))
+    pen.text((x, y), text, colour, font_for(text, _font_size(cell)))
 
 
 def _write_column_titles(pen: ImageDraw.ImageDraw, titles: list[list[str]], left: int, top: int, cell: int) -> None:
@@ -115,33 +112,11 @@ def _write_row_titles(pen: ImageDraw.ImageDraw, titles: list[list[str]], top: in
 
 
 def _wrapped(text: str, width: int, cell: int) -> list[str]:
-    """Words in lines of at most `width` pixels; at most three lines, the last one cut if there is more."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if not lines[-1] or _text_width(longer, cell) <= width or len(lines) == _MOST_TITLE_LINES:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [_cut(line, width, cell, share_of_end=0) for line in lines]
-
-
-def _cut(text: str, width: int, cell: int, share_of_end: float = 0.5) -> str:
-    """`text` on one line of `width` pixels. What is too long loses its middle, as both ends tell file names
-    apart, or with `share_of_end` 0 its end."""
-    text = " ".join(text.split())
-    if _text_width(text, cell) <= width:
-        return text
-    for kept in range(len(text) - 1, 0, -1):
-        at_end = int(kept * share_of_end)
-        shorter = text[: kept - at_end].rstrip() + _ELLIPSIS + text[len(text) - at_end :].lstrip()
-        if _text_width(shorter, cell) <= width:
-            return shorter
-    return _ELLIPSIS
+    return wrap(text, width, _font_size(cell), most_lines=_MOST_TITLE_LINES)
 
 
 def _text_width(text: str, cell: int) -> int:
-    return math.ceil(_font(text, cell).getlength(text))
+    return text_width(text, _font_size(cell))
 
 
 def _gap(cell: int) -> int:
@@ -154,24 +129,3 @@ def _line_height(cell: int) -> int:
 
 def _font_size(cell: int) -> int:
     return max(11, min(20, cell // 14))
-
-
-def _font(text: str, cell: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    is_latin = all(letter <= _LAST_LATIN or letter in _LATIN_SIGNS for letter in text)
-    return _latin_font(_font_size(cell)) if is_latin else _world_font(_font_size(cell))
-
-
-@cache
-def _latin_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-@cache
-def _world_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of the system that knows Chinese, Japanese and Korean; Pillow's own shows boxes for them."""
-    for name in _WORLD_FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return _latin_font(size)

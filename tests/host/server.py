@@ -50,6 +50,16 @@ def find_installation() -> Installation:
     raise LookupError("there is no Python for ComfyUI; set COMFYUI_PYTHON")
 
 
+def run_script(installation: Installation, script: Path, folder: Path) -> Any:
+    """Run a script beside the tests in ComfyUI's Python; `folder` takes its files. The JSON of its last line."""
+    environment = {**os.environ, "COMFYUI_DIR": str(installation.folder), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(
+        [installation.python, script, folder], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    return json.loads(run.stdout.strip().splitlines()[-1])
+
+
 def make_base(base: Path) -> Path:
     """A base folder for ComfyUI with this pack in it, so that the installation itself stays as it is."""
     for name in ("custom_nodes", "input", "output", "user", "datasets", "models/checkpoints"):

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.host.server import run_script
 
 SCRIPT = Path(__file__).with_name("compare_text_with_comfyui.py")
 
 
 @pytest.fixture(scope="module")
 def report(installation, tmp_path_factory) -> dict:
-    folder = tmp_path_factory.mktemp("compared")
-    environment = {**os.environ, "COMFYUI_DIR": str(installation.folder), "HF_HUB_OFFLINE": "1"}
-    run = subprocess.run(
-        [installation.python, SCRIPT, folder], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr[-4000:]
-    return json.loads(run.stdout.strip().splitlines()[-1])
+    return run_script(installation, SCRIPT, tmp_path_factory.mktemp("compared"))
 
 
 @pytest.fixture(params=["sd15", "sdxl"])

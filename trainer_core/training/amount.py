@@ -64,14 +64,6 @@ def steps_from(dataset: Dataset, plan: TrainingPlan, lengths: list[int], start: 
             first_batch += len(group)
 
 
-def batches_in_all(dataset: Dataset, plan: TrainingPlan, lengths: list[int]) -> int:
-    """Batches of the whole run; a step has several where gradients are accumulated."""
-    total = 0
-    for epoch, length in enumerate(lengths):
-        total += min(length * plan.accumulation, len(epoch_batches(dataset, plan.batch_size, plan.seed, epoch)))
-    return total
-
-
 def saves(plan: TrainingPlan, lengths: list[int]) -> list[Save]:
     """Every LoRA that the run keeps, in order; the last one is the run's end. Earlier ones may be deleted again, if the
     plan keeps the last few only."""

@@ -21,7 +21,7 @@ from ..lora.names import targets_of
 from ..lora.start import start_from
 from ..progress import StageReport
 from . import objective
-from .amount import Step, batches_in_all, steps_from, steps_per_epoch
+from .amount import Step, steps_from, steps_per_epoch
 from .arithmetic import RunSize, run_size
 from .batches import check_trainable, stream_seed
 from .caption_encodings import CaptionEncodings
@@ -75,6 +75,7 @@ class Trainer:
             precision=self.precision,
             device=device,
         )
+        self._size: RunSize | None = None
         self._learner: Learner | None = None
         self._is_checkpointing = False
 
@@ -83,8 +84,10 @@ class Trainer:
         return self.run.folder
 
     def size(self) -> RunSize:
-        """The arithmetic of the run, to be shown before it starts."""
-        return run_size(self.dataset, self.plan, outline_of(self.job.base_model))
+        """The arithmetic of the run, to be shown before it starts. It puts every epoch in order, so it is done once."""
+        if self._size is None:
+            self._size = run_size(self.dataset, self.plan, outline_of(self.job.base_model))
+        return self._size
 
     def result(self) -> TrainedLora:
         """The finished run; raises TrainingError while it is not finished."""
@@ -171,7 +174,7 @@ class Trainer:
             self.device,
             captions_of,
             known=captions.known(self.dataset.images),
-            total_steps=batches_in_all(self.dataset, self.plan, self.lengths),
+            total_steps=len(drawn),
             batch_size=self.plan.batch_size,
         )
 
