@@ -197,6 +197,14 @@ def test_every_row_of_the_table_reaches_a_field_of_the_plan_and_changes_it():
     assert len({field.option for field in FIELDS}) == len({field.place for field in FIELDS}) == len(FIELDS)
 
 
+def test_validation_is_taken_over_as_far_as_it_goes_here():
+    plan = plan_of("--validation_split 0.1 --validation_seed 5 --validate_every_n_epochs 3")
+    assert plan["validation"] | {"held_out_share": 0.1, "seed": 5, "every_epochs": 3} == plan["validation"]
+    found = imported("--validation_split 0.8")
+    assert found.job["plan"]["validation"]["held_out_share"] == 0.5
+    assert any("validation_split 0.8: at most 0.5" in note for note in found.notes)
+
+
 def test_no_option_is_both_known_and_without_effect():
     known = {field.option for field in FIELDS}
     assert not known & WITHOUT_EFFECT and not known & REASONS.keys() and not REASONS.keys() & WITHOUT_EFFECT

@@ -40,7 +40,8 @@ KOHYAS_KEYS = """
     ss_batch_size_per_device ss_total_batch_size ss_resolution ss_color_aug ss_flip_aug ss_random_crop
     ss_shuffle_caption ss_enable_bucket ss_bucket_no_upscale ss_min_bucket_reso ss_max_bucket_reso ss_keep_tokens
     ss_dataset_dirs ss_reg_dataset_dirs ss_tag_frequency ss_bucket_info ss_sd_model_name ss_sd_model_hash
-    ss_new_sd_model_hash ss_epoch ss_steps
+    ss_new_sd_model_hash ss_epoch ss_steps ss_validation_split ss_validation_seed ss_max_validation_steps
+    ss_validate_every_n_epochs ss_validate_every_n_steps
 """.split()
 """Every key of sd-scripts' train_network.py that a folder of pictures gives, but for times and its own version."""
 

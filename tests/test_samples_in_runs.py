@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 
 import pytest
+from PIL import Image
 
 from tests.training_jobs import small_job
+from trainer_core.lora.file import THUMBNAIL_KEY, read_header
 from trainer_core.training.reports import StepReport
 from trainer_core.training.samples import MissedSample, Sample, list_samples
+from trainer_core.training.thumbnail import thumbnail
 from trainer_core.training.trainer import Trainer
 
 SAMPLES = {"prompts": "mochi, cat\ncat --d 5", "width": 32, "height": 32, "steps": 2, "sampler": "euler"}
@@ -89,3 +92,17 @@ def test_a_sample_that_fails_is_told_and_ends_nothing(folder, tmp_path, monkeypa
     assert trainer.run.is_finished
     assert sum(isinstance(report, MissedSample) for report in found) == 4
     assert len(trainer.remarks) == 4 and "no picture today" in trainer.remarks[0]
+
+
+def test_every_kept_lora_shows_the_sample_of_its_epoch_also_where_the_run_was_stopped(folder, tmp_path):
+    job = small_job(folder, samples=SAMPLES, saving={"every_epochs": 1})
+    run(job, tmp_path, until=lambda report: isinstance(report, Sample) and report.epoch == 1)
+    trainer, _ = run(job, tmp_path)
+    pictures = [thumbnail(Image.open(sample.path)) for sample in list_samples(trainer.run_folder) if sample.number == 1]
+    kept = [read_header(saved.path)[0][THUMBNAIL_KEY] for saved in trainer.result().epochs]
+    assert kept == pictures[1:] and len(set(kept)) == 2
+
+
+def test_a_lora_without_samples_has_no_picture(folder, tmp_path):
+    trainer, _ = run(small_job(folder, epochs=1), tmp_path)
+    assert THUMBNAIL_KEY not in read_header(trainer.result().file)[0]

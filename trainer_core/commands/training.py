@@ -160,7 +160,12 @@ def _inspect(options: argparse.Namespace) -> Answer:
         f"{found['file']}: {found['bytes']:,} bytes, {'/'.join(found['format'])}",
         f"rank {found['rank']}, alpha {found['alpha']:g}: effect scaled by {found['scale']:g}",
         f"modules: {modules}; {found['parameters']:,} parameters",
-        *(f"{key}: {text}" for key, text in found["metadata"].items()),
+        *(f"{key}: {_shown(text)}" for key, text in found["metadata"].items()),
         f"plan: {json.dumps(found['plan']) if found['plan'] else 'none in the file'}",
     ]
     return found, lines
+
+
+def _shown(text: str) -> str:
+    """Pictures inside the metadata are named, not printed."""
+    return f"a picture, {len(text):,} characters" if text.startswith("data:") else text

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..training.plan.validation import MOST_HELD_OUT
 from .options import Options
 
 Read = Callable[[Options, str, Any], Any]
@@ -36,6 +37,13 @@ def _precision(options: Options, name: str, default: Any) -> str:
 
 def _prediction(options: Options, name: str, default: Any) -> str:
     return "v_prediction" if options.flag(name, default) else "as the base model"
+
+
+def _held_out_share(options: Options, name: str, default: Any) -> float:
+    share = options.number(name, default)
+    if share > MOST_HELD_OUT:
+        options.notes.append(f"{name} {share:g}: at most {MOST_HELD_OUT:g} of the pictures are held out here")
+    return min(share, MOST_HELD_OUT)
 
 
 def _zero_snr(options: Options, name: str, default: Any) -> str:
@@ -84,6 +92,9 @@ FIELDS = (
     Field("mixed_precision", "precision.training", _precision, "no"),
     Field("save_precision", "precision.saving", _precision, "float"),
     Field("gradient_checkpointing", "precision.gradient_checkpointing", Options.flag, False),
+    Field("validation_split", "validation.held_out_share", _held_out_share, 0.0),
+    Field("validation_seed", "validation.seed", Options.whole, 0),
+    Field("validate_every_n_epochs", "validation.every_epochs", Options.whole, 1),
     Field("save_every_n_epochs", "saving.every_epochs", Options.whole, 0),
     Field("save_every_n_steps", "saving.every_steps", Options.whole, 0),
     Field("save_last_n_epochs", "saving.keep_last", Options.whole, 0),
@@ -118,6 +129,7 @@ REASONS = {
     "in_json": "captions are read from files beside the pictures, or from metadata.jsonl",
     "initial_epoch": "an interrupted run goes on by itself where it stopped",
     "initial_step": "an interrupted run goes on by itself where it stopped",
+    "max_validation_steps": "up to 64 noisy pictures are measured each time",
     "metadata_file": "captions are read from files beside the pictures, or from metadata.jsonl",
     "random_crop": "crops are the same at every visit",
     "resize_interpolation": "pictures are always resized in the same way",
@@ -127,6 +139,7 @@ REASONS = {
     "stop_text_encoder_training": "the text encoders train to the end; lower optimizer.text_encoder_rate",
     "token_warmup_min": "captions are whole from the first step",
     "token_warmup_step": "captions are whole from the first step",
+    "validate_every_n_steps": "pictures are measured between epochs; set validation.every_epochs",
     "vae": "the base model's own VAE is used",
 }
 """Options without an equivalent: why, or what comes nearest."""

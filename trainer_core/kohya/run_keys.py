@@ -35,6 +35,7 @@ def plan_keys(plan: TrainingPlan, arithmetic: str, *, zero_terminal_snr: bool) -
         **_rate_keys(plan),
         **_loss_keys(plan, zero_terminal_snr),
         **_caption_keys(plan),
+        **_validation_keys(plan),
         "ss_mixed_precision": _ARITHMETIC.get(arithmetic, arithmetic),
         "ss_full_fp16": False,
         "ss_fp8_base": False,
@@ -170,6 +171,16 @@ def _caption_keys(plan: TrainingPlan) -> dict[str, Any]:
         "ss_caption_dropout_rate": plan.captions.caption_dropout,
         "ss_caption_dropout_every_n_epochs": 0,
         "ss_caption_tag_dropout_rate": plan.captions.tag_dropout,
+    }
+
+
+def _validation_keys(plan: TrainingPlan) -> dict[str, Any]:
+    return {
+        "ss_validation_split": plan.validation.held_out_share,
+        "ss_validation_seed": plan.validation.seed,
+        "ss_validate_every_n_epochs": plan.validation.every_epochs or None,
+        "ss_validate_every_n_steps": None,
+        "ss_max_validation_steps": None,
     }
 
 

@@ -9,7 +9,8 @@ import json
 import re
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from .networks import rank_of
 
 PLAN_KEY = "lora_atelier.plan"
 """Metadata key of the training plan, as JSON."""
+THUMBNAIL_KEY = "modelspec.thumbnail"
+"""Metadata key of a small picture, as a data URL."""
 
 
 def lora_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype) -> bytes:
@@ -104,16 +107,32 @@ def read_lora(path: Path) -> LoraFile:
     Raises:
         TrainingError: missing, damaged, not in kohya's format, or with modules of another kind.
     """
+    with _opened(path) as file:
+        # copies, since what is mapped from a file dies with the process when the file is overwritten
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        metadata = dict(file.metadata() or {})
+    return LoraFile(tensors, metadata, _modules(path, tensors))
+
+
+def read_header(path: Path) -> tuple[dict[str, str], list[str]]:
+    """A LoRA's metadata and the names of its tensors, without reading them.
+
+    Raises:
+        TrainingError: missing or damaged.
+    """
+    with _opened(path) as file:
+        return dict(file.metadata() or {}), list(file.keys())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            # copies, since what is mapped from a file dies with the process when the file is overwritten
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-            metadata = dict(file.metadata() or {})
+            yield file
     except (SafetensorError, OSError) as problem:
         raise TrainingError(
             f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA."
         ) from problem
-    return LoraFile(tensors, metadata, _modules(path, tensors))
 
 
 def _modules(path: Path, tensors: Mapping[str, Tensor]) -> tuple[LoraModule, ...]:

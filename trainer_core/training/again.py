@@ -9,12 +9,10 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from ..errors import TrainingError
 from ..kohya.importing import imported_plan
 from ..kohya.options import Options
-from ..lora.file import PLAN_KEY
+from ..lora.file import PLAN_KEY, read_header
 from .plan import TrainingPlan
 
 _SAME_NAMES = (
@@ -24,7 +22,8 @@ _SAME_NAMES = (
     "multires_noise_iterations multires_noise_discount ip_noise_gamma ip_noise_gamma_random_strength "
     "adaptive_noise_scale zero_terminal_snr min_snr_gamma prior_loss_weight loss_type huber_schedule huber_scale "
     "huber_c flip_aug color_aug random_crop shuffle_caption keep_tokens caption_dropout_rate "
-    "caption_dropout_every_n_epochs caption_tag_dropout_rate max_train_steps v2 "
+    "caption_dropout_every_n_epochs caption_tag_dropout_rate validation_split validation_seed "
+    "validate_every_n_epochs max_train_steps v2 "
 ).split()
 """ss_ keys that are called like their option."""
 
@@ -44,7 +43,7 @@ def plan_from_lora(path: Path) -> tuple[TrainingPlan, tuple[str, ...]]:
     Raises:
         TrainingError: not a .safetensors file, or its metadata tells nothing of its training.
     """
-    metadata, names = _read_header(path)
+    metadata, names = read_header(path)
     if PLAN_KEY in metadata:
         return _own_plan(metadata[PLAN_KEY], path)
     if "ss_network_dim" in metadata:
@@ -52,16 +51,6 @@ def plan_from_lora(path: Path) -> tuple[TrainingPlan, tuple[str, ...]]:
     raise TrainingError(
         f"{path.name} does not say how it was trained. Choose a LoRA with its metadata, or set the plan by hand."
     )
-
-
-def _read_header(path: Path) -> tuple[dict[str, str], list[str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), list(file.keys())
-    except (SafetensorError, OSError) as problem:
-        raise TrainingError(
-            f"{path.name} cannot be read as a LoRA: {problem}. Choose a .safetensors LoRA."
-        ) from problem
 
 
 def _own_plan(text: str, path: Path) -> tuple[TrainingPlan, tuple[str, ...]]:

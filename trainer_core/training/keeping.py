@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from ..dataset.types import Dataset
 from ..errors import TrainingError
 from ..files import write_atomic
 from ..job import Job
-from ..lora.file import lora_bytes
+from ..lora.file import THUMBNAIL_KEY, lora_bytes, read_header
 from .amount import Save, Step, saves
 from .arithmetic import RunSize
 from .batches import epoch_batches
@@ -25,6 +26,7 @@ from .precision import FORMATS
 from .reports import SavedEpoch
 from .run import Run
 from .state import save_state
+from .thumbnail import thumbnail
 
 _STATES = 18
 """Resumable states in LoRAs of half precision: two that are kept and one that is being written, each with fp32 weights
@@ -79,6 +81,14 @@ class Keeping:
             if save.step == step and not self._run.saved_file(save.name).exists():
                 self._write(save)
 
+    def illustrate(self, step: int, picture: Path) -> None:
+        """Put a small picture into the LoRA of `step`, where one was kept, for programs that list LoRAs."""
+        for save in self._planned:
+            path = self._run.saved_file(save.name)
+            if save.step == step and path.exists() and THUMBNAIL_KEY not in read_header(path)[0]:
+                with Image.open(picture) as opened:
+                    self._write(save, thumbnail(opened))
+
     def save_state(self, step: int) -> None:
         """Write the state after `step` whole steps."""
         learner = self._learner
@@ -98,7 +108,7 @@ class Keeping:
         with optimizer_for_saving(self._optimizer), self._average.in_place():
             yield
 
-    def _write(self, save: Save) -> Path:
+    def _write(self, save: Save, small_picture: str = "") -> Path:
         learner, job = self._learner, self._job
         with self.showing():
             tensors = {name: tensor for part in learner.adapters for name, tensor in part.tensors().items()}
@@ -117,6 +127,7 @@ class Keeping:
             zero_terminal_snr=learner.model.zero_terminal_snr,
             arithmetic=learner.precision,
             held_out=len(job.dataset.images) - len(self._training.images),
+            thumbnail=small_picture,
         )
         path = self._run.saved_file(save.name)
         write_atomic(path, lora_bytes(tensors, metadata, FORMATS[job.plan.precision.saving]))

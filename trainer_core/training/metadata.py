@@ -17,7 +17,7 @@ from ..families.base_model import BaseModel
 from ..files import digest
 from ..kohya.hashes import base_model_hash
 from ..kohya.run_keys import dataset_keys, plan_keys, training_size
-from ..lora.file import PLAN_KEY
+from ..lora.file import PLAN_KEY, THUMBNAIL_KEY
 from .plan import TrainingPlan
 
 _MAKER = "LoRA Atelier"
@@ -100,7 +100,7 @@ def _modelspec_keys(
     optional = {
         "modelspec.trigger_phrase": ", ".join(dataset.trigger_words),
         "modelspec.timestep_range": f"{timesteps.first},{timesteps.last + 1}" if is_partial else "",
-        "modelspec.thumbnail": thumbnail,
+        THUMBNAIL_KEY: thumbnail,
     }
     return {
         "modelspec.sai_model_spec": "1.0.1",

@@ -91,6 +91,11 @@ class SampleDrawer:
                 _free_memory()
                 yield MissedSample(remark=remark)
 
+    def first_of(self, epoch: int) -> Path | None:
+        """The sample of the first prompt after `epoch` epochs, where it is there."""
+        path = self._path(epoch, 1)
+        return path if path.exists() else None
+
     def _draw_one(self, model: BaseModel, epoch: int, step: int, number: int) -> Iterator[StageReport | Sample]:
         request = self.requests[number - 1]
         conditioning = self._encoded[number - 1] if self._encoded else self._encode(model, request)

@@ -267,6 +267,8 @@ class Trainer:
                 if isinstance(found, MissedSample):
                     self.remarks.append(found.remark)
                 yield found
+        if picture := self._samples.first_of(epoch):
+            keeping.illustrate(step, picture)
 
     def _drawn_for_the_verdict(self, learner: Learner, keeping: Keeping) -> Iterator[StageReport]:
         """A picture that fails is no reason to lose a run."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from .checks import require
 
+MOST_HELD_OUT = 0.5
+"""The largest share of the pictures that may be kept from training."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValidationPlan:
@@ -30,5 +33,6 @@ class ValidationPlan:
     def __post_init__(self) -> None:
         require(self.every_epochs >= 0, "validate every epochs", self.every_epochs, "0 or more", "1 is usual, 0 is off")
         share = self.held_out_share
-        require(0 <= share <= 0.5, "held-out share", share, "between 0 and 0.5", "0.1 is usual, 0 holds out none")
+        usual = "0.1 is usual, 0 holds out none"
+        require(0 <= share <= MOST_HELD_OUT, "held-out share", share, f"between 0 and {MOST_HELD_OUT:g}", usual)
         require(0 <= self.seed < 2**63, "validation seed", self.seed, "between 0 and 2^63 - 1", "0 will do")
