@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from ..lettering import font_for
 
 _BACKGROUND, _GRID, _TEXT = (24, 26, 32), (52, 56, 66), (200, 204, 212)
 _RAW, _SMOOTH = (78, 92, 118), (255, 170, 64)
@@ -108,4 +110,4 @@ def _draw_axes(pen, frame, low, high, steps, epoch_steps):
 
 
 def _write(pen, place, text, size, anchor="la"):
-    pen.text(place, text, fill=_TEXT, font=ImageFont.load_default(size), anchor=anchor)
+    pen.text(place, text, fill=_TEXT, font=font_for(text, size), anchor=anchor)
