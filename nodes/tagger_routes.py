@@ -35,6 +35,7 @@ class TaggerRoutes:
                 "name": known.name,
                 "family": known.family,
                 "megabytes": known.megabytes,
+                "licence": known.licence,
                 "is_found": known.name in found,
             }
             for known in CATALOGUE

@@ -2,7 +2,7 @@
  * A line on the node while the chosen tagger is not on this computer: its size, a button that downloads it, and how
  * far the download is.
  *
- * @typedef {{name: string, is_found: boolean, megabytes: number, family: string}} Tagger
+ * @typedef {{name: string, is_found: boolean, megabytes: number, licence: string, family: string}} Tagger
  * @typedef {{name: string, done: number, total: number, is_running: boolean, error: string}} Download
  *   `done` and `total` in bytes
  */
@@ -64,6 +64,7 @@ export class TaggerLine {
     const megabytes = Math.round(tagger.megabytes);
     const offer = megabytes > 0 ? say("tagger.download", { megabytes }) : say("tagger.downloadUnknown");
     this.act.textContent = this.#isLoading ? say("tagger.stop") : offer;
+    this.act.title = this.#isLoading ? "" : say("tagger.licence", tagger);
     this.#hide(false);
     if (this.#isLoading) this.#timer = setTimeout(() => this.check(this.#name), POLL_MILLISECONDS);
   }

@@ -220,6 +220,7 @@ def test_taggers_are_listed_with_their_sizes(comfy, taggers):
     answer = comfy.get("/lora_atelier/taggers")
     by_name = {entry["name"]: entry for entry in answer["taggers"]}
     assert by_name["wd-vit-tagger-v3"]["is_found"] and not by_name["deepdanbooru"]["is_found"]
+    assert by_name["deepdanbooru"]["licence"] == "MIT"
     assert by_name["deepdanbooru"]["megabytes"] > 600 and answer["download"] is None
 
 

@@ -160,13 +160,20 @@ def _taggers(options: argparse.Namespace) -> Answer:
         _fetch(options, places)
     found = find_taggers(places, CaptionerOptions())
     rows = [
-        {"name": known.name, "found": known.name in found, "megabytes": known.megabytes, "note": known.note}
+        {
+            "name": known.name,
+            "found": known.name in found,
+            "megabytes": known.megabytes,
+            "licence": known.licence,
+            "note": known.note,
+        }
         for known in CATALOGUE
     ]
-    own = [{"name": name, "found": True, "megabytes": 0, "note": "your own"} for name in found if not _is_known(name)]
-    rows += own
+    own = [name for name in found if not _is_known(name)]
+    rows += [{"name": name, "found": True, "megabytes": 0, "licence": "", "note": "your own"} for name in own]
     lines = [
-        f"{'yes' if row['found'] else 'no ':3}  {row['name']:28}  {_size(row['megabytes'])}  {row['note']}"
+        f"{'yes' if row['found'] else 'no ':3}  {row['name']:28}  {_size(row['megabytes'])}  {row['licence']:12}  "
+        f"{row['note']}"
         for row in rows
     ]
     return {"taggers": rows, "folder": str(places.ours)}, [f"in {places.ours}", *lines]

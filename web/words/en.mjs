@@ -9,6 +9,7 @@ export const en = {
   "tagger.missing": "{name} is not on this computer.",
   "tagger.download": "Download ({megabytes} MB)",
   "tagger.downloadUnknown": "Download",
+  "tagger.licence": "Licence of {name}: {licence}",
   "tagger.loading": "Downloading {name}: {done} of {total} MB",
   "tagger.stop": "Stop",
   "tagger.failed": "The download stopped: {reason}",

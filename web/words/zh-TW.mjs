@@ -8,6 +8,7 @@ export const zhTW = {
   "tagger.missing": "本機沒有 {name}。",
   "tagger.download": "下載（{megabytes} MB）",
   "tagger.downloadUnknown": "下載",
+  "tagger.licence": "{name} 的授權條款：{licence}",
   "tagger.loading": "正在下載 {name}：{done} / {total} MB",
   "tagger.stop": "停止",
   "tagger.failed": "下載中斷：{reason}",

@@ -8,6 +8,7 @@ export const zh = {
   "tagger.missing": "本机没有 {name}。",
   "tagger.download": "下载（{megabytes} MB）",
   "tagger.downloadUnknown": "下载",
+  "tagger.licence": "{name} 的许可证：{licence}",
   "tagger.loading": "正在下载 {name}：{done} / {total} MB",
   "tagger.stop": "停止",
   "tagger.failed": "下载中断：{reason}",
