@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 
 from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
+from trainer_core.lora.file import read_header
+from trainer_core.training.keeping import INTERRUPTED
 from trainer_core.training.trainer import Trainer
 
 
@@ -101,6 +103,31 @@ def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
     ]
     folders = {Trainer(each, tmp_path).run_folder for each in [job, *changed]}
     assert len(folders) == 4
+
+
+def test_an_interrupted_run_leaves_a_lora_of_the_step_it_was_at_until_it_is_finished(straight, tmp_path):
+    job, expected = straight
+    trainer = train(job, tmp_path, until=6)
+    left = trainer.run.saved_file(INTERRUPTED)
+    metadata, names = read_header(left)
+    assert (metadata["ss_steps"], metadata["ss_epoch"]) == ("6", "2") and names
+    assert digest(train(job, tmp_path)) == expected and not left.exists()
+
+
+def test_a_lora_that_cannot_be_written_does_not_hide_why_the_run_stopped(straight, tmp_path, monkeypatch):
+    job, expected = straight
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    trainer = Trainer(job, tmp_path)
+    steps = trainer.steps()
+    next(steps)
+    monkeypatch.setattr("trainer_core.training.keeping.write_atomic", full_disk)
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt)
+    monkeypatch.undo()
+    assert digest(train(job, tmp_path)) == expected
 
 
 def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -31,6 +33,9 @@ from .thumbnail import thumbnail
 _STATES = 18
 """Resumable states in LoRAs of half precision: two that are kept and one that is being written, each with fp32 weights
 and an optimizer's two fp32 averages."""
+
+INTERRUPTED = "-interrupted"
+"""End of the name of the LoRA that a stopped run leaves."""
 
 
 def check_room(folder: Path, size: RunSize) -> None:
@@ -80,6 +85,22 @@ class Keeping:
         for save in self._planned:
             if save.step == step and not self._run.saved_file(save.name).exists():
                 self._write(save)
+
+    def save_interrupted(self, step: int) -> None:
+        """Write the state of a run that is stopped, and what it has learned as a LoRA to look at.
+
+        The LoRA goes when the run is finished. That it cannot be written is no reason to hide why the run stopped.
+        """
+        self.save_state(step)
+        if step and not any(save.step == step for save in self._planned):
+            epoch = bisect_left(list(accumulate(self._lengths)), step) + 1
+            with contextlib.suppress(OSError, TrainingError):
+                self._write(Save(epoch, step, INTERRUPTED))
+
+    def finish(self) -> None:
+        """Mark the run as done."""
+        self._run.saved_file(INTERRUPTED).unlink(missing_ok=True)
+        self._run.finish(self.kept())
 
     def illustrate(self, step: int, picture: Path) -> None:
         """Put a small picture into the LoRA of `step`, where one was kept, for programs that list LoRAs."""

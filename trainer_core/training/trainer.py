@@ -251,9 +251,9 @@ class Trainer:
                     break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
             if not learner.is_updating:
-                keeping.save_state(step)
+                keeping.save_interrupted(step)
             raise
-        self.run.finish(keeping.kept())
+        keeping.finish()
 
     def _looked_at(
         self, learner: Learner, keeping: Keeping, epoch: int, step: int, *, is_last: bool = False
