@@ -38,7 +38,7 @@ def finish_now() -> str:
     """
     if _now is None:
         raise TrainingError("nothing is being trained right now.")
-    _now.run.ask_to_finish()
+    _now.run.ask("finish")
     return _now.run.name
 
 

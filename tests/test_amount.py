@@ -118,12 +118,12 @@ def test_a_run_asked_to_finish_ends_after_its_step_as_a_finished_one(folder, tmp
     with contextlib.closing(trainer.steps()) as steps:
         for report in steps:
             if report.step == 5:
-                trainer.run.ask_to_finish()
+                trainer.run.ask("finish")
     assert report.step == 6 and report.saved
     again = Trainer(job, tmp_path)
     assert again.run.is_finished and list(again.steps()) == []
     assert [(saved.epoch, saved.step) for saved in again.result().epochs] == [(1, 4), (2, 6)]
-    assert not trainer.run.is_asked_to_finish
+    assert not trainer.run.is_asked("finish")
 
 
 def gradients(job, folder, monkeypatch):

@@ -102,7 +102,7 @@ def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
     with contextlib.closing(trainer.steps()) as steps:
         for report in steps:
             if report.step == 5:
-                trainer.run.ask_to_finish()
+                trainer.run.ask("finish")
     assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]
 
 

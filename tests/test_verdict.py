@@ -254,7 +254,9 @@ def report(**losses: float) -> ValidationReport:
 
 
 def test_pictures_are_ranked_by_their_loss():
-    assert hardest_first(report(a=0.1, b=0.3, c=0.2)) == [("b", 0.3), ("c", 0.2), ("a", 0.1)]
+    ranked = hardest_first(report(a=0.2, b=0.4, c=0.2), report(a=0.1, b=0.3, c=0.2))
+    assert [(picture.name, picture.last) for picture in ranked] == [("b", 0.3), ("c", 0.2), ("a", 0.1)]
+    assert [picture.gain for picture in ranked] == pytest.approx([0.25, 0.0, 0.5])
 
 
 def test_a_picture_that_gains_nothing_while_the_others_do_never_fits():

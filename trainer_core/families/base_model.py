@@ -75,6 +75,8 @@ class BaseModel(ABC):
     zero_terminal_snr: bool = False
 
     family: ClassVar[str]
+    title: ClassVar[str]
+    """What people call it."""
     kohya_version: ClassVar[str]
     """kohya's ss_base_model_version."""
     architecture: ClassVar[str]

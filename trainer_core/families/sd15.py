@@ -12,6 +12,7 @@ from .prompts import PromptReading, chunk_prompts
 
 class SD15(BaseModel):
     family = "sd15"
+    title = "SD1.5"
     kohya_version = "sd_v1"
     architecture = "stable-diffusion-v1/lora"
     implementation = "diffusers"

@@ -13,6 +13,7 @@ from .prompts import PromptReading, chunk_prompts
 
 class SDXL(BaseModel):
     family = "sdxl"
+    title = "SDXL"
     kohya_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base/lora"
     implementation = "https://github.com/Stability-AI/generative-models"

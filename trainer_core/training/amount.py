@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate, count
 
@@ -64,6 +65,18 @@ def steps_from(dataset: Dataset, plan: TrainingPlan, lengths: list[int], start: 
             first_batch += len(group)
 
 
+def share_of_epochs(whole: int, done: int, lengths: list[int]) -> float:
+    """Epochs trained after `whole` of them and `done` steps of the next: 1.25, or 2 at its end. Hundredths, rounded
+    down, so that only a whole epoch counts as one."""
+    length = lengths[whole]
+    return whole + 1 if done == length else whole + math.floor(100 * done / length) / 100
+
+
+def step_name(step: int) -> str:
+    """End of the name of a LoRA that is kept within an epoch, as kohya's trainer has it."""
+    return f"-step{step:08d}"
+
+
 def saves(plan: TrainingPlan, lengths: list[int]) -> list[Save]:
     """Every LoRA that the run keeps, in order; the last one is the run's end. Earlier ones may be deleted again, if the
     plan keeps the last few only."""
@@ -73,7 +86,7 @@ def saves(plan: TrainingPlan, lengths: list[int]) -> list[Save]:
     if saving.every_steps:
         for step in range(saving.every_steps, total, saving.every_steps):
             epoch = next(number for number, end in enumerate(ends, start=1) if step <= end)
-            found[step] = Save(epoch, step, f"-step{step:08d}")
+            found[step] = Save(epoch, step, step_name(step))
     if saving.every_epochs:
         for epoch in range(saving.every_epochs, len(lengths), saving.every_epochs):
             found[ends[epoch - 1]] = Save(epoch, ends[epoch - 1], f"-{epoch:06d}")

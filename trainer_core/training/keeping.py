@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from ..errors import TrainingError
 from ..files import write_atomic
 from ..job import Job
 from ..lora.file import THUMBNAIL_KEY, lora_bytes, read_header
-from .amount import Save, Step, saves
+from .amount import Save, Step, saves, step_name
 from .arithmetic import RunSize
 from .batches import epoch_batches
 from .ema import WeightAverage
@@ -36,6 +38,7 @@ and an optimizer's two fp32 averages."""
 
 INTERRUPTED = "-interrupted"
 """End of the name of the LoRA that a stopped run leaves."""
+_WITHIN_EPOCH = re.compile(r"-step(\d{8})$")
 
 
 def check_room(folder: Path, size: RunSize) -> None:
@@ -72,13 +75,21 @@ class Keeping:
         self._job, self._run, self._training, self._lengths = job, run, training, lengths
         self._learner, self._optimizer, self._average = learner, optimizer, average
         self._planned = saves(job.plan, lengths)
+        self._asked = self._asked_before()
 
     def save_due(self, turn: Step, step: int, *, is_last: bool) -> Path | None:
         """Write the LoRA that is due after `step` steps; with `is_last` in any case, as the end of the run."""
         if is_last:
             self._planned = [save for save in self._planned if save.step < step] + [Save(turn.epoch + 1, step, "")]
+            self._asked = [save for save in self._asked if save.step < step]
         due = [save for save in self._planned if save.step == step]
         return self._write(due[0]) if due else None
+
+    def save_asked(self, step: int) -> None:
+        """Keep the LoRA of this step, whatever the plan says; it is not dropped for newer ones."""
+        if step not in {save.step for save in self._planned}:
+            self._asked.append(self._within_epoch(step))
+            self._write(self._asked[-1])
 
     def save_missing(self, step: int) -> None:
         """Write the LoRA of the step that a run goes on from, where a full disk or a crash came between."""
@@ -93,9 +104,8 @@ class Keeping:
         """
         self.save_state(step)
         if step and not any(save.step == step for save in self._planned):
-            epoch = bisect_left(list(accumulate(self._lengths)), step) + 1
             with contextlib.suppress(OSError, TrainingError):
-                self._write(Save(epoch, step, INTERRUPTED))
+                self._write(replace(self._within_epoch(step), name=INTERRUPTED))
 
     def finish(self) -> None:
         """Mark the run as done."""
@@ -117,9 +127,10 @@ class Keeping:
 
     def kept(self) -> list[SavedEpoch]:
         """Every LoRA that is there, in the order of their steps; the last one is the end of the run."""
+        saves = {save.step: save for save in (*self._asked, *self._planned)}
         return [
-            SavedEpoch(epoch=save.epoch, step=save.step, path=path)
-            for save in self._planned
+            SavedEpoch(epoch=save.epoch, step=step, path=path)
+            for step, save in sorted(saves.items())
             if (path := self._run.saved_file(save.name)).exists()
         ]
 
@@ -155,7 +166,18 @@ class Keeping:
         self._drop_old()
         return path
 
+    def _asked_before(self) -> list[Save]:
+        """LoRAs that were asked for before the run was stopped."""
+        names = [path.stem for path in self._run.saved_file("").parent.glob("*.safetensors")]
+        steps = {int(match[1]) for name in names if (match := _WITHIN_EPOCH.search(name))}
+        return [self._within_epoch(step) for step in sorted(steps - {save.step for save in self._planned})]
+
+    def _within_epoch(self, step: int) -> Save:
+        """A LoRA that was asked for after `step` steps."""
+        return Save(bisect_left(list(accumulate(self._lengths)), step) + 1, step, step_name(step))
+
     def _drop_old(self) -> None:
-        last = self._job.plan.saving.keep_last
-        for saved in self.kept()[:-last] if last else ():
+        last, asked = self._job.plan.saving.keep_last, {save.step for save in self._asked}
+        planned = [saved for saved in self.kept() if saved.step not in asked]
+        for saved in planned[:-last] if last else ():
             saved.path.unlink(missing_ok=True)

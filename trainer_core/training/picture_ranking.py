@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 
 from .validation_report import ValidationReport
@@ -11,9 +12,36 @@ _SOME_GAIN = 0.02
 """What the middle picture must have gained before another one can be called odd."""
 
 
-def hardest_first(report: ValidationReport) -> list[tuple[str, float]]:
-    """(name, loss) of each trained picture that is measured. Detailed pictures are high by nature."""
-    return sorted(report.per_picture.items(), key=lambda entry: -entry[1])
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankedPicture:
+    """A picture that is measured, and what the LoRA has made of it."""
+
+    name: str
+    is_held_out: bool
+    first: float
+    """Loss of the base model."""
+    last: float
+    """Loss of the LoRA."""
+
+    @property
+    def gain(self) -> float:
+        """Share of the base model's loss that is gone."""
+        return 1 - self.last / self.first
+
+
+def hardest_first(first: ValidationReport, last: ValidationReport) -> list[RankedPicture]:
+    """Every picture that is measured, by its loss now. Detailed ones are high by nature: see what a picture gained."""
+    pairs = (
+        (False, first.per_picture, last.per_picture),
+        (True, first.per_held_out, last.per_held_out),
+    )
+    found = [
+        RankedPicture(name=name, is_held_out=is_held_out, first=before[name], last=loss)
+        for is_held_out, before, now in pairs
+        for name, loss in now.items()
+        if name in before
+    ]
+    return sorted(found, key=lambda picture: -picture.last)
 
 
 def never_learned(first: ValidationReport, last: ValidationReport) -> list[str]:
@@ -22,7 +50,7 @@ def never_learned(first: ValidationReport, last: ValidationReport) -> list[str]:
     Only what all but stands still is named. A picture of something else under the same caption is often learned with
     the others, and then only ranks high in `hardest_first`.
     """
-    gains = {name: 1 - loss / first.per_picture[name] for name, loss in last.per_picture.items()}
+    gains = {picture.name: picture.gain for picture in hardest_first(first, last) if not picture.is_held_out}
     middle = median(gains.values())
     if not middle >= _SOME_GAIN:
         return []

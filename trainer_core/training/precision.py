@@ -16,6 +16,11 @@ def resolve_precision(precision: str, device: str) -> str:
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
+def device_name(device: str) -> str:
+    """What a device is called: "cpu", or a GPU's name."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
 def autocast(precision: str, device: str) -> torch.autocast:
     """Arithmetic in `precision` while the context lasts; a no-op for fp32."""
     kind = torch.device(device).type

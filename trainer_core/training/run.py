@@ -1,6 +1,7 @@
 """A run is a folder: the job, a log of every step, the resumable state, the LoRAs kept.
 
-    <runs>/<name>-<id>/job.json  metrics.jsonl  state/  epochs/  result.json
+    <runs>/<name>-<id>/job.json  about.json  metrics.jsonl  validation.jsonl  samples/  state/  epochs/
+                       verdict.json  result.json
 
 Its id is a hash of plan, dataset and base model, so the same job finds its folder again: a finished run answers
 at once, an interrupted one goes on.
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import psutil
 
@@ -21,6 +23,7 @@ from ..files import check_folder_writable, digest, file_name, read_json, sha256_
 from ..job import Job
 from .reports import SavedEpoch, StepReport, TrainedLora
 
+_LOCK = "run.lock"
 TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives."""
 
@@ -29,8 +32,13 @@ VALIDATION_LOG = "validation.jsonl"
 """In a run's folder: what was measured, a report a line."""
 _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
-_FINISH = "finish"
-"""A file that asks a run to end early; any program that sees the folder can ask."""
+ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
+"""What can be shown of a run without a trainer: from its start, and from its end. The last one marks it as done."""
+WORKFLOW = "workflow.json"
+"""The graph that a run was started from, where it was one."""
+Request = Literal["finish", "sample", "save"]
+"""What a run can be asked for by a file of that name in its folder, which any program that sees it may write: to end
+early as a finished one; to draw its samples now; to keep a LoRA of this step."""
 
 
 class Run:
@@ -63,11 +71,12 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        return (self.folder / "result.json").is_file()
+        return (self.folder / RESULT).is_file()
 
-    def start(self) -> None:
-        """Create the folder and write the job into it."""
+    def start(self, about: dict[str, Any]) -> None:
+        """Create the folder, and write into it the job and what is to be shown of it."""
         write_json(self.folder / "job.json", self.job.to_json())
+        write_json(self.folder / ABOUT, about)
 
     # ------------------------------------------------------------------------------------------------- step log
 
@@ -96,19 +105,27 @@ class Run:
         """Where a kept LoRA is; `name` is the end of its name, empty for the run's last one."""
         return self.folder / "epochs" / f"{self.name}{name}.safetensors"
 
-    def ask_to_finish(self) -> None:
-        """End the run after the step that it is at, keeping what it has as if it had been planned so."""
-        write_atomic(self.folder / _FINISH, b"")
+    def ask(self, request: Request) -> None:
+        """Ask the run for something; it answers after the step that it is at."""
+        write_atomic(self.folder / request, b"")
 
-    @property
-    def is_asked_to_finish(self) -> bool:
-        return (self.folder / _FINISH).exists()
+    def is_asked(self, request: Request) -> bool:
+        return (self.folder / request).exists()
+
+    def is_answered(self, request: Request) -> None:
+        """What was asked for has been done."""
+        (self.folder / request).unlink(missing_ok=True)
+
+    def tell(self, verdict: dict[str, Any], remarks: Sequence[str]) -> None:
+        """Keep what is to be said of the run now that it is over."""
+        write_json(self.folder / VERDICT, {"verdict": verdict, "remarks": list(remarks)})
 
     def finish(self, saved: list[SavedEpoch]) -> None:
         """Mark the run as done. Written last: what reads it can rely on everything else."""
         entries = [{"epoch": s.epoch, "step": s.step, "file": s.path.name} for s in saved]
-        write_json(self.folder / "result.json", {"epochs": entries})
-        (self.folder / _FINISH).unlink(missing_ok=True)
+        write_json(self.folder / RESULT, {"epochs": entries})
+        for request in get_args(Request):
+            self.is_answered(request)
 
     def result(self) -> TrainedLora:
         """The finished run.
@@ -118,7 +135,7 @@ class Run:
         """
         if not self.is_finished:
             raise TrainingError(f"the run {self.folder.name} is not finished. Start it again and it goes on.")
-        entries = read_json(self.folder / "result.json")["epochs"]
+        entries = read_json(self.folder / RESULT)["epochs"]
         return TrainedLora(
             run_folder=self.folder,
             name=self.job.name,
@@ -136,7 +153,7 @@ class RunLock:
     """Keeps two processes from training one run. A lock left behind by a dead process does not count."""
 
     def __init__(self, run: Run) -> None:
-        self._path = run.folder / "run.lock"
+        self._path = run.folder / _LOCK
 
     def __enter__(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +167,12 @@ class RunLock:
 
     def __exit__(self, *_: object) -> None:
         self._path.unlink(missing_ok=True)
+
+    @staticmethod
+    def is_held(run_folder: Path) -> bool:
+        """Whether another process trains the run."""
+        lock = run_folder / _LOCK
+        return lock.is_file() and _is_alive(lock)
 
     def _create(self) -> None:
         with open(self._path, "x", encoding="utf-8") as file:

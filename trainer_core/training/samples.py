@@ -38,8 +38,8 @@ _FOLDER = "samples"
 class Sample:
     """One sample of a run, as it is kept."""
 
-    epoch: int
-    """Epochs trained; 0 is before the first step."""
+    epoch: float
+    """Epochs trained; 0 is before the first step. A fraction where it was asked for within an epoch."""
     step: int
     number: int
     """Which of the plan's prompts, from 1."""
@@ -73,7 +73,7 @@ class SampleDrawer:
         self._encoded = [prompt.to("cpu", prompt.states_BLD.dtype) for prompt in encoded]
 
     def draw(
-        self, model: BaseModel, adapters: Sequence[Adapters], *, epoch: int, step: int
+        self, model: BaseModel, adapters: Sequence[Adapters], *, epoch: float, step: int
     ) -> Iterator[StageReport | Sample | MissedSample]:
         """Draw what this epoch has not yet, with progress after every sampler step.
 
@@ -91,12 +91,12 @@ class SampleDrawer:
                 _free_memory()
                 yield MissedSample(remark=remark)
 
-    def first_of(self, epoch: int) -> Path | None:
+    def first_of(self, epoch: float) -> Path | None:
         """The sample of the first prompt after `epoch` epochs, where it is there."""
         path = self._path(epoch, 1)
         return path if path.exists() else None
 
-    def _draw_one(self, model: BaseModel, epoch: int, step: int, number: int) -> Iterator[StageReport | Sample]:
+    def _draw_one(self, model: BaseModel, epoch: float, step: int, number: int) -> Iterator[StageReport | Sample]:
         request = self.requests[number - 1]
         conditioning = self._encoded[number - 1] if self._encoded else self._encode(model, request)
         steps = draw_in_steps(model, request, conditioning, precision=self._precision, device=self._device)
@@ -109,8 +109,21 @@ class SampleDrawer:
     def _encode(self, model: BaseModel, request: PictureRequest) -> Conditioning:
         return encode_request(model, request, clip_skip=self._clip_skip, precision=self._precision, device=self._device)
 
-    def _path(self, epoch: int, number: int) -> Path:
-        return self._folder / f"{epoch:06d}-{number:02d}.png"
+    def _path(self, epoch: float, number: int) -> Path:
+        return sample_path(self._folder.parent, epoch, number)
+
+
+def sample_path(run_folder: Path, epoch: float, number: int) -> Path:
+    """Where a sample is kept: 000002-01.png, or 000002.25-01.png within an epoch."""
+    whole, _, hundredths = f"{epoch:g}".partition(".")
+    part = f".{hundredths}" if hundredths else ""
+    return run_folder / _FOLDER / f"{int(whole):06d}{part}-{number:02d}.png"
+
+
+def newest_sample(run_folder: Path) -> dict[str, float] | None:
+    """Epoch and number of the first prompt's last sample; no file is opened for it."""
+    epochs = [float(path.stem.split("-")[0]) for path in (run_folder / _FOLDER).glob("*-01.png")]
+    return {"epoch": max(epochs), "number": 1} if epochs else None
 
 
 def list_samples(run_folder: Path) -> list[Sample]:
@@ -163,8 +176,8 @@ def _as_for_pictures(model: BaseModel, adapters: Sequence[Adapters]) -> Iterator
             layer.dropout = dropout
 
 
-def _remark(problem: Exception, epoch: int, number: int) -> str:
-    which = f"Sample {number} after epoch {epoch} is missing"
+def _remark(problem: Exception, epoch: float, number: int) -> str:
+    which = f"Sample {number} after epoch {epoch:g} is missing"
     if isinstance(problem, torch.cuda.OutOfMemoryError):
         return f"{which}: not enough GPU memory. Make the samples smaller, or train without them."
     if isinstance(problem, TrainingError):

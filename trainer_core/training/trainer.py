@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,8 +21,9 @@ from ..lora.merging import merge_loras
 from ..lora.names import targets_of
 from ..lora.start import start_from
 from ..progress import StageReport
+from ..runs.pace import StepTimes, Work
 from . import objective
-from .amount import Step, steps_from, steps_per_epoch
+from .amount import Step, share_of_epochs, steps_from, steps_per_epoch
 from .arithmetic import RunSize, run_size
 from .batches import check_trainable, stream_seed
 from .caption_encodings import CaptionEncodings
@@ -31,8 +33,9 @@ from .encode import Latents, encode_pictures, latent_mask
 from .judging import Judge
 from .keeping import Keeping, check_room
 from .learner import Learner
+from .metadata import shareable
 from .optimizer import check_optimizer, make_optimizer, set_rates
-from .precision import FORMATS, resolve_precision
+from .precision import FORMATS, device_name, resolve_precision
 from .reports import StepReport, TrainedLora
 from .run import Run, RunLock
 from .samples import MissedSample, Sample, SampleDrawer
@@ -198,7 +201,7 @@ class Trainer:
         Where the plan has samples, also after every step of drawing one, and each sample.
 
         Closing the generator, or any error in a step, leaves a state from which the same job goes on, bit for bit.
-        `run.ask_to_finish()` ends it early as a finished run.
+        `run.ask` has it end early as a finished run, draw its samples or keep a LoRA after the step it is at.
 
         Raises:
             TrainingError: too many losses are not finite, or the run is in use elsewhere.
@@ -209,7 +212,7 @@ class Trainer:
             pass
         try:
             with RunLock(self.run):
-                self.run.start()
+                self.run.start(self._about())
                 yield from self._train(self._learner)
         finally:
             self._learner = None  # whoever keeps the trainer for its result keeps no model
@@ -225,12 +228,14 @@ class Trainer:
         keeping.save_missing(step)
         self._judge.begin(learner, step)
         finite = FiniteWatch()
+        times = StepTimes(self.run_folder, self._work())
         try:
             if step in (edges := [0, *accumulate(self.lengths)]):
                 yield from self._looked_at(learner, keeping, edges.index(step), step)
             for turn in steps_from(self.dataset, self.plan, self.lengths, step):
                 rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
-                loss = self._take(turn, learner, optimizer)
+                with times.step():
+                    loss = self._take(turn, learner, optimizer)
                 step += 1
                 average.update(step)
                 report = StepReport(
@@ -238,12 +243,13 @@ class Trainer:
                 )
                 self.run.log(report)
                 finite.check(step, loss)
-                is_last = step == self.total_steps or self.run.is_asked_to_finish
+                is_last = step == self.total_steps or self.run.is_asked("finish")
                 if saved := keeping.save_due(turn, step, is_last=is_last):
                     report = replace(report, saved=saved)
                 if saved or self._is_time_for_state(step):
                     keeping.save_state(step)
                 yield report
+                yield from self._answer(learner, keeping, turn, step)
                 if turn.is_last_of_epoch or is_last:
                     yield from self._looked_at(learner, keeping, turn.epoch + 1, step, is_last=is_last)
                 if is_last:
@@ -253,7 +259,23 @@ class Trainer:
             if not learner.is_updating:
                 keeping.save_interrupted(step)
             raise
+        finally:
+            times.write()
+        self.run.tell(self.verdict().to_json(), self.remarks)
         keeping.finish()
+
+    def _answer(
+        self, learner: Learner, keeping: Keeping, turn: Step, step: int
+    ) -> Iterator[StageReport | Sample | MissedSample]:
+        """What the run was asked for since the step before. It changes nothing in what is learned."""
+        if self.run.is_asked("save"):
+            keeping.save_asked(step)
+            self.run.is_answered("save")
+        if self.run.is_asked("sample"):
+            self.run.is_answered("sample")
+            done = step - sum(self.lengths[: turn.epoch])
+            with keeping.showing():
+                yield from self._draw_samples(learner, share_of_epochs(turn.epoch, done, self.lengths), step)
 
     def _looked_at(
         self, learner: Learner, keeping: Keeping, epoch: int, step: int, *, is_last: bool = False
@@ -263,12 +285,15 @@ class Trainer:
             self._judge.measure(learner, epoch, step, is_last=is_last)
             if not self._samples.requests or not self.plan.samples.is_due(epoch, len(self.lengths)):
                 return
-            for found in self._samples.draw(learner.model, learner.adapters, epoch=epoch, step=step):
-                if isinstance(found, MissedSample):
-                    self.remarks.append(found.remark)
-                yield found
+            yield from self._draw_samples(learner, epoch, step)
         if picture := self._samples.first_of(epoch):
             keeping.illustrate(step, picture)
+
+    def _draw_samples(self, learner: Learner, epoch: float, step: int) -> Iterator[StageReport | Sample | MissedSample]:
+        for found in self._samples.draw(learner.model, learner.adapters, epoch=epoch, step=step):
+            if isinstance(found, MissedSample):
+                self.remarks.append(found.remark)
+            yield found
 
     def _drawn_for_the_verdict(self, learner: Learner, keeping: Keeping) -> Iterator[StageReport]:
         """A picture that fails is no reason to lose a run."""
@@ -308,6 +333,31 @@ class Trainer:
             self.plan.optimizer,
             unet=learner.adapters[0].parameter_groups() if trains_unet else [],
             text_encoders=[group for part in learner.adapters[trains_unet:] for group in part.parameter_groups()],
+        )
+
+    def _about(self) -> dict[str, Any]:
+        """What can be shown of the run without its pictures and models; no paths."""
+        size = self.size()
+        return {
+            "name": self.run.name,
+            "base": self.job.base_model.name,
+            "family": self.family.title,
+            "arithmetic": size.line(),
+            "size": asdict(size),
+            "plan": shareable(self.plan).to_json(),
+        }
+
+    def _work(self) -> Work:
+        buckets = [image.bucket for image in self.dataset.training_images]
+        return Work(
+            family=self.family.title,
+            pixels=max(width * height for width, height in buckets),
+            pictures=self.plan.batch_size * self.plan.accumulation,
+            precision=self.precision,
+            device=device_name(self.device),
+            trains_text=bool(self.plan.optimizer.rate_of_text_encoder),
+            checkpointing=self.plan.precision.gradient_checkpointing,
+            rank=self.plan.network.rank,
         )
 
     def _is_time_for_state(self, step: int) -> bool:

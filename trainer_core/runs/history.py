@@ -1,0 +1,116 @@
+"""Everything that a page shows of one run, from its folder."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+from ..files import read_json
+from ..lora.file import read_header
+from ..training.picture_ranking import hardest_first
+from ..training.run import ABOUT, VALIDATION_LOG, VERDICT
+from ..training.samples import Sample, list_samples
+from ..training.validation_report import ValidationReport, read_reports
+from .step_log import StepLog
+from .summary import state_of
+
+MOST_POINTS = 4000
+_MOST_PICTURES = 64
+
+
+def run_history(folder: Path, log: StepLog, *, points: int, is_training: bool) -> dict[str, Any]:
+    """What became of a run so far, JSON-able and without paths.
+
+    Args:
+        log: the run's own; read further here.
+        points: at most so many points of its curve.
+
+    Raises:
+        TrainingError: the folder is no run's, or damaged.
+    """
+    log.read()
+    about = read_json(folder / ABOUT)
+    told = read_json(folder / VERDICT) if (folder / VERDICT).is_file() else {"verdict": None, "remarks": []}
+    reports = read_reports(folder / VALIDATION_LOG)
+    state = state_of(folder, is_training=is_training)
+    return {
+        "run": folder.name,
+        "name": about["name"],
+        "base": about["base"],
+        "family": about["family"],
+        "state": state,
+        "step": log.steps[-1] if len(log) else 0,
+        "total_steps": about["size"]["steps"],
+        "epoch": log.epochs[-1] if len(log) else 0,
+        "epochs": about["size"]["epochs"],
+        "arithmetic": about["arithmetic"],
+        "size": about["size"],
+        "curve": asdict(log.curve(min(points, MOST_POINTS))),
+        "validation": [_measured(report) for report in reports],
+        "pictures": _pictures(reports),
+        "samples": [_shown(sample) for sample in list_samples(folder)],
+        "saves": _saves(folder, reports, is_finished=state == "finished"),
+        "verdict": told["verdict"],
+        "remarks": told["remarks"],
+        "plan": about["plan"],
+        "folder": f"lora_atelier/runs/{folder.name}",
+    }
+
+
+def _measured(report: ValidationReport) -> dict[str, Any]:
+    return {
+        "epoch": report.epoch,
+        "step": report.step,
+        "training_loss": _finite(report.training_loss),
+        "held_out_loss": _finite(report.held_out_loss),
+    }
+
+
+def _pictures(reports: list[ValidationReport]) -> list[dict[str, Any]]:
+    if len(reports) < 2:
+        return []
+    ranked = hardest_first(reports[0], reports[-1])
+    known = [picture for picture in ranked if math.isfinite(picture.first) and math.isfinite(picture.last)]
+    return [{**asdict(picture), "gain": picture.gain} for picture in known[:_MOST_PICTURES]]
+
+
+def _shown(sample: Sample) -> dict[str, Any]:
+    request = sample.request
+    return {
+        "epoch": sample.epoch,
+        "step": sample.step,
+        "number": sample.number,
+        "prompt": request.prompt,
+        "negative": request.negative,
+        "seed": request.seed,
+        "width": request.width,
+        "height": request.height,
+    }
+
+
+def _saves(folder: Path, reports: list[ValidationReport], *, is_finished: bool) -> list[dict[str, Any]]:
+    """The LoRAs that are there, by step."""
+    held_out = {report.step: _finite(report.held_out_loss) for report in reports}
+    found = [save for path in (folder / "epochs").glob("*.safetensors") if (save := _save(path))]
+    found.sort(key=lambda save: save["step"])
+    measured = [save for save in found if held_out.get(save["step"]) is not None]
+    best = min(measured, key=lambda save: held_out[save["step"]])["step"] if measured else None
+    for place, save in enumerate(found, start=1):
+        save |= {"is_best": save["step"] == best, "is_last": is_finished and place == len(found)}
+    return found
+
+
+def _save(path: Path) -> dict[str, Any] | None:
+    try:
+        metadata, _ = read_header(path)
+        epoch, step = int(metadata["ss_epoch"]), int(metadata["ss_steps"])
+    except (TrainingError, KeyError, ValueError):
+        return None
+    return {"epoch": epoch, "step": step, "file": path.name, "megabytes": round(path.stat().st_size / 2**20, 1)}
+
+
+def _finite(loss: float | None) -> float | None:
+    return loss if loss is not None and math.isfinite(loss) else None

@@ -1,0 +1,123 @@
+"""The log of a run's steps, read as it grows, and made small enough to be drawn."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+STEP_LOG = "metrics.jsonl"
+"""In a run's folder: a JSON object a step."""
+_DIGITS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """The losses of a run in few points, each of them standing for the steps since the one before."""
+
+    step: tuple[int, ...]
+    """The last step of each point."""
+    loss: tuple[float | None, ...]
+    """Mean of the steps whose loss was finite; None where none was."""
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+    smooth: tuple[float | None, ...]
+    """Running mean over about a twentieth of the run."""
+    rate: tuple[float | None, ...]
+
+
+class StepLog:
+    """What was read stays known, so that reading again costs only what was added since."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self._path = run_folder / STEP_LOG
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def read(self) -> None:
+        """Take up what was logged since the last time; a log that was rewound or replaced is read anew."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return self._forget()
+        if found.st_ino != self._file or found.st_size < self._offset:
+            self._forget()
+            self._file = found.st_ino
+        if found.st_size == self._offset:
+            return
+        with open(self._path, "rb") as file:
+            file.seek(self._offset)
+            added = file.read()
+        whole = added[: added.rfind(b"\n") + 1]  # a step may be half written
+        self._offset += len(whole)
+        for entry in _entries(whole):
+            self.steps.append(entry["step"])
+            self.epochs.append(entry["epoch"])
+            self.losses.append(entry["loss"])
+            self.rates.append(entry["rate"])
+
+    def _forget(self) -> None:
+        self._file, self._offset = -1, 0
+        self.steps, self.epochs = array("q"), array("q")
+        self.losses, self.rates = array("d"), array("d")
+
+    def curve(self, points: int) -> Curve:
+        """At most `points` points."""
+        count = len(self.steps)
+        if not count:
+            return Curve(step=(), loss=(), low=(), high=(), smooth=(), rate=())
+        edges = np.unique(np.linspace(0, count, min(points, count) + 1).astype(int))
+        starts, last = edges[:-1], edges[1:] - 1
+        losses = np.frombuffer(self.losses)
+        losses = np.where(np.isfinite(losses), losses, np.nan)
+        known = np.isfinite(losses)
+        sums = np.add.reduceat(np.where(known, losses, 0.0), starts)
+        counts = np.add.reduceat(known.astype(int), starts)
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return Curve(
+            step=tuple(np.frombuffer(self.steps, dtype=np.int64)[last].tolist()),
+            loss=_short(means),
+            low=_short(np.fmin.reduceat(losses, starts)),
+            high=_short(np.fmax.reduceat(losses, starts)),
+            smooth=_short(_smoothed(sums, counts, count)),
+            rate=_short(np.frombuffer(self.rates)[last]),
+        )
+
+
+def _entries(lines: bytes) -> list[dict]:
+    """Parsed at once, which is several times faster than line by line; damaged lines are left out."""
+    rows = lines.split(b"\n")[:-1]
+    try:
+        return json.loads(b"[" + b",".join(rows) + b"]")
+    except ValueError:
+        return [entry for entry in map(_entry, rows) if entry]
+
+
+def _entry(line: bytes) -> dict | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _smoothed(sums: np.ndarray, counts: np.ndarray, steps: int) -> np.ndarray:
+    """Exponential mean over about a twentieth of the steps, bucket by bucket, without a pull towards its start."""
+    keep = 1 - 1 / max(2.0, steps / 20)
+    mean = weight = 0.0
+    found = []
+    for total, count in zip(sums.tolist(), counts.tolist(), strict=True):
+        if count:
+            kept = keep**count
+            mean, weight = kept * mean + (1 - kept) * total / count, kept * weight + (1 - kept)
+        found.append(mean / weight if weight else np.nan)
+    return np.array(found)
+
+
+def _short(values: np.ndarray) -> tuple[float | None, ...]:
+    """With as many digits as can be seen; None for what JSON has no word for."""
+    return tuple(float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None for value in values.tolist())
