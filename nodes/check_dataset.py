@@ -8,6 +8,7 @@ from ..trainer_core.health.sheet import health_sheet
 from ..trainer_core.training.arithmetic import run_size
 from ..trainer_core.training.plan import SavingPlan, TrainingPlan
 from . import host
+from .health_card import health_card
 from .types import DatasetSocket
 
 
@@ -51,18 +52,16 @@ class CheckDataset(io.ComfyNode):
                 io.String.Output("report", tooltip="The whole report, worst first."),
                 io.Image.Output("sheet", tooltip="All pictures with what was noticed about each, worst first."),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(cls, dataset: Dataset, epochs: int, batch_size: int, save_every_epochs: int) -> io.NodeOutput:
         report = health_report(dataset, batch_size=batch_size, tokenizer=host.tokenizer())
-        lines = report.lines()
+        lines, size = report.lines(), ""
         if all(image.bucket for image in dataset.images):
-            plan = TrainingPlan(
-                epochs=epochs, batch_size=batch_size, saving=SavingPlan(every_epochs=save_every_epochs)
-            )
-            lines = [run_size(dataset, plan).line(), *lines]
+            plan = TrainingPlan(epochs=epochs, batch_size=batch_size, saving=SavingPlan(every_epochs=save_every_epochs))
+            size = run_size(dataset, plan).line()
+            lines = [size, *lines]
         sheet = host.to_image([health_sheet(dataset, report)])
-        host.show_lines(cls, lines)
-        return io.NodeOutput(dataset, "\n".join(lines), sheet, ui=ui.PreviewImage(sheet, cls=cls))
+        shown = ui.PreviewImage(sheet, cls=cls).as_dict() | health_card(dataset, report, size)
+        return io.NodeOutput(dataset, "\n".join(lines), sheet, ui=shown)

@@ -15,6 +15,7 @@ from ..trainer_core.training.reports import TrainedLora
 from ..trainer_core.training.validation_report import read_reports
 from . import host
 from .epoch_sheet_inputs import epoch_sheet_inputs
+from .kept_epochs import kept_epochs
 from .previewing import previewer_of
 
 _REMEDY = "Choose a smaller width and height."
@@ -68,7 +69,7 @@ class EpochSheet(io.ComfyNode):
             sheet = _fill(lora, columns, rows, cell, progress)
         progress.finish(sheet)
         image = host.to_image([sheet])
-        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
+        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls).as_dict() | kept_epochs(lora, lora.epochs))
 
 
 def _fill(

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management
 import comfy.sd1_clip
 import comfy.utils
 import folder_paths
 import numpy as np
+import psutil
 import torch
+from comfy.cli_args import args
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
 from transformers import CLIPTokenizer
@@ -37,6 +41,9 @@ _TAGGERS = "taggers"
 _WD_TAGGERS = "wd14_tagger"
 _READABLE = (".safetensors", ".ckpt")
 _SECONDS_BETWEEN_PICTURES = 3
+
+Interrupted = comfy.model_management.InterruptProcessingException
+"""What a node raises where the user pressed Stop."""
 
 # --------------------------------------------------------------------------------------------------- folders
 
@@ -91,6 +98,16 @@ def answers_folder() -> Path:
 def boards_folder() -> Path:
     """What the tag editor works on."""
     return _work_folder() / "tag_boards"
+
+
+def crop_boards_folder() -> Path:
+    """What the crop editor works on."""
+    return _work_folder() / "crop_boards"
+
+
+def health_boards_folder() -> Path:
+    """What the health cards show."""
+    return _work_folder() / "health_boards"
 
 
 def _work_folder() -> Path:
@@ -223,6 +240,13 @@ def device() -> str:
     return str(comfy.model_management.get_torch_device())
 
 
+def memory_in_use() -> int:
+    """MiB: what torch holds of the device's memory, or on a CPU what this process holds."""
+    found = comfy.model_management.get_torch_device()
+    used = torch.cuda.memory_reserved(found) if found.type == "cuda" else psutil.Process().memory_info().rss
+    return used // 2**20
+
+
 @dataclass
 class Work:
     """What is being done right now, for the message if memory runs out."""
@@ -285,7 +309,7 @@ class Progress:
         """Show how far the work is; every few seconds with the picture that `draw` gives.
 
         Raises:
-            InterruptProcessingException: the user pressed Stop.
+            Interrupted: the user pressed Stop.
         """
         is_time = draw is not None and time.monotonic() > self._drawn_at + _SECONDS_BETWEEN_PICTURES
         picture = draw() if is_time else None
@@ -305,6 +329,37 @@ def show_lines(node: type[io.ComfyNode], lines: Sequence[str]) -> None:
     where there are several."""
     mark = "• " if len(lines) > 1 else ""
     PromptServer.instance.send_progress_text("\n".join(mark + line for line in lines), node.hidden.unique_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Which node of which graph is being run, as the page knows it."""
+
+    workflow: str | None
+    """The workflow's id; None where a program sent the graph."""
+    node: str
+    """In a subgraph with the numbers of the nodes around it, as in "3:1"."""
+    prompt: str | None
+
+
+def place_of(node: type[io.ComfyNode]) -> Place:
+    """Where a node that is being run stands. The node must ask for the hidden unique_id and extra_pnginfo."""
+    workflow, context = workflow_of(node), get_executing_context()
+    return Place(
+        workflow=workflow.get("id") if workflow else None,
+        node=str(node.hidden.unique_id),
+        prompt=context.prompt_id if context else None,
+    )
+
+
+def workflow_of(node: type[io.ComfyNode]) -> dict[str, Any] | None:
+    """The graph as the page had it when it was queued; None where a program sent it."""
+    return (node.hidden.extra_pnginfo or {}).get("workflow")
+
+
+def send_to_page(event: str, values: dict[str, Any]) -> None:
+    """To every page that is open; where several people share this ComfyUI, to the one that queued only."""
+    PromptServer.instance.send_sync(event, values, PromptServer.instance.client_id if args.multi_user else None)
 
 
 def route_table():

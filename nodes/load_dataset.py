@@ -11,10 +11,9 @@ from ..trainer_core.health.report import health_report
 from ..trainer_core.health.sheet import health_sheet
 from . import host
 from .folders import NO_FOLDER, find_folder, fingerprint_folder, list_folders
+from .health_card import health_card
 from .load_dataset_inputs import load_dataset_inputs
 from .types import DatasetSocket
-
-_SHOWN_LINES = 6
 
 
 class LoadDataset(io.ComfyNode):
@@ -49,7 +48,6 @@ class LoadDataset(io.ComfyNode):
                     tooltip="All pictures on one sheet with what was noticed about each, worst first.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -87,8 +85,8 @@ class LoadDataset(io.ComfyNode):
         if regularisation != NO_FOLDER:
             dataset = combine(dataset, _read(regularisation, 1, rules))
         report = health_report(dataset, tokenizer=host.tokenizer())
-        host.show_lines(cls, report.lines(_SHOWN_LINES))
-        return io.NodeOutput(dataset, "\n".join(report.lines()), host.to_image([health_sheet(dataset, report)]))
+        sheet = host.to_image([health_sheet(dataset, report)])
+        return io.NodeOutput(dataset, "\n".join(report.lines()), sheet, ui=health_card(dataset, report))
 
 
 def _read(name: str, repeats: int, rules: ReadingRules) -> Dataset:

@@ -1,9 +1,12 @@
 """What the page may ask this pack, put into ComfyUI's table of routes."""
 
 from . import host
+from .arithmetic_routes import add_arithmetic_routes
+from .crop_routes import CropRoutes
+from .health_routes import HealthRoutes
 from .preset_routes import add_preset_routes
 from .routes import Routes
-from .run_routes import add_run_routes
+from .run_routes import RunRoutes
 from .tag_routes import TagPlaces, TagRoutes
 from .tagger_routes import TaggerRoutes
 
@@ -13,13 +16,17 @@ def add_routes() -> None:
     routes = Routes(host.route_table())
     writable = [root for name, roots in host.picture_roots().items() if name != "demo" for root in roots]
     readable = [root for roots in host.picture_roots().values() for root in roots]
+    shown = (*readable, host.pictures_folder())
     places = TagPlaces(
         boards=host.boards_folder(),
         answers=host.answers_folder(),
-        pictures=(*readable, host.pictures_folder()),
+        pictures=shown,
         captions=tuple(writable),
     )
     TagRoutes(places).add(routes)
+    CropRoutes(host.crop_boards_folder(), shown).add(routes)
+    HealthRoutes(host.health_boards_folder(), shown).add(routes)
     TaggerRoutes(host.tagger_places, host.list_found_taggers).add(routes)
     add_preset_routes(routes)
-    add_run_routes(routes)
+    RunRoutes(host.runs_folder(), host.lora_folder()).add(routes)
+    add_arithmetic_routes(routes)

@@ -12,6 +12,7 @@ from ..trainer_core.sheets import picture_grid
 from ..trainer_core.training.reports import TrainedLora
 from . import host
 from .drawing_inputs import drawing_inputs
+from .kept_epochs import kept_epochs
 from .previewing import previewer_of
 from .types import LoraSocket
 
@@ -102,7 +103,8 @@ class PreviewSample(io.ComfyNode):
         sheet = picture_grid(drawn, seeds, list(rows), cell=max(_SMALLEST_CELL, width, height))
         progress.finish(sheet)
         comparison = host.to_image([sheet])
-        return io.NodeOutput(host.to_image(drawn[-1]), comparison, ui=ui.PreviewImage(comparison, cls=cls))
+        shown = ui.PreviewImage(comparison, cls=cls).as_dict() | kept_epochs(lora, lora.epochs[-1:])
+        return io.NodeOutput(host.to_image(drawn[-1]), comparison, ui=shown)
 
 
 def _draw(

@@ -1,20 +1,143 @@
-"""What the page asks of the run that is being trained."""
+"""What the page asks about runs: which there are, what became of one, and what it wants of the one being trained."""
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
 
 from aiohttp import web
+from PIL import Image
 
-from .routes import Routes
-from .running import finish_now
+from ..trainer_core.errors import TrainingError
+from ..trainer_core.files import read_json
+from ..trainer_core.lora.file import publish
+from ..trainer_core.runs.history import MOST_POINTS, run_history
+from ..trainer_core.runs.pace import read_pace
+from ..trainer_core.runs.saves import choose_kept
+from ..trainer_core.runs.shown import ShownRuns
+from ..trainer_core.runs.step_log import StepLog
+from ..trainer_core.runs.summary import find_run, list_runs
+from ..trainer_core.training.run import WORKFLOW, Request, RunLock
+from ..trainer_core.training.samples import sample_path
+from . import running
+from .routes import NotThere, Routes, number
+
+_SIDES = (64, 2048)
+_QUALITY = 88
+_LOGS_KEPT = 8
+"""Runs whose logs stay read, for pages that ask again and again."""
+_SAMPLE_AGE = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
+"""A sample that is there never changes."""
 
 
-def add_run_routes(routes: Routes) -> None:
-    routes.changes("/runs/finish", _finish)
+class RunRoutes:
+    """The routes below /lora_atelier/runs."""
+
+    def __init__(self, runs: Path, loras: Path) -> None:
+        self._runs, self._loras = runs, loras
+
+    def add(self, routes: Routes) -> None:
+        routes.reads("/runs", self._list)
+        routes.reads("/runs/of", self._of)
+        routes.reads("/runs/history", self._history)
+        routes.reads("/runs/sample", self._sample)
+        routes.reads("/runs/workflow", self._workflow)
+        for request in get_args(Request):
+            routes.changes(f"/runs/{request}", _asker(request))
+        routes.changes("/runs/delete", self._delete)
+        routes.changes("/runs/use", self._use)
+
+    # ---------------------------------------------------------------------------------------------------- reading
+
+    def _list(self, request: web.Request) -> dict[str, Any]:
+        return {"runs": [summary.to_json() for summary in list_runs(self._runs, running.run_in_training())]}
+
+    def _of(self, request: web.Request) -> dict[str, Any]:
+        run = ShownRuns(self._runs).of(request.query.get("workflow", ""), request.query.get("node", ""))
+        try:
+            return {"run": find_run(self._runs, run).name if run else None}
+        except TrainingError:  # deleted since
+            return {"run": None}
+
+    def _history(self, request: web.Request) -> dict[str, Any]:
+        folder = self._folder(request.query.get("run", ""))
+        points = int(number(request, "points", 1500, 10, MOST_POINTS))
+        live = running.live_run(folder.name)
+        history = run_history(folder, _log_of(folder), points=points, is_training=live is not None)
+        return {**history, **(live.state() if live else _at_rest(folder, history))}
+
+    def _sample(self, request: web.Request) -> web.Response:
+        folder = self._folder(request.query.get("run", ""))
+        epoch, which = number(request, "epoch", 0, 0, 1e6), int(number(request, "number", 1, 1, 99))
+        path = sample_path(folder, epoch, which)
+        if not path.is_file():
+            raise NotThere(f"this run has no sample {which} of epoch {epoch:g}.")
+        if "side" not in request.query:
+            return web.Response(body=path.read_bytes(), content_type="image/png", headers=_SAMPLE_AGE)
+        return web.Response(
+            body=_small(path, int(number(request, "side", 256, *_SIDES))),
+            content_type="image/jpeg",
+            headers=_SAMPLE_AGE,
+        )
+
+    def _workflow(self, request: web.Request) -> dict[str, Any]:
+        path = self._folder(request.query.get("run", "")) / WORKFLOW
+        if not path.is_file():
+            raise NotThere("this run was not started from a graph of the page. Start it again from where it was.")
+        return read_json(path)
+
+    # ---------------------------------------------------------------------------------------------------- changing
+
+    def _delete(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
+        folder = self._folder(value.get("run"))
+        if running.run_in_training() == folder.name or RunLock.is_held(folder):
+            raise TrainingError("this run is being trained. Stop it first.")
+        shutil.rmtree(folder)
+        return {"run": folder.name}
+
+    def _use(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy a kept epoch to where LoraLoader finds it: 0 for the last, -1 for the best, as Save LoRA does."""
+        folder, epoch, name = self._folder(value.get("run")), value.get("epoch"), value.get("name")
+        if type(epoch) not in (int, float) or not isinstance(name, str):
+            raise TrainingError("say which epoch and under which name.")
+        return {"file": publish(choose_kept(folder, epoch).path, self._loras, name.strip() or folder.name).name}
+
+    def _folder(self, run: Any) -> Path:
+        try:
+            return find_run(self._runs, run if isinstance(run, str) else "")
+        except TrainingError as problem:
+            raise NotThere(str(problem)) from None
 
 
-def _finish(request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Stop and keep: the graph goes on with the LoRA as it is after the next step."""
-    return {"name": finish_now()}
+def _asker(request: Request):
+    def ask(_: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
+        return {"name": running.ask(request, value.get("run"))}
+
+    return ask
+
+
+@lru_cache(maxsize=_LOGS_KEPT)
+def _log_of(folder: Path) -> StepLog:
+    return StepLog(folder)
+
+
+def _at_rest(folder: Path, history: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run that is not being trained has in the place of what only a live one can tell."""
+    pace = read_pace(folder)
+    seconds = pace.seconds_per_step if pace else None
+    left = None if seconds is None else seconds * (history["total_steps"] - history["step"])
+    at_work = {"stage": "", "done": 0, "total": 1, "memory_mb": None}
+    return {**at_work, "seconds_per_step": seconds, "seconds_left": None if history["state"] == "finished" else left}
+
+
+def _small(path: Path, side: int) -> bytes:
+    with Image.open(path) as picture:
+        small = picture.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()

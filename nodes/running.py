@@ -11,34 +11,51 @@ from PIL import Image
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.job import Job
 from ..trainer_core.progress import StageReport
+from ..trainer_core.runs.shown import ShownRuns
+from ..trainer_core.runs.step_log import StepLog
+from ..trainer_core.training.launch import steps_on
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import StepReport, TrainedLora
+from ..trainer_core.training.run import Request
 from ..trainer_core.training.samples import Sample, list_samples
 from ..trainer_core.training.trainer import Trainer
 from . import host
+from .live_run import LiveRun
 from .run_picture import RunPicture
 from .types import LoraSocket
 
 _REMEDY = (
-    "Turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
+    "Set short_memory to reduce, turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
     "or set text_encoder_rate to 0."
 )
 
 
-_now: Trainer | None = None
+_now: LiveRun | None = None
 """What is being trained in this ComfyUI: one thing at a time, since its queue is one."""
 
 
-def finish_now() -> str:
-    """End the run that is being trained after its next step, as a finished one; its name.
+def run_in_training() -> str | None:
+    """The name of the folder of the run that is being trained."""
+    return _now.run.folder.name if _now else None
+
+
+def live_run(name: str) -> LiveRun | None:
+    """The run that is being trained, if it is that one."""
+    return _now if name == run_in_training() else None
+
+
+def ask(request: Request, run: object = None) -> str:
+    """Ask the run that is being trained for something; its name.
 
     Raises:
-        TrainingError: nothing is being trained.
+        TrainingError: nothing is being trained, or not `run`, or it has no samples to draw.
     """
-    if _now is None:
-        raise TrainingError("nothing is being trained right now.")
-    _now.run.ask("finish")
+    if _now is None or run not in (None, run_in_training()):
+        raise TrainingError("nothing is being trained right now." if run is None else "this run is not being trained.")
+    if request == "sample" and not _now.run.job.plan.samples.requests():
+        raise TrainingError("this run has no prompts. Connect a Samples node to Train LoRA, and queue it again.")
+    _now.run.ask(request)
     return _now.run.name
 
 
@@ -55,15 +72,22 @@ def training_outputs() -> list[io.Output]:
     ]
 
 
-def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str]) -> io.NodeOutput:
+def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int) -> io.NodeOutput:
     """Run the job to its end, or from where it stopped; `notes` are shown under the node with the run's own."""
     tokenizers = host.tokenizer_folders()
     trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
+    place = host.place_of(node)
+    if place.workflow:
+        ShownRuns(host.runs_folder()).remember(place.workflow, place.node, trainer.run_folder.name)
     _show_what_is_known(node, trainer, notes)
-    if not trainer.run.is_finished:  # a finished run leaves ComfyUI's own models where they are
+    live = LiveRun(trainer.run, place, total_steps=trainer.total_steps, epochs=len(trainer.lengths))
+    if trainer.run.is_finished:  # it leaves ComfyUI's own models where they are
+        live.end("finished")
+    else:
+        trainer.run.keep_workflow(host.workflow_of(node))
         work = host.Work("loading the base model")
-        with host.machine_to_ourselves(work, _REMEDY), _known_as_now(trainer):
-            _take_steps(node, trainer, notes, work)
+        with host.machine_to_ourselves(work, _REMEDY), _known_as_now(live):
+            _take_steps(node, trainer, notes, work, live, devices)
     lora = trainer.result()
     curve = _curve(lora)
     shown = host.to_image([_with_samples(lora, curve)])
@@ -74,13 +98,18 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str]) -> io.NodeOu
 
 
 @contextmanager
-def _known_as_now(trainer: Trainer) -> Iterator[None]:
+def _known_as_now(live: LiveRun) -> Iterator[None]:
     global _now
-    _now = trainer
+    _now, end = live, "failed"
     try:
         yield
+        end = "finished"
+    except host.Interrupted:
+        end = "stopped"
+        raise
     finally:
         _now = None
+        live.end(end)
 
 
 def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str]) -> None:
@@ -88,30 +117,46 @@ def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Seque
     host.show_lines(node, [trainer.size().line(), *notes, *warnings, *trainer.remarks])
 
 
-def _take_steps(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str], work: host.Work) -> None:
+def _take_steps(
+    node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str], work: host.Work, live: LiveRun, devices: int
+) -> None:
     progress = host.Progress()
-    for preparation in trainer.prepare():
-        work.stage = preparation.stage
-        progress.reached(preparation.done, preparation.total)
-    picture = RunPicture(list_samples(trainer.run_folder))
     told = 0
 
-    def draw() -> Image.Image:
-        return picture.draw(loss_chart(trainer.run.losses()))
+    def tell_remarks() -> None:
+        nonlocal told
+        if len(trainer.remarks) > told:
+            told = len(trainer.remarks)
+            live.has_changed("remarks")
+            _show_what_is_known(node, trainer, notes)
 
-    with closing(trainer.steps()) as steps:  # closing writes the state from which a stopped run goes on
+    for preparation in trainer.prepare() if devices == 1 else ():  # several processes prepare themselves
+        tell_remarks()
+        work.stage = preparation.stage
+        live.reached_stage(preparation)
+        progress.reached(preparation.done, preparation.total)
+    picture = RunPicture(list_samples(trainer.run_folder))
+    log = StepLog(trainer.run_folder)
+
+    def draw() -> Image.Image:
+        log.read()
+        return picture.draw(loss_chart(log.losses))
+
+    run = trainer.steps() if devices == 1 else steps_on(trainer, devices)
+    with closing(run) as steps:  # closing writes the state from which a stopped run goes on
         for report in steps:
-            if len(trainer.remarks) > told:
-                told = len(trainer.remarks)
-                _show_what_is_known(node, trainer, notes)
+            tell_remarks()
             match report:
                 case StepReport():
                     work.stage = "training"
+                    live.reached_step(report)
                     progress.reached(report.step, report.total_steps, draw)
                 case StageReport():
                     work.stage = report.stage
+                    live.reached_stage(report)
                     progress.reached(report.done, report.total, draw)
                 case Sample():
+                    live.has_changed("samples")
                     picture.add(report)
     lora = trainer.result()
     progress.finish(_with_samples(lora, _curve(lora)))

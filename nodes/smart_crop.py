@@ -2,8 +2,10 @@
 
 from comfy_api.latest import io
 
-from ..trainer_core.crop.crop import crop_images
-from ..trainer_core.crop.overrides import read_overrides
+from ..trainer_core.boards import Boards
+from ..trainer_core.crop.board import CropBoard
+from ..trainer_core.crop.crop import crop_images, set_by_hand
+from ..trainer_core.crop.overrides import Overrides, read_overrides
 from ..trainer_core.crop.proof_sheet import proof_sheet
 from ..trainer_core.crop.rules import CropRules
 from ..trainer_core.dataset.types import Dataset
@@ -12,6 +14,9 @@ from . import host
 from .from_graph import boxes_of, only, with_masks
 from .smart_crop_inputs import smart_crop_inputs
 from .types import DatasetSocket
+
+_BOARD = "lora_atelier_crops"
+"""Key under which the page finds the board of this run."""
 
 
 class SmartCrop(io.ComfyNode):
@@ -35,6 +40,7 @@ class SmartCrop(io.ComfyNode):
                 "智慧裁切",
             ],
             is_input_list=True,
+            is_output_node=True,  # so that crops can be seen and set before anything follows them
             inputs=smart_crop_inputs(),
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="The same pictures, each with its window."),
@@ -70,18 +76,20 @@ class SmartCrop(io.ComfyNode):
             pad=only(pad),
         )
         whole = with_masks(only(dataset), masks, host.masks_folder())
-        crops = crop_images(
-            whole,
-            rules,
-            boxes=boxes_of(whole, boxes, pictures),
-            overrides=read_overrides(only(overrides)),
-            faces=host.face_finder(only(face_model)),
-        )
-        progress, cropped = host.Progress(), []
+        by_hand = Overrides(read_overrides(only(overrides)), whole.images)
+        faces = host.face_finder(only(face_model))
+        crops = crop_images(whole, rules, boxes=boxes_of(whole, boxes, pictures), faces=faces)
+        progress, chosen = host.Progress(), []
         for image in crops:
-            cropped.append(image)
-            progress.reached(len(cropped), len(whole.images))
-        whole = whole.with_images(tuple(cropped))
-        report = health_report(whole)
+            chosen.append(image)
+            progress.reached(len(chosen), len(whole.images))
+        board = CropBoard(dataset=whole.with_images(tuple(chosen)), rules=rules)
+        cropped = set_by_hand(board.dataset, rules, by_hand)
+        report = health_report(cropped)
         host.show_lines(cls, report.crop_lines())
-        return io.NodeOutput(whole, host.to_image([proof_sheet(whole)]), "\n".join(report.crop_lines()))
+        return io.NodeOutput(
+            cropped,
+            host.to_image([proof_sheet(cropped)]),
+            "\n".join(report.crop_lines()),
+            ui={_BOARD: [Boards(host.crop_boards_folder()).keep(board.to_json())]},
+        )

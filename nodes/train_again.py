@@ -57,7 +57,7 @@ class TrainAgain(io.ComfyNode):
                 ),
             ],
             outputs=training_outputs(),
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -65,7 +65,7 @@ class TrainAgain(io.ComfyNode):
         plan, remarks = plan_from_lora(host.find_lora(lora))
         plan = replace(plan, adapter=_with_paths(plan.adapter))
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
-        return train(cls, job, [f"as {lora}", *remarks])
+        return train(cls, job, [f"as {lora}", *remarks], devices=1)
 
 
 def _with_paths(adapter: AdapterPlan) -> AdapterPlan:

@@ -51,7 +51,7 @@ class TrainLora(io.ComfyNode):
             is_output_node=True,
             inputs=train_lora_inputs(),
             outputs=training_outputs(),
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
 
     @classmethod
@@ -63,11 +63,12 @@ class TrainLora(io.ComfyNode):
         beta2: float, prodigy_d_coef: float, prodigy_d0: float, prodigy_bias_correction: bool,
         prior_loss_weight: float, masked_loss: bool, loss: str, huber_c: float, huber_schedule: str, flip: bool,
         clip_skip: int, longest_prompt: int, prompt_weights: bool, precision: str, save_precision: str,
+        base_precision: str, checkpoint_every: int, short_memory: str,
         ema_decay: float, ema_warm_up: bool, save_every_epochs: int, save_every_steps: int, keep_last: int,
         state_every_steps: int, seed: int, validate_every_epochs: int, held_out_share: float, two_prompts: bool,
         class_words: str, validation_seed: int, network: AdapterPlan | None = None,
         noise_and_loss: NoiseAndLossPlans | None = None, caption_options: CaptionPlan | None = None,
-        samples: SamplePlan | None = None,
+        samples: SamplePlan | None = None, devices: int = 1,
     ) -> io.NodeOutput:  # fmt: skip
         noise_and_loss = noise_and_loss or NoiseAndLossPlans()
         plan = TrainingPlan(
@@ -114,7 +115,12 @@ class TrainLora(io.ComfyNode):
             captions=caption_options or CaptionPlan(),
             text=TextPlan(clip_skip=clip_skip, longest_prompt=longest_prompt, weights=prompt_weights),
             precision=PrecisionPlan(
-                training=precision, saving=save_precision, gradient_checkpointing=gradient_checkpointing
+                training=precision,
+                saving=save_precision,
+                base=base_precision,
+                gradient_checkpointing=gradient_checkpointing,
+                checkpoint_every=checkpoint_every,
+                short_memory=short_memory,
             ),
             ema=EmaPlan(decay=ema_decay, warm_up=ema_warm_up),
             samples=samples or SamplePlan(),
@@ -133,7 +139,7 @@ class TrainLora(io.ComfyNode):
             ),
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
-        return train(cls, job, [])
+        return train(cls, job, [], devices)
 
 
 def _own_rate(rate: float) -> float | None:

@@ -120,6 +120,31 @@ def _precision_inputs() -> list[io.Input]:
             advanced=True,
             tooltip="Number format of the saved file. fp16 is read everywhere; fp32 is twice as large.",
         ),
+        io.Combo.Input(
+            "base_precision",
+            options=choices(PrecisionPlan, "base"),
+            default="full",
+            advanced=True,
+            tooltip="How the base model's frozen weights are kept. full: as precision says. fp8, int8: half of 16 "
+            "bits, a little slower. nf4: about a quarter, less exact. Choose fp8 where SDXL does not fit.",
+        ),
+        io.Int.Input(
+            "checkpoint_every",
+            default=1,
+            min=1,
+            max=64,
+            advanced=True,
+            tooltip="With gradient_checkpointing: every how many blocks are computed twice, 1 to 64. 1 saves most "
+            "memory; 2 saves about half as much in half the extra time.",
+        ),
+        io.Combo.Input(
+            "short_memory",
+            options=choices(PrecisionPlan, "short_memory"),
+            default="refuse",
+            advanced=True,
+            tooltip="Where a step would not fit into free memory. refuse: stop at once and say what would help. "
+            "reduce: checkpointing, batches in parts, then a smaller base model, as far as needed. try: train as set.",
+        ),
     ]
 
 

@@ -19,6 +19,7 @@ def train_lora_inputs() -> list[io.Input]:
         *advanced_rate_inputs(),
         *train_lora_advanced_inputs(),
         *validation_inputs(),
+        *_device_inputs(),
         *_sockets(),
     ]
 
@@ -102,6 +103,21 @@ def _length_inputs() -> list[io.Input]:
             advanced=True,
             tooltip="Batches per step (gradient accumulation), from 1. 4 learns as a batch four times as large would, "
             "in the memory of one, with a quarter of the steps. Raise it where batch_size does not fit.",
+        ),
+    ]
+
+
+def _device_inputs() -> list[io.Input]:
+    return [
+        io.Int.Input(
+            "devices",
+            default=1,
+            min=1,
+            max=64,
+            optional=True,
+            advanced=True,
+            tooltip="How many GPUs of this machine train together, 1 to 64, each on its share of a step: batch_size "
+            "times accumulation must be at least as many. They learn what one would, in less time. 1: ComfyUI's own.",
         ),
     ]
 

@@ -206,10 +206,10 @@ def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_no
     learner, real = trainer._learner, trainer._learner._losses
     failures = [torch.OutOfMemoryError("full")]
 
-    def losses(batch, place):
+    def losses(batch, place, rows):
         if place == 2 and failures:
             raise failures.pop()
-        return real(batch, place)
+        return real(batch, place, rows)
 
     monkeypatch.setattr(learner, "_losses", losses)
     for _ in trainer.steps():

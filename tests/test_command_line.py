@@ -217,6 +217,8 @@ def test_a_cache_is_used_where_one_is_named(pictures, tmp_path, capsys):
 def test_a_dry_run_says_the_arithmetic_and_trains_nothing(trained, tmp_path, capsys):
     code, found = run(capsys, "train", trained / "job.json", "--dry-run", "--out", tmp_path / "out")
     assert code == 0 and "MB each" in found["line"] and found["steps"] == 2
+    memory = found["memory"]
+    assert memory["total"] == sum(memory[part] for part in ("base", "lora", "step", "overhead")) > 0
     assert not (tmp_path / "out").exists()
 
 

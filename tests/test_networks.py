@@ -252,17 +252,14 @@ def test_tensors_of_no_known_kind_are_no_module():
 def test_dropout_and_rank_dropout_work_between_down_and_up_as_kohyas(kind, base, monkeypatch):
     plan = plan_of(kind, dropout=0.25, rank_dropout=0.5)
     model, adapters = adapted(base, plan)
-    seen = []
-    apply = type(model.layer).apply_base
-    monkeypatch.setattr(type(model.layer), "apply_base", lambda self, x, w: seen.append(apply(self, x, w)) or seen[-1])
+    layer, downs, inner = model.layer, [], []
+    down, up = type(layer).apply_base, type(layer)._up
+    monkeypatch.setattr(type(layer), "apply_base", lambda *a: downs.append(down(*a)) or downs[-1])
+    monkeypatch.setattr(type(layer), "_up", lambda *a: inner.append(a[1]) or up(*a))
     adapters.set_dropout_seed(11)
-    layer, inner = model.layer, []
-    up = torch.nn.functional.conv2d if base != "linear" else torch.nn.functional.linear
-    name = "conv2d" if base != "linear" else "linear"
-    monkeypatch.setattr(torch.nn.functional, name, lambda *a: inner.append(a[0]) or up(*a))
     model(inputs(base))
-    before = next(tensor for tensor in seen if tensor.shape == inner[-1].shape)
-    ratio = inner[-1] / before
+    before = next(tensor for tensor in downs if tensor.shape == inner[-1].shape)
+    ratio = inner[-1] / before / layer.scale
     kept = {0.0, 1 / (0.75 * 0.5)}
     assert {round(value, 4) for value in ratio.flatten().tolist()} == {round(value, 4) for value in kept}
     ranks = ratio.movedim(1 if base != "linear" else -1, 1).flatten(2).amax(-1)

@@ -51,10 +51,10 @@ def stop_within_a_step(job, runs, batch):
     list(trainer.prepare())
     real = trainer._learner._losses
 
-    def losses(pictures, place):
+    def losses(pictures, place, rows):
         if place == batch:
             raise KeyboardInterrupt
-        return real(pictures, place)
+        return real(pictures, place, rows)
 
     trainer._learner._losses = losses
     with pytest.raises(KeyboardInterrupt), contextlib.closing(trainer.steps()) as steps:

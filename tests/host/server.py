@@ -73,12 +73,14 @@ def make_base(base: Path) -> Path:
 class ComfyServer:
     """ComfyUI running below `base`: its input/, output/, models/, user/ and custom_nodes/ are there."""
 
-    def __init__(self, installation: Installation, base: Path, threads: int = 1) -> None:
+    def __init__(
+        self, installation: Installation, base: Path, threads: int = 1, arguments: tuple[str, ...] = ()
+    ) -> None:
         self._threads = threads  # one by default: with two, a busy machine makes each step wait for the slower
         self.base = base
         self.log_file = base / "server.log"
         self.port = _free_port()
-        self._process = self._start(installation)
+        self._process = self._start(installation, arguments)
         self._wait_until_up()
 
     def stop(self) -> None:
@@ -100,6 +102,14 @@ class ComfyServer:
         """GET any answer."""
         with urllib.request.urlopen(self._url(path), timeout=60) as answer:
             return answer.read()
+
+    def status(self, path: str) -> int:
+        """The status that GET answers with."""
+        try:
+            self.read(path)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code
+        return 200
 
     def post(self, path: str, value: Any) -> tuple[int, Any]:
         """POST JSON; the status and the JSON answer, if there is one."""
@@ -139,10 +149,11 @@ class ComfyServer:
         """A picture that a node shows."""
         return self.read(f"/view?{urlencode(picture)}")
 
-    def _start(self, installation: Installation) -> subprocess.Popen[bytes]:
+    def _start(self, installation: Installation, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         command = [
             installation.python, installation.folder / "main.py", "--cpu", "--disable-api-nodes",
             "--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", self.base,
+            *arguments,
         ]  # fmt: skip
         settings = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(self._threads)}
         environment = {**os.environ, **settings}

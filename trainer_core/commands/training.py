@@ -14,6 +14,7 @@ from ..sampling import SAMPLERS, PictureRequest, preview
 from ..training.loss_chart import loss_chart
 from ..training.reports import StepReport
 from ..training.samples import MissedSample, Sample
+from ..training.team import Team, joined
 from ..training.trainer import Trainer
 from .arguments import Answer, add_command, add_device, device_of, say, size
 from .plans import job_of_kohya, plan_like, remarks
@@ -33,7 +34,11 @@ def add_training_commands(commands) -> None:
     )
     train.add_argument("--runs", type=Path, help="folder of the runs; beside the job file unless given")
     train.add_argument("--dry-run", action="store_true", help="say what the run would be, and stop")
-    train.add_argument("--out", type=Path, help="folder of the finished LoRA; loras/ beside the job file unless given")
+    finished = train.add_mutually_exclusive_group()
+    finished.add_argument(
+        "--out", type=Path, help="folder of the finished LoRA; loras/ beside the job file unless given"
+    )
+    finished.add_argument("--run-only", action="store_true", help="leave the LoRA in its run's folder, without a chart")
     add_device(train)
 
     sample = add_command(commands, "sample", _sample, "draw pictures with a LoRA")
@@ -56,20 +61,40 @@ def add_training_commands(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> Answer:
-    source = _job_file(options)
+    """Under torchrun every process comes here; only the first one has an answer."""
+    with joined(device_of(options)) as team:
+        with team.first_alone():
+            source = _job_file(options)
+            trainer = _trainer(options, source, team)
+        if team.is_first:
+            return _lead(options, source, trainer)
+        if not options.dry_run:
+            for _ in trainer.steps():
+                pass
+    return {}, []
+
+
+def _trainer(options: argparse.Namespace, source: Path, team: Team) -> Trainer:
     runs = options.runs or source.parent / "runs"
     job = _like(options, source, read_job(source, caches=runs / "scans", device=device_of(options)))
-    trainer = Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer)
+    return Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer, team=team)
+
+
+def _lead(options: argparse.Namespace, source: Path, trainer: Trainer) -> Answer:
     size = trainer.size()
     if options.dry_run:
-        return {**asdict(size), "line": size.line()}, [size.line()]
+        memory = trainer.step_memory()
+        lines = [size.line(), memory.line()]
+        return {**asdict(size), "line": size.line(), "memory": {**asdict(memory), "total": memory.total}}, lines
     say(options, f"{size.line()}; run {trainer.run_folder.name}")
     for stage in trainer.prepare():
         if stage.done == stage.total:
             say(options, f"{stage.stage}: {stage.done}")
     _follow(options, trainer)
     lora = trainer.result()
-    file = publish(lora.file, options.out or source.parent / "loras", job.name)
+    if options.run_only:
+        return {"run": str(lora.run_folder)}, [f"run: {lora.run_folder}"]
+    file = publish(lora.file, options.out or source.parent / "loras", lora.name)
     chart = lora.run_folder / "loss.png"
     write_picture(chart, loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=lora.name))
     answer = {

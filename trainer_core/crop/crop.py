@@ -60,18 +60,24 @@ def crop_images(
             "this dataset, one list each."
         )
     by_hand = Overrides(overrides or {}, dataset.images)
-    shapes = _shapes(rules)
+    shapes = training_shapes(rules)
 
     def crops() -> Iterator[DatasetImage]:
         for index, image in enumerate(dataset.images):
-            bucket = _bucket(image, rules, shapes)
-            found = boxes[index] if boxes else ()
-            yield replace(image, bucket=bucket, crop=_crop(image, rules, bucket, by_hand.of(image), found, faces))
+            override, found = by_hand.of(image), boxes[index] if boxes else ()
+            yield _by_hand(image, rules, override) if override else _by_itself(image, rules, shapes, found, faces)
 
     return crops()
 
 
-def _shapes(rules: CropRules) -> tuple[tuple[int, int], ...]:
+def set_by_hand(dataset: Dataset, rules: CropRules, overrides: Overrides) -> Dataset:
+    """A cropped dataset with the windows that a person has set in place of those that were chosen."""
+    found = [(image, overrides.of(image)) for image in dataset.images]
+    return dataset.with_images(tuple(_by_hand(image, rules, entry) if entry else image for image, entry in found))
+
+
+def training_shapes(rules: CropRules) -> tuple[tuple[int, int], ...]:
+    """The (width, height) that crops may get: the training size, or all buckets."""
     if not rules.buckets:
         return ((rules.width, rules.height),)
     smallest, largest = rules.smallest_bucket_side, rules.largest_bucket_side
@@ -79,21 +85,45 @@ def _shapes(rules: CropRules) -> tuple[tuple[int, int], ...]:
 
 
 def _bucket(image: DatasetImage, rules: CropRules, shapes: tuple[tuple[int, int], ...]) -> tuple[int, int]:
-    bucket = nearest_bucket(image.width, image.height, shapes)
-    return bucket if rules.enlarge else bucket_within(image.width, image.height, bucket, rules.step)
+    return _filled(image, rules, nearest_bucket(image.width, image.height, shapes))
+
+
+def _filled(image: DatasetImage, rules: CropRules, shape: tuple[int, int]) -> tuple[int, int]:
+    """As much of a shape as the picture has pixels for."""
+    return shape if rules.enlarge else bucket_within(image.width, image.height, shape, rules.step)
+
+
+def _by_hand(image: DatasetImage, rules: CropRules, override: Override) -> DatasetImage:
+    """A box is drawn in the shape that is wanted; a place only says where."""
+    shapes = training_shapes(rules)
+    if override.box:
+        left, top, right, bottom = override.box
+        bucket = nearest_bucket(right - left, bottom - top, tuple(_filled(image, rules, shape) for shape in shapes))
+    else:
+        bucket = _bucket(image, rules, shapes)
+    window = override.window(image.width, image.height, bucket[0] / bucket[1])
+    return replace(image, bucket=bucket, crop=_box("override", window))
+
+
+def _by_itself(
+    image: DatasetImage,
+    rules: CropRules,
+    shapes: tuple[tuple[int, int], ...],
+    boxes: Sequence[Box],
+    faces: FaceFinder | None,
+) -> DatasetImage:
+    bucket = _bucket(image, rules, shapes)
+    return replace(image, bucket=bucket, crop=_crop(image, rules, bucket, boxes, faces))
 
 
 def _crop(
     image: DatasetImage,
     rules: CropRules,
     bucket: tuple[int, int],
-    override: Override | None,
     boxes: Sequence[Box],
     faces: FaceFinder | None,
 ) -> CropBox:
     width, height, aspect = image.width, image.height, bucket[0] / bucket[1]
-    if override:
-        return _box("override", override.window(width, height, aspect))
     center = center_window(width, height, aspect)
     if rules.method == "center":
         return _box("whole" if center == (0, 0, width, height) else "center", center)

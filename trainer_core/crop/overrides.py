@@ -7,7 +7,8 @@
     mochi_03.png: left
 
 Four numbers are a box in pixels of the upright picture (left, top, right, bottom), two are a place as shares of
-width and height, a word is a side. A box gets the shape of the training size around it.
+width and height, a word is a side. A box gets the shape of the training size around it; with buckets, that of the
+bucket which is nearest to its own.
 """
 
 from __future__ import annotations

@@ -32,6 +32,10 @@ class Conditioning:
         pooled = None if self.pooled_BP is None else self.pooled_BP.to(device, dtype)
         return Conditioning(self.states_BLD.to(device, dtype), pooled)
 
+    def __getitem__(self, rows: slice) -> Conditioning:
+        """Some of the prompts."""
+        return Conditioning(self.states_BLD[rows], None if self.pooled_BP is None else self.pooled_BP[rows])
+
     def rows(self) -> list[Conditioning]:
         """The same prompts one by one, each with B = 1."""
         count = len(self.states_BLD)

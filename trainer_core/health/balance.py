@@ -44,7 +44,7 @@ def _number(images: Sequence[DatasetImage]) -> list[Finding]:
         return []
     if count == 0:
         text, advice = "there are no training pictures", "Load a folder of them beside the regularisation pictures"
-        return [Finding(kind="few pictures", level="stop", text=text, advice=advice)]
+        return [Finding(kind="few pictures", level="stop", text=text, advice=advice, case="none")]
     if count < _TOO_FEW:
         return [
             Finding(
@@ -52,6 +52,8 @@ def _number(images: Sequence[DatasetImage]) -> list[Finding]:
                 level="warn",
                 text=f"{many(count, 'training picture')}: too few to tell the subject from what is around it",
                 advice=f"Add pictures until there are {_ENOUGH} or more, with {_VARIETY}",
+                case="too few",
+                values={"count": count},
             )
         ]
     return [
@@ -60,6 +62,8 @@ def _number(images: Sequence[DatasetImage]) -> list[Finding]:
             level="note",
             text=f"{count} training pictures are enough to begin with",
             advice=f"{_ENOUGH} or more make the LoRA more flexible: add {_VARIETY}",
+            case="enough",
+            values={"count": count},
         )
     ]
 
@@ -76,6 +80,7 @@ def _regularisation(training: Sequence[DatasetImage], regularisation: Sequence[D
                 level="note",
                 text=f"{many(len(regularisation), 'regularisation picture')}, where 10 to 20 are usual",
                 advice="Add ordinary pictures of the same kind of thing, or the LoRA learns these few by heart",
+                values={"count": len(regularisation)},
             )
         )
     wanted, have = samples(training), samples(regularisation)
@@ -87,6 +92,8 @@ def _regularisation(training: Sequence[DatasetImage], regularisation: Sequence[D
                 text=f"each regularisation picture is seen about {wanted / have:.0f} times as often as its repeats say "
                 f"(it must match {wanted:,} training samples)",
                 advice="Add regularisation pictures, or lower the training pictures' repeats",
+                case="repeated",
+                values={"times": f"{wanted / have:.0f}", "wanted": wanted},
             )
         )
     if have > wanted:
@@ -97,6 +104,8 @@ def _regularisation(training: Sequence[DatasetImage], regularisation: Sequence[D
                 text=f"{have:,} regularisation samples take turns to match {wanted:,} training samples; "
                 f"all are seen once in {have / wanted:.1f} epochs",
                 advice="Nothing need be done",
+                case="in turns",
+                values={"have": have, "wanted": wanted, "epochs": f"{have / wanted:.1f}"},
             )
         )
     return findings
@@ -121,6 +130,7 @@ def _folders(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]:
             level="note",
             text=f"the folders are seen unequally often, in samples an epoch: {listed}",
             advice=f"If all matter alike, give {_folder_name(least, names)} about {wanted} repeats",
+            values={"folders": listed, "folder": _folder_name(least, names), "repeats": wanted},
         )
     ]
 

@@ -68,12 +68,14 @@ def _no_captions(triggers: Sequence[str]) -> Finding:
             level="note",
             text="no picture has a caption of its own, only the trigger word",
             advice="Let Auto Tag write captions if hair, clothes and background should stay yours to choose",
+            case="trigger only",
         )
     return Finding(
         kind="caption missing",
         level="warn",
         text="no picture has a caption, and there is no trigger word",
         advice="Let Auto Tag add a trigger word and captions: without words nothing in a prompt can call the LoRA",
+        case="no words",
     )
 
 
@@ -108,6 +110,7 @@ def _too_long(images: Sequence[DatasetImage], counter: TokenCounter, names: File
             advice=f"Shorten such captions, or move what matters to the front: only the first {WINDOW} tokens are read",
             files=tuple(names.of(image.path) for image, _, _ in long),
             labels=tuple(f"{at_least}{count} tokens" for _, _, count in long),
+            values={"window": WINDOW, "name": names.of(image.path), "tokens": count},
         )
     ]
 

@@ -49,6 +49,7 @@ def _loses_subject(level: Level, images: Sequence[DatasetImage], names: FileName
         several=f"lose up to {max(lost, default=0):.0%} of their subjects to the crop",
         advice="Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides",
         labels=[f"{share:.0%} of the subject cut" for share in lost],
+        values={"share": f"{max(lost, default=0):.0%}"},
     )
 
 
@@ -69,6 +70,7 @@ def _upscaled(level: Level, images: Sequence[DatasetImage], names: FileNames) ->
         several=f"are smaller than their training size, upscaled up to x{max(factors, default=1):.2f}",
         advice="Use larger originals or a smaller training size, or do not enlarge: enlarging teaches blur",
         labels=[f"upscaled x{factor:.2f}" for factor in factors],
+        values={"factor": f"{max(factors, default=1):.2f}"},
     )
 
 
@@ -83,6 +85,7 @@ def _much_cut(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]
         several=f"lose more than {_MOST_CUT:.0%} of their area to the crop",
         advice="Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet",
         labels=[f"{cut_share(image):.0%} cut off" for image in cut],
+        values={"share": f"{_MOST_CUT:.0%}"},
     )
 
 
@@ -120,5 +123,6 @@ def _short_batches(images: Sequence[DatasetImage], batch_size: int | None) -> li
             level="warn",
             text=f"{sizes} fewer samples than a batch of {batch_size}: {listed}",
             advice="Lower the batch size, raise the repeats, or use fewer buckets: short batches make uneven steps",
+            values={"count": len(small), "batch": batch_size, "sizes": listed},
         )
     ]

@@ -136,6 +136,7 @@ def _told(wording: _Wording, groups: Copies, names: FileNames) -> list[Finding]:
             advice=wording.advice,
             files=tuple(files),
             labels=tuple(labels),
+            values={"count": count},
         )
     ]
 
@@ -181,5 +182,6 @@ def _one_shot(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]
             advice="Keep the best two or three, and add other angles, distances, poses, light and backgrounds",
             files=files,
             labels=("same shot",) * len(files),
+            values={"total": len(images), "share": f"{len(files) / len(images):.0%}"},
         )
     ]

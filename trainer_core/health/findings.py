@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from ..dataset.types import DatasetImage
@@ -29,6 +29,10 @@ class Finding:
     """All files it is about, named as `FileNames` names them; none if it is about the whole set."""
     labels: tuple[str, ...] = ()
     """What the proof sheet says below each of `files`, a few words."""
+    case: str = ""
+    """Which sentence `text` is, where the kind has several: for saying it in another language."""
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    """What `text` and `advice` fill in beside the number of files."""
 
     @property
     def line(self) -> str:
@@ -36,7 +40,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         value = asdict(self)
-        return {**value, "files": list(self.files), "labels": list(self.labels)}
+        return {**value, "files": list(self.files), "labels": list(self.labels), "values": dict(self.values)}
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -54,6 +58,7 @@ def about(
     several: str,
     advice: str,
     labels: Sequence[str] | str,
+    values: Mapping[str, str | int] | None = None,
 ) -> list[Finding]:
     """A finding about some pictures; none if there are no pictures.
 
@@ -66,5 +71,13 @@ def about(
     subject = f"1 picture {one}" if len(images) == 1 else f"{len(images):,} pictures {several}"
     labels = (labels,) * len(files) if isinstance(labels, str) else tuple(labels)
     return [
-        Finding(kind=kind, level=level, text=f"{subject}: {some_of(files)}", advice=advice, files=files, labels=labels)
+        Finding(
+            kind=kind,
+            level=level,
+            text=f"{subject}: {some_of(files)}",
+            advice=advice,
+            files=files,
+            labels=labels,
+            values=values or {},
+        )
     ]

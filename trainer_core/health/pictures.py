@@ -117,6 +117,7 @@ def _soft_set(soft: int, total: int) -> list[Finding]:
             level="note",
             text=f"{soft:,} of {total:,} pictures have little fine detail, so softness is taken for their style",
             advice="If they are photographs, use sharper ones; drawings and flat colours are fine",
+            values={"count": soft, "total": total},
         )
     ]
 
@@ -155,6 +156,7 @@ def _light(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]:
                 f"({len(extreme) / total:.0%})",
                 advice="Turn on multires noise, 6 to 10 iterations with a discount of 0.3 to 0.8: without it the model "
                 "draws everything of middle brightness",
+                values={"count": len(extreme), "total": total, "share": f"{len(extreme) / total:.0%}"},
             )
         )
     return findings

@@ -77,7 +77,13 @@ def reading_findings(dataset: Dataset, names: FileNames) -> list[Finding]:
         ),
         *_notes(dataset.images, names),
         *(
-            Finding(kind="remark", level="note", text=remark, advice=_remedy(_REMARKS, remark).advice)
+            Finding(
+                kind="remark",
+                level="note",
+                text=remark,
+                advice=_remedy(_REMARKS, remark).advice,
+                values={"remark": remark},
+            )
             for remark in dataset.remarks
         ),
     ]
@@ -104,6 +110,7 @@ def _skipped_alike(entries: Sequence[SkippedFile], remedy: _Remedy, names: FileN
         advice=remedy.advice,
         files=files,
         labels=tuple(f"skipped: {re.split('[:;,]', entry.reason)[0]}" for entry in entries),
+        values={"reason": why},
     )
 
 
@@ -125,6 +132,7 @@ def _notes(images: Sequence[DatasetImage], names: FileNames) -> list[Finding]:
                 advice=remedy.advice,
                 files=files,
                 labels=tuple(note for _, note in members),
+                values={"note": members[0][1]},
             )
         )
     return findings

@@ -48,6 +48,11 @@ class HealthReport:
     findings: tuple[Finding, ...]
     """Worst first."""
 
+    @property
+    def to_look_at(self) -> int:
+        """Pictures that are neither in order nor repaired."""
+        return self.pictures + self.regularisation_pictures - self.ok - self.repaired
+
     def to_json(self) -> dict[str, Any]:
         return {
             "pictures": self.pictures,
@@ -62,13 +67,10 @@ class HealthReport:
             "findings": [finding.to_json() for finding in self.findings],
         }
 
-    def lines(self, limit: int | None = None) -> list[str]:
-        """For people: counts, at most `limit` findings, worst first, and all training sizes where there is no limit."""
-        found = [finding.line for finding in self.findings[:limit]]
-        if left := len(self.findings) - len(found):
-            found.append(f"and {many(left, 'more finding')} in the report")
-        sizes = [self._shape_line(), *size_lines(self.crop_methods, self.buckets)] if limit is None else []
-        return [*self.count_lines(), *found, *sizes]
+    def lines(self) -> list[str]:
+        """For people: counts, findings, worst first, and all training sizes."""
+        found = [finding.line for finding in self.findings]
+        return [*self.count_lines(), *found, self._shape_line(), *size_lines(self.crop_methods, self.buckets)]
 
     def crop_lines(self) -> list[str]:
         """For people, about crops only: what they do to the pictures, worst first, and all training sizes."""
@@ -77,9 +79,8 @@ class HealthReport:
 
     def count_lines(self) -> list[str]:
         """One line on the files, one on what an epoch sees."""
-        to_look_at = self.pictures + self.regularisation_pictures - self.ok - self.repaired
         parts = [f"{many(self.ok, 'picture')} OK"]
-        parts += [f"{to_look_at:,} to look at"] if to_look_at else []
+        parts += [f"{self.to_look_at:,} to look at"] if self.to_look_at else []
         parts += [f"{self.repaired:,} repaired"] if self.repaired else []
         parts += [f"{self.skipped:,} skipped"] if self.skipped else []
         epoch = f"{many(self.samples, 'training sample')} an epoch from {many(self.pictures, 'picture')}"

@@ -44,6 +44,7 @@ def _trigger_missing(images: Sequence[DatasetImage], triggers: Sequence[str], na
             several=f"do not say the trigger word {trigger!r}",
             advice="Let Auto Tag put it in front of every caption",
             labels=f"no {trigger!r}",
+            values={"word": trigger},
         )
     return findings
 
@@ -64,6 +65,8 @@ def _trigger_known(triggers: Sequence[str], tokenizer: CLIPTokenizer | None) -> 
                     level="warn" if is_common else "note",
                     text=f"the trigger word {word!r} is {meaning} to the model",
                     advice="Choose a made-up word if traces of an old meaning would disturb",
+                    case="ordinary" if is_common else "rare",
+                    values={"word": word},
                 )
             )
     return findings
@@ -95,12 +98,15 @@ def _common_tags(dataset: Dataset) -> list[Finding]:
         f"keep {kept} and it stays yours to choose in prompts" if kept else "",
     ]
     advice = "; ".join(filter(None, parts))
+    listed = some_of(f"{entry.tag} ({entry.share:.0%})" for entry in common)
     return [
         Finding(
             kind="common tags",
             level="note",
-            text=f"tags on nearly every picture: {some_of(f'{entry.tag} ({entry.share:.0%})' for entry in common)}",
+            text=f"tags on nearly every picture: {listed}",
             advice=advice[0].upper() + advice[1:],
+            case=" and ".join(filter(None, ["absorb" if absorbed else "", "keep" if kept else ""])),
+            values={"tags": listed, "absorbed": absorbed, "kept": kept},
         )
     ]
 

@@ -35,6 +35,12 @@ def _precision(options: Options, name: str, default: Any) -> str:
     return {"no": "fp32", "float": "fp32"}.get(given := options.text(name, default), given)
 
 
+def _base(options: Options, name: str, default: Any) -> str:
+    """sd-scripts keep the text encoders in fp8 as well, but for fp8_base_unet."""
+    only_unet = options.flag("fp8_base_unet", False)
+    return "fp8" if options.flag(name, default) or only_unet else "full"
+
+
 def _prediction(options: Options, name: str, default: Any) -> str:
     return "v_prediction" if options.flag(name, default) else "as the base model"
 
@@ -91,6 +97,7 @@ FIELDS = (
     Field("weighted_captions", "text.weights", Options.flag, False),
     Field("mixed_precision", "precision.training", _precision, "no"),
     Field("save_precision", "precision.saving", _precision, "float"),
+    Field("fp8_base", "precision.base", _base, False),
     Field("gradient_checkpointing", "precision.gradient_checkpointing", Options.flag, False),
     Field("validation_split", "validation.held_out_share", _held_out_share, 0.0),
     Field("validation_seed", "validation.seed", Options.whole, 0),
@@ -121,8 +128,6 @@ REASONS = {
     "color_aug": "colours are not changed; vary them in the pictures themselves",
     "conditioning_data_dir": "masks lie beside their pictures, as name-masklabel.png",
     "face_crop_aug_range": "crops are the same at every visit; crop.method focus finds faces",
-    "fp8_base": "the base model is kept in 16 or 32 bits; set precision.gradient_checkpointing to save memory",
-    "fp8_base_unet": "the base model is kept in 16 or 32 bits; set precision.gradient_checkpointing to save memory",
     "full_bf16": "the LoRA itself is always trained in fp32",
     "full_fp16": "the LoRA itself is always trained in fp32",
     "huber_scale": "the threshold is loss.huber_c alone",

@@ -39,7 +39,7 @@ def plan_keys(plan: TrainingPlan, arithmetic: str, *, zero_terminal_snr: bool) -
         "ss_mixed_precision": _ARITHMETIC.get(arithmetic, arithmetic),
         "ss_full_fp16": False,
         "ss_fp8_base": False,
-        "ss_fp8_base_unet": False,
+        "ss_fp8_base_unet": plan.precision.base == "fp8",
         "ss_lowram": False,
         "ss_gradient_checkpointing": plan.precision.gradient_checkpointing,
         "ss_gradient_accumulation_steps": plan.accumulation,

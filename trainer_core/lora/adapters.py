@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.plan.adapter import AdapterPlan
-from .dropout import Dropout
+from .dropout import Dropout, Rows
 from .layer import AdapterLayer, ProductLayer
 from .module import LoraModule
 from .names import Target
@@ -98,10 +98,13 @@ class Adapters:
             own = {suffix: tensors.get(f"{target.name}.{suffix}") for suffix, _ in layer.trained()}
             layer.fill(own, target.name)
 
-    def set_dropout_seed(self, seed: int | None) -> None:
-        """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples."""
+    def set_dropout_seed(self, seed: int | None, part: Rows | None = None) -> None:
+        """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples.
+
+        `part`: what the module is shown of a batch; None: all of it.
+        """
         plan = self.plan
-        if not (plan.dropout or plan.rank_dropout or plan.module_dropout):
+        if not plan.drops_out:
             return
         for target, layer in zip(self.targets, self.layers, strict=True):
             layer.dropout = None
@@ -112,6 +115,7 @@ class Adapters:
                     module=plan.module_dropout,
                     seed=seed,
                     name=target.name,
+                    part=part,
                 )
 
     def limit_norms(self) -> int:

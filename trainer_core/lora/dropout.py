@@ -13,6 +13,15 @@ import torch
 from torch import Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some pictures of a batch, where the others are computed at another time or elsewhere."""
+
+    rows: slice
+    pictures: int
+    """Of the whole batch."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropout:
     """One adapter's chances in one step."""
@@ -26,6 +35,8 @@ class Dropout:
     seed: int
     name: str
     """The adapter's name in a LoRA file."""
+    part: Rows | None = None
+    """What of the batch an input holds, so that each picture loses what it would lose among all; None: everything."""
 
     def skips_module(self) -> bool:
         return bool(self.module) and torch.rand((), generator=self._generator("module")).item() < self.module
@@ -42,7 +53,9 @@ class Dropout:
         return inner * self._mask("ranks", self.ranks, shape, inner)
 
     def _mask(self, purpose: str, chance: float, shape: torch.Size | list[int], like: Tensor) -> Tensor:
-        kept = torch.rand(shape, generator=self._generator(purpose)) >= chance
+        pictures, *others = shape
+        part = self.part or Rows(slice(None), pictures)
+        kept = torch.rand((part.pictures, *others), generator=self._generator(purpose))[part.rows] >= chance
         return kept.to(like.device, like.dtype) / (1 - chance)
 
     def _generator(self, purpose: str) -> torch.Generator:

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import TrainingError
+from ..families import onednn
 from .dropout import Dropout
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -24,7 +24,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 class AdapterLayer(nn.Module, ABC):
     """A Linear or Conv2d, with trainable tensors that change what it gives. The tensors are fp32.
 
-    Every kind says how its tensors change an input's answer (`change`), and how they change the weight itself
+    Every kind says how its tensors change an input's answer (`changed`), and how they change the weight itself
     (`change_weight`), which is what loaders do with a file. Both must be the same change.
     """
 
@@ -59,8 +59,8 @@ class AdapterLayer(nn.Module, ABC):
         """Fresh start values, drawn on the CPU; the layer then gives what it gave without an adapter."""
 
     @abstractmethod
-    def change(self, x: Tensor, plain: Tensor) -> Tensor:
-        """What the adapter adds to `plain`, the frozen layer's answer to `x`."""
+    def changed(self, x: Tensor, plain: Tensor) -> Tensor:
+        """`plain`, the frozen layer's answer to `x`, with what the adapter adds to it."""
 
     @abstractmethod
     def change_weight(self, weight: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class AdapterLayer(nn.Module, ABC):
         plain = self.base(x)
         if not self.is_on or (self.dropout and self.dropout.skips_module()):
             return plain
-        return (plain + self.change(x, plain)).to(plain.dtype)
+        return self.changed(x, plain).to(plain.dtype)
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name after the dot in a LoRA file, tensor)."""
@@ -137,8 +137,10 @@ class ProductLayer(AdapterLayer):
     def apply_base(self, x: Tensor, weight: Tensor) -> Tensor:
         """`x` through a weight of the frozen layer's kind, without its bias."""
         if isinstance(self.base, nn.Linear):
-            return functional.linear(x, weight)
-        return functional.conv2d(x, weight, None, self.base.stride, self.base.padding, self.base.dilation)
+            return onednn.linear(x, weight)
+        if onednn.is_pointwise(self.base):
+            return onednn.pointwise(x, weight)
+        return onednn.convolution(x, weight, None, self.base)
 
 
 def _attribute(suffix: str) -> str:

@@ -6,8 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from ..families import onednn
 from .layer import ProductLayer, Shapes
 
 
@@ -39,15 +39,18 @@ class LoraLayer(ProductLayer):
     def product(self) -> Tensor:
         return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
 
-    def change(self, x: Tensor, plain: Tensor) -> Tensor:
-        return self._up_down(x.to(self.lora_down.dtype)) * (self.strength * self.alpha / self.rank)
+    def changed(self, x: Tensor, plain: Tensor) -> Tensor:
+        return self._up(self._down(x) * (self.strength * self.scale), plain)
 
-    def _up_down(self, x: Tensor) -> Tensor:
-        inner = self.apply_base(x, self.lora_down)
+    def _down(self, x: Tensor) -> Tensor:
+        inner = self.apply_base(x.to(self.lora_down.dtype), self.lora_down)
         if self.dropout:
             inner = self.dropout.drop_ranks(self.dropout.drop_values(inner), self.channels_at)
-        apply_up = functional.conv2d if isinstance(self.base, nn.Conv2d) else functional.linear
-        return apply_up(inner, self.lora_up)
+        return inner
+
+    def _up(self, inner: Tensor, added: Tensor | None = None) -> Tensor:
+        apply_up = onednn.pointwise if isinstance(self.base, nn.Conv2d) else onednn.linear
+        return apply_up(inner, self.lora_up, added=added)
 
 
 class DoraLayer(LoraLayer):
@@ -71,7 +74,7 @@ class DoraLayer(LoraLayer):
         super().initialise(generator)
         self.dora_scale.copy_(_norm_of_columns(self.base.weight.float()))
 
-    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+    def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             weight = self.base.weight.float()
             norm = _norm_of_columns(weight + self.product().reshape(weight.shape))
@@ -79,7 +82,7 @@ class DoraLayer(LoraLayer):
         scaled = x * (factor_of_inputs[0] if isinstance(self.base, nn.Linear) else factor_of_inputs)
         # W' x - W x; the bias of the two answers would cancel out
         moved = self.apply_base((scaled - x).to(self.base.weight.dtype), self.base.weight)
-        return (moved + self._up_down(scaled) * self.scale) * self.strength
+        return plain + self._up(self._down(scaled) * self.scale, moved) * self.strength
 
     def change_weight(self, weight: Tensor) -> Tensor:
         changed = weight + self.product().reshape(weight.shape)

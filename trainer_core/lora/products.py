@@ -16,11 +16,11 @@ class _BuiltProduct(ProductLayer):
     def factors(self) -> list[nn.Parameter]:
         return [tensor for _, tensor in self.trained()]
 
-    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+    def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             change = self.change_weight(self.base.weight) * self.strength
         answer = self.apply_base(x.to(change.dtype), change)
-        return self.dropout.drop_ranks(answer, self.channels_at) if self.dropout else answer
+        return plain + (self.dropout.drop_ranks(answer, self.channels_at) if self.dropout else answer)
 
 
 class LohaLayer(_BuiltProduct):

@@ -45,12 +45,13 @@ class OftLayer(AdapterLayer):
     def stored_alpha(self) -> float:
         return _NO_LIMIT
 
-    def change(self, x: Tensor, plain: Tensor) -> Tensor:
+    def changed(self, x: Tensor, plain: Tensor) -> Tensor:
+        unbiased = plain
         if self.base.bias is not None:
             beyond = (1, 1) if isinstance(self.base, nn.Conv2d) else ()
-            plain = plain - self.base.bias.reshape(-1, *beyond)
-        turned = self._turn(plain.to(self.oft_blocks.dtype).movedim(self.channels_at, 0))
-        return turned.movedim(0, self.channels_at) * self.strength
+            unbiased = plain - self.base.bias.reshape(-1, *beyond)
+        turned = self._turn(unbiased.to(self.oft_blocks.dtype).movedim(self.channels_at, 0))
+        return plain + turned.movedim(0, self.channels_at) * self.strength
 
     def change_weight(self, weight: Tensor) -> Tensor:
         return self._turn(weight)

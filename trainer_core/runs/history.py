@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..errors import TrainingError
 from ..files import read_json
-from ..lora.file import read_header
 from ..training.picture_ranking import hardest_first
+from ..training.plan import TrainingPlan
 from ..training.run import ABOUT, VALIDATION_LOG, VERDICT
 from ..training.samples import Sample, list_samples
 from ..training.validation_report import ValidationReport, read_reports
+from .saves import kept_loras
 from .step_log import StepLog
 from .summary import state_of
 
@@ -52,10 +52,11 @@ def run_history(folder: Path, log: StepLog, *, points: int, is_training: bool) -
         "validation": [_measured(report) for report in reports],
         "pictures": _pictures(reports),
         "samples": [_shown(sample) for sample in list_samples(folder)],
-        "saves": _saves(folder, reports, is_finished=state == "finished"),
+        "saves": _saves(folder, is_finished=state == "finished"),
         "verdict": told["verdict"],
         "remarks": told["remarks"],
         "plan": about["plan"],
+        "defaults": TrainingPlan().to_json(),
         "folder": f"lora_atelier/runs/{folder.name}",
     }
 
@@ -91,25 +92,9 @@ def _shown(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _saves(folder: Path, reports: list[ValidationReport], *, is_finished: bool) -> list[dict[str, Any]]:
-    """The LoRAs that are there, by step."""
-    held_out = {report.step: _finite(report.held_out_loss) for report in reports}
-    found = [save for path in (folder / "epochs").glob("*.safetensors") if (save := _save(path))]
-    found.sort(key=lambda save: save["step"])
-    measured = [save for save in found if held_out.get(save["step"]) is not None]
-    best = min(measured, key=lambda save: held_out[save["step"]])["step"] if measured else None
-    for place, save in enumerate(found, start=1):
-        save |= {"is_best": save["step"] == best, "is_last": is_finished and place == len(found)}
-    return found
-
-
-def _save(path: Path) -> dict[str, Any] | None:
-    try:
-        metadata, _ = read_header(path)
-        epoch, step = int(metadata["ss_epoch"]), int(metadata["ss_steps"])
-    except (TrainingError, KeyError, ValueError):
-        return None
-    return {"epoch": epoch, "step": step, "file": path.name, "megabytes": round(path.stat().st_size / 2**20, 1)}
+def _saves(folder: Path, *, is_finished: bool) -> list[dict[str, Any]]:
+    kept = kept_loras(folder)
+    return [{**one.to_json(), "is_last": is_finished and one is kept[-1]} for one in kept]
 
 
 def _finite(loss: float | None) -> float | None:

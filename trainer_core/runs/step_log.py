@@ -6,6 +6,7 @@ import json
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class StepLog:
 
     def __init__(self, run_folder: Path) -> None:
         self._path = run_folder / STEP_LOG
+        self._lock = Lock()
         self._forget()
 
     def __len__(self) -> int:
@@ -41,6 +43,10 @@ class StepLog:
 
     def read(self) -> None:
         """Take up what was logged since the last time; a log that was rewound or replaced is read anew."""
+        with self._lock:
+            self._read()
+
+    def _read(self) -> None:
         try:
             found = self._path.stat()
         except FileNotFoundError:

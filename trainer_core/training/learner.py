@@ -11,6 +11,7 @@ from torch import Tensor
 from ..dataset.types import Dataset
 from ..families.base_model import BaseModel, Conditioning
 from ..lora.adapters import Adapters
+from ..lora.dropout import Rows
 from . import objective
 from .amount import Step
 from .batches import draw_flips, step_generator, stream_seed
@@ -20,6 +21,8 @@ from .encode import Latents, draw_latents, picture_size
 from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
 from .precision import autocast
+from .shares import Portion, share
+from .team import Team
 from .timesteps import draw_timesteps
 from .weighting import timestep_weights
 
@@ -46,15 +49,19 @@ class Learner:
         adapters: Sequence[Adapters],
         device: str,
         precision: str,
+        parts: int,
+        team: Team,
     ) -> None:
+        """`parts`: in how many a batch goes through the model, each in the memory of its own pictures."""
         self.model, self.dataset, self.plan = model, dataset, plan
         self.latents, self.masks = latents, masks
         self.captions, self.encodings, self.adapters = captions, encodings, list(adapters)
-        self.device, self.precision = device, precision
+        self.device, self.precision, self._parts, self._team = device, precision, parts, team
         self.schedule = objective.noise_schedule(model)
         self._weights_T = timestep_weights(plan.weighting, self.schedule)
         self._bends_T = objective.huber_thresholds(plan.loss, self.schedule)
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
+        self._scaler.scale(torch.zeros((), device=device))  # begins it: the first step may have no picture for us
         self.is_updating = False
         """Until a step is done the weights are of no step, and must not be kept."""
 
@@ -71,27 +78,43 @@ class Learner:
 
         A loss or gradient that is not finite changes no weight.
         """
-        pictures = sum(map(len, step.batches))
-        loss = 0.0
-        for place, batch in enumerate(step.batches, start=step.first_batch):
-            part = self._losses(list(batch), place).sum() / pictures
-            self._scaler.scale(part).backward()
-            loss += part.item()
+        loss = self._team.add_up_losses(lambda: self._learn(step))
+        self._team.add_up_gradients(self.parameters)
         self._apply_gradients(optimizer, loss)
         return loss
 
-    def _losses(self, batch: list[int], place: int) -> Tensor:
-        """The weighted loss of each picture of the batch that is `place`-th in the run (B)."""
-        images = [self.dataset.images[index] for index in batch]
+    def _learn(self, step: Step) -> float:
+        """Gradients of this process's share of a step; its share of the loss."""
+        pictures = sum(map(len, step.batches))
+        loss = 0.0
+        for portion in share(step, self._team.rank, self._team.size):
+            for rows in self._parts_of(portion):
+                part = self._losses(list(portion.batch), portion.place, rows).sum() / pictures
+                self._scaler.scale(part).backward()
+                loss += part.item()
+        return loss
+
+    def _parts_of(self, portion: Portion) -> list[slice]:
+        most, end = -(-len(portion.batch) // self._parts), portion.rows.stop
+        return [slice(start, min(start + most, end)) for start in range(portion.rows.start, end, most)]
+
+    def _losses(self, batch: list[int], place: int, rows: slice = slice(None)) -> Tensor:
+        """The weighted loss of each picture of the batch that is `place`-th in the run (B), or of some rows of it.
+
+        What is drawn is drawn for the whole batch, so that its parts see what they would see together.
+        """
         flips = draw_flips(len(batch), self.plan.seed, place, flip=self.plan.augment.flip)
-        sizes = [picture_size(image, mirrored) for image, mirrored in zip(images, flips, strict=True)]
         visits = list(zip(batch, flips, strict=True))
         for part in self.adapters:
-            part.set_dropout_seed(stream_seed(self.plan.seed, "dropout", place))
-        x_BCHW, noise_BCHW, seen_BCHW, t_B = self._draw(visits, place)
+            shown = Rows(rows, len(batch)) if part.module is self.model.unet else None
+            part.set_dropout_seed(stream_seed(self.plan.seed, "dropout", place), shown)
+        x_BCHW, noise_BCHW, seen_BCHW, t_B = (drawn[rows] for drawn in self._draw(visits, place))
+        visits = visits[rows]
+        images = [self.dataset.images[index] for index, _ in visits]
+        sizes = [picture_size(image, flips) for image, (_, flips) in zip(images, visits, strict=True)]
         with autocast(self.precision, self.device):
             noisy_BCHW = self.schedule.add_noise(x_BCHW, seen_BCHW, t_B)
-            predicted_BCHW = self.model.predict(noisy_BCHW, t_B, self._conditioning(images, place), sizes)
+            predicted_BCHW = self.model.predict(noisy_BCHW, t_B, self._conditioning(batch, place, rows), sizes)
         target_BCHW = objective.target(self.schedule, x_BCHW, noise_BCHW, t_B)
         t_cpu_B = t_B.cpu()
         loss_B = objective.loss_per_picture(
@@ -121,10 +144,15 @@ class Learner:
             return None
         return torch.stack([self.masks[visit] for visit in visits]).to(self.device)
 
-    def _conditioning(self, images: Sequence, place: int) -> Conditioning:
+    def _conditioning(self, batch: list[int], place: int, rows: slice) -> Conditioning:
         if self.encodings:
-            return self.encodings.of_step(place)
-        captions = self.captions.of_batch(images, place)
+            return self.encodings.of_step(place)[rows]
+        captions = self.captions.of_batch([self.dataset.images[index] for index in batch], place)
+        if self.plan.adapter.drops_out:  # which is drawn for all captions
+            return self._read(captions)[rows]
+        return self._read(captions[rows])
+
+    def _read(self, captions: Sequence[str]) -> Conditioning:
         return self.model.encode_text(captions, self.plan.text.clip_skip, reading_of(self.plan.text))
 
     def _apply_gradients(self, optimizer: torch.optim.Optimizer, loss: float) -> None:

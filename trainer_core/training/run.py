@@ -36,9 +36,9 @@ ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
 """What can be shown of a run without a trainer: from its start, and from its end. The last one marks it as done."""
 WORKFLOW = "workflow.json"
 """The graph that a run was started from, where it was one."""
-Request = Literal["finish", "sample", "save"]
+Request = Literal["finish", "sample", "save", "stop"]
 """What a run can be asked for by a file of that name in its folder, which any program that sees it may write: to end
-early as a finished one; to draw its samples now; to keep a LoRA of this step."""
+early as a finished one; to draw its samples now; to keep a LoRA of this step; to stop, and go on another time."""
 
 
 class Run:
@@ -77,6 +77,11 @@ class Run:
         """Create the folder, and write into it the job and what is to be shown of it."""
         write_json(self.folder / "job.json", self.job.to_json())
         write_json(self.folder / ABOUT, about)
+
+    def keep_workflow(self, workflow: dict[str, Any] | None) -> None:
+        """Keep the graph that the run is started from, so that it can be opened again."""
+        if workflow:
+            write_json(self.folder / WORKFLOW, workflow)
 
     # ------------------------------------------------------------------------------------------------- step log
 

@@ -12,8 +12,11 @@ from typing import Any
 
 import torch
 
+from ..errors import TrainingError
 from ..families.base_model import BaseModel
 from ..families.loading import family_of, load_base_model, outline_of
+from ..families.onednn import use_onednn
+from ..families.quantised import quantise
 from ..job import Job
 from ..lora.adapters import Adapters
 from ..lora.file import read_lora
@@ -28,11 +31,15 @@ from .arithmetic import RunSize, run_size
 from .batches import check_trainable, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
+from .checkpointing import checkpoint_blocks
 from .ema import WeightAverage
 from .encode import Latents, encode_pictures, latent_mask
 from .judging import Judge
 from .keeping import Keeping, check_room
 from .learner import Learner
+from .memory import StepMemory
+from .memory_choice import MemoryChoice
+from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer, make_optimizer, set_rates
 from .precision import FORMATS, device_name, resolve_precision
@@ -40,7 +47,9 @@ from .reports import StepReport, TrainedLora
 from .run import Run, RunLock
 from .samples import MissedSample, Sample, SampleDrawer
 from .schedule import rate_factor
+from .shares import check_shares
 from .state import load_state
+from .team import ALONE, Team
 from .troubles import FiniteWatch, is_out_of_memory
 from .verdict import Verdict
 
@@ -53,11 +62,18 @@ class Trainer:
     """
 
     def __init__(
-        self, job: Job, runs_folder: Path, *, device: str = "cpu", tokenizer_folders: Sequence[Path] = ()
+        self,
+        job: Job,
+        runs_folder: Path,
+        *,
+        device: str = "cpu",
+        tokenizer_folders: Sequence[Path] = (),
+        team: Team = ALONE,
     ) -> None:
+        """`team`: the processes that train this run together, each with a trainer of the same job."""
         self.family = family_of(job.base_model)
         self.job, self.plan = job, job.plan
-        self.device, self.tokenizer_folders = device, tokenizer_folders
+        self.device, self.tokenizer_folders, self._team = device, tokenizer_folders, team
         self.precision = resolve_precision(job.plan.precision.training, device)
         check_optimizer(job.plan.optimizer, device)
         self.run = Run(job, runs_folder, self.precision)
@@ -65,6 +81,7 @@ class Trainer:
         self.dataset = self._judge.training
         """What is trained: the job's dataset without the pictures that are held out."""
         check_trainable(self.dataset, job.plan)
+        check_shares(job.plan, team.size)
         self.lengths = steps_per_epoch(self.dataset, job.plan)
         self.total_steps = sum(self.lengths)
         self.remarks: list[str] = []
@@ -78,6 +95,8 @@ class Trainer:
             precision=self.precision,
             device=device,
         )
+        self._memory = MemoryFit(job, self.run.base_identity, self.dataset, precision=self.precision, device=device)
+        self._choice = MemoryChoice.as_set(job.plan)
         self._size: RunSize | None = None
         self._learner: Learner | None = None
         self._is_checkpointing = False
@@ -91,6 +110,10 @@ class Trainer:
         if self._size is None:
             self._size = run_size(self.dataset, self.plan, outline_of(self.job.base_model))
         return self._size
+
+    def step_memory(self) -> StepMemory:
+        """What a step needs as the plan has it: counted in seconds, and nothing is loaded for it."""
+        return self._memory.as_set()
 
     def result(self) -> TrainedLora:
         """The finished run; raises TrainingError while it is not finished."""
@@ -110,21 +133,19 @@ class Trainer:
         if self.run.is_finished or self._learner is not None:
             return
         check_room(self.run_folder, self.size())
+        yield StageReport(stage="estimating memory", done=0, total=1)
+        with self._team.first_alone():
+            self._choice, told = self._memory.settle(self.run_folder / "memory.json")
+        self.remarks += told
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
         latents: Latents = {}
         model.vae.to(self.device)
-        yield from encode_pictures(
-            model,
-            self.run.base_identity,
-            self.dataset,
-            self.run.cache,
-            self.device,
-            latents,
-            flip=self.plan.augment.flip,
-        )
-        yield from self._judge.encode_pictures(model, latents)
-        model.vae = model.vae.to("cpu") if self._samples.requests or self._judge.draws else None
+        yield from self._encode_pictures(model, latents)
+        if self._team.is_first:
+            yield from self._judge.encode_pictures(model, latents)
+        draws = self._team.is_first and (self._samples.requests or self._judge.draws)
+        model.vae = model.vae.to("cpu") if draws else None
         captions = VisitCaptions(
             plan=self.plan.captions,
             trigger_words=self.dataset.trigger_words,
@@ -135,8 +156,9 @@ class Trainer:
             encoder.to(self.device)
         encodings = self._encodings(model, captions)
         if encodings:
-            self._samples.encode(model)
-            self._judge.encode_captions(model)
+            if self._team.is_first:
+                self._samples.encode(model)
+                self._judge.encode_captions(model)
             yield from encodings.prepare()
         model.unet.to(self.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
@@ -152,12 +174,37 @@ class Trainer:
             adapters=adapters,
             device=self.device,
             precision=self.precision,
+            parts=self._choice.parts,
+            team=self._team,
         )
+
+    def _encode_pictures(self, model: BaseModel, latents: Latents) -> Iterator[StageReport]:
+        """Every process encodes its share into the cache, and then takes all from there."""
+        shares = [self.dataset]
+        if self._team.size > 1:
+            shares.insert(0, self.dataset.with_images(self.dataset.images[self._team.rank :: self._team.size]))
+        for part in shares:
+            latents.clear()
+            yield from encode_pictures(
+                model,
+                self.run.base_identity,
+                part,
+                self.run.cache,
+                self.device,
+                latents,
+                flip=self.plan.augment.flip,
+            )
+            self._team.add_up()
 
     def _load(self) -> BaseModel:
         model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
         objective.apply_prediction(model, self.plan.timesteps)
         merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
+        if self._choice.base != "full":
+            quantise(model.unet, self._choice.base)
+        if self.device == "cpu" and self.precision == "fp32":
+            for part in (model.unet, *model.text_encoders):
+                use_onednn(part)
         return model
 
     def _encodings(self, model: BaseModel, captions: VisitCaptions) -> CaptionEncodings | None:
@@ -190,8 +237,8 @@ class Trainer:
             part.initialise(stream_seed(self.plan.seed, "start", index))
         if adapter.start_from and (remark := start_from(model, found, read_lora(Path(adapter.start_from)))):
             self.remarks.append(remark)
-        if self.plan.precision.gradient_checkpointing:
-            self._checkpoint(model)
+        if every := self._choice.checkpoint_every:
+            self._checkpoint(model, every)
         return found
 
     # ------------------------------------------------------------------------------------------------------ steps
@@ -201,29 +248,67 @@ class Trainer:
         Where the plan has samples, also after every step of drawing one, and each sample.
 
         Closing the generator, or any error in a step, leaves a state from which the same job goes on, bit for bit.
-        `run.ask` has it end early as a finished run, draw its samples or keep a LoRA after the step it is at.
+        `run.ask` has it stop, end early as a finished run, draw its samples or keep a LoRA after the step it is at.
 
         Raises:
-            TrainingError: too many losses are not finite, or the run is in use elsewhere.
+            TrainingError: too many losses are not finite, the run is in use elsewhere, or it was asked to stop.
         """
         if self.run.is_finished:
             return
         for _ in self.prepare():
             pass
         try:
+            if not self._team.is_first:
+                yield from self._follow(self._learner)
+                return
             with RunLock(self.run):
                 self.run.start(self._about())
                 yield from self._train(self._learner)
         finally:
             self._learner = None  # whoever keeps the trainer for its result keeps no model
 
-    def _train(self, learner: Learner) -> Iterator[StepReport | StageReport | Sample | MissedSample]:
+    def _follow(self, learner: Learner) -> Iterator[StepReport]:
+        """The steps of a process that keeps nothing: the first one does, and says when the run ends."""
+        optimizer, _, step = self._begin(learner)
+        finite = FiniteWatch()
+        for turn in steps_from(self.dataset, self.plan, self.lengths, step):
+            report = self._next(turn, step, learner, optimizer)
+            step += 1
+            finite.check(step, report.loss)
+            is_last = self._agree(learner, turn, step, is_last=False)
+            yield report
+            if is_last:
+                break
+        self._team.add_up()
+
+    def _begin(self, learner: Learner) -> tuple[torch.optim.Optimizer, WeightAverage, int]:
+        """What a run goes on with, and from which step: its state, or a fresh start."""
         optimizer = self._make_optimizer(learner)
         average = WeightAverage(learner.parameters, self.plan.ema)
-        keeping = Keeping(self.job, self.run, self.dataset, self.lengths, learner, optimizer, average)
         averaged = average.tensors()
         step = load_state(self.run.state, learner.adapters, optimizer, learner.scaler, averaged)
         average.load(averaged)
+        self._team.check_alike(learner.parameters, step)
+        return optimizer, average, step
+
+    def _next(self, turn: Step, step: int, learner: Learner, optimizer: torch.optim.Optimizer) -> StepReport:
+        """The step after `step` whole ones."""
+        rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
+        loss = self._take(turn, learner, optimizer)
+        return StepReport(
+            step=step + 1, total_steps=self.total_steps, epoch=turn.epoch + 1, loss=loss, learning_rate=rate
+        )
+
+    def _agree(self, learner: Learner, turn: Step, step: int, *, is_last: bool) -> bool:
+        """Whether any process, and that is the first one, says that the run ends here."""
+        if turn.is_last_of_epoch:
+            self._team.check_alike(learner.parameters, step)
+        (ends,) = self._team.add_up(is_last)
+        return bool(ends)
+
+    def _train(self, learner: Learner) -> Iterator[StepReport | StageReport | Sample | MissedSample]:
+        optimizer, average, step = self._begin(learner)
+        keeping = Keeping(self.job, self.run, self.dataset, self.lengths, learner, optimizer, average)
         self.run.rewind_log(step)
         keeping.save_missing(step)
         self._judge.begin(learner, step)
@@ -233,17 +318,14 @@ class Trainer:
             if step in (edges := [0, *accumulate(self.lengths)]):
                 yield from self._looked_at(learner, keeping, edges.index(step), step)
             for turn in steps_from(self.dataset, self.plan, self.lengths, step):
-                rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.total_steps))
                 with times.step():
-                    loss = self._take(turn, learner, optimizer)
+                    report = self._next(turn, step, learner, optimizer)
                 step += 1
                 average.update(step)
-                report = StepReport(
-                    step=step, total_steps=self.total_steps, epoch=turn.epoch + 1, loss=loss, learning_rate=rate
-                )
                 self.run.log(report)
-                finite.check(step, loss)
-                is_last = step == self.total_steps or self.run.is_asked("finish")
+                finite.check(step, report.loss)
+                ends = step == self.total_steps or self.run.is_asked("finish")
+                is_last = self._agree(learner, turn, step, is_last=ends)
                 if saved := keeping.save_due(turn, step, is_last=is_last):
                     report = replace(report, saved=saved)
                 if saved or self._is_time_for_state(step):
@@ -263,11 +345,19 @@ class Trainer:
             times.write()
         self.run.tell(self.verdict().to_json(), self.remarks)
         keeping.finish()
+        self._team.add_up()
 
     def _answer(
         self, learner: Learner, keeping: Keeping, turn: Step, step: int
     ) -> Iterator[StageReport | Sample | MissedSample]:
-        """What the run was asked for since the step before. It changes nothing in what is learned."""
+        """What the run was asked for since the step before. It changes nothing in what is learned.
+
+        Raises:
+            TrainingError: it was asked to stop.
+        """
+        if self.run.is_asked("stop"):
+            self.run.is_answered("stop")
+            raise TrainingError(f"the run was asked to stop after step {step}. Start it again and it goes on.")
         if self.run.is_asked("save"):
             keeping.save_asked(step)
             self.run.is_answered("save")
@@ -304,7 +394,7 @@ class Trainer:
             self.remarks.append(f"the two-prompt test could not be drawn: {problem}")
 
     def _take(self, turn: Step, learner: Learner, optimizer: torch.optim.Optimizer) -> float:
-        """A step; where memory runs out for the first time, the same step again with gradient checkpointing, which
+        """A step; where memory runs out for the first time, the same step again with every block checkpointed, which
         gives the same gradients."""
         try:
             return learner.step(turn, optimizer)
@@ -315,17 +405,13 @@ class Trainer:
         optimizer.zero_grad()
         gc.collect()
         torch.cuda.empty_cache()
-        self._checkpoint(learner.model)
+        self._checkpoint(learner.model, 1)
         self.remarks.append("memory ran out, so gradient checkpointing is on: the same result, about a third slower")
         return learner.step(turn, optimizer)
 
-    def _checkpoint(self, model: BaseModel) -> None:
-        """Recompute activations in the backward pass instead of keeping them."""
-        self._is_checkpointing = True
-        model.unet.enable_gradient_checkpointing()
-        for encoder in model.text_encoders:
-            encoder.gradient_checkpointing_enable({"use_reentrant": False})
-            encoder.train()  # transformers checkpoints only in training mode; CLIP has no dropout to wake
+    def _checkpoint(self, model: BaseModel, every: int) -> None:
+        self._is_checkpointing = every == 1
+        checkpoint_blocks(model, every)
 
     def _make_optimizer(self, learner: Learner) -> torch.optim.Optimizer:
         trains_unet = bool(self.plan.optimizer.rate_of_unet)

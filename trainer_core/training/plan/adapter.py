@@ -73,6 +73,11 @@ class AdapterPlan:
         start = [Path(self.start_from)] if self.start_from else []
         return [*start, *(path for path, _ in self.merges)]
 
+    @property
+    def drops_out(self) -> bool:
+        """Whether anything is left out of a step by chance."""
+        return bool(self.dropout or self.rank_dropout or self.module_dropout)
+
     def __post_init__(self) -> None:
         require(1 <= self.conv_rank <= 1024, "conv rank", self.conv_rank, "between 1 and 1024", "8 is usual")
         require(self.conv_alpha > 0, "conv alpha", self.conv_alpha, "above 0", f"try {self.conv_rank / 2:g}")

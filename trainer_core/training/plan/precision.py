@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .checks import require
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrecisionPlan:
@@ -14,5 +16,17 @@ class PrecisionPlan:
     """Format of the base model and of the arithmetic. auto: fp32 on a CPU; on a GPU bf16, or fp16 where it is older."""
     saving: Literal["fp16", "bf16", "fp32"] = "fp16"
     """Format of the saved LoRA."""
+    base: Literal["full", "fp8", "int8", "nf4"] = "full"
+    """How the frozen weights of the UNet are kept. full: as `training` says; fp8, int8: in 8 bits; nf4: in 4.5
+    (arXiv:2305.14314). Arithmetic and LoRA are the same; each layer's weight is made anew when it is used."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: much less memory, about a third slower."""
+    checkpoint_every: int = 1
+    """With gradient checkpointing: every how many blocks are recomputed. 2 saves half as much in half the time."""
+    short_memory: Literal["refuse", "reduce", "try"] = "refuse"
+    """Where a step would not fit into the memory that is free. refuse: no run, but what would help. reduce:
+    checkpointing, then batches in parts, then the base model in fewer bits, as far as needed; the run keeps to what it
+    began with. try: as set."""
+
+    def __post_init__(self) -> None:
+        require(self.checkpoint_every >= 1, "checkpoint every", self.checkpoint_every, "at least 1", "1 saves most")

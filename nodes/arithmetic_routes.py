@@ -1,0 +1,79 @@
+"""How large a training would be and how long it would take, while its widgets are being set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ..trainer_core.dataset.types import Dataset
+from ..trainer_core.errors import TrainingError
+from ..trainer_core.families.base_model import BaseModel
+from ..trainer_core.families.loading import outline_of
+from ..trainer_core.files import read_json
+from ..trainer_core.runs.pace import Work, expected_seconds_per_step
+from ..trainer_core.runs.summary import find_run
+from ..trainer_core.training.arithmetic import run_size
+from ..trainer_core.training.batches import check_trainable
+from ..trainer_core.training.holdout import hold_out
+from ..trainer_core.training.plan import TrainingPlan
+from ..trainer_core.training.precision import device_name, resolve_precision
+from . import host
+from .arithmetic import dataset_of, part_of, plan_of
+from .routes import Routes
+
+
+def add_arithmetic_routes(routes: Routes) -> None:
+    routes.changes("/arithmetic", _count)  # nothing is changed; a graph is too long for an address
+
+
+def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
+    """The size of the run, "held_out" pictures beside it, and "seconds" that its steps take, null where no run was like
+    it on this machine."""
+    plan = plan_of(training)
+    source = part_of(training, "dataset", dict)
+    whole = dataset_of(source) if source else _dataset_of_run(training.get("run"))
+    split = hold_out(whole, plan.validation)
+    check_trainable(split.training, plan)
+    widgets = part_of(training, "again", dict) or part_of(training, "train", dict)
+    outline = _outline(host.find_base_model(str(widgets.get("base_model"))))
+    size = run_size(split.training, plan, outline)
+    pace = expected_seconds_per_step(host.runs_folder(), _work(split.training, plan, outline))
+    return {
+        "size": asdict(size),
+        "held_out": len(split.held_out),
+        "seconds": size.steps * pace if pace else None,
+    }
+
+
+def _dataset_of_run(run: Any) -> Dataset:
+    if not isinstance(run, str):
+        raise TrainingError("this dataset is not known before the graph is run. Queue it once.")
+    return Dataset.from_json(read_json(find_run(host.runs_folder(), run) / "job.json")["dataset"])
+
+
+def _work(dataset: Dataset, plan: TrainingPlan, outline: BaseModel) -> Work:
+    device = host.device()
+    return Work(
+        family=outline.title,
+        pixels=max(width * height for width, height in (image.bucket for image in dataset.training_images)),
+        pictures=plan.batch_size * plan.accumulation,
+        precision=resolve_precision(plan.precision.training, device),
+        device=device_name(device),
+        trains_text=bool(plan.optimizer.rate_of_text_encoder),
+        checkpointing=plan.precision.gradient_checkpointing,
+        rank=plan.network.rank,
+    )
+
+
+def _outline(base_model: Path) -> BaseModel:
+    return _outline_as_of(base_model, base_model.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _outline_as_of(base_model: Path, changed: int) -> BaseModel:
+    """Shapes without weights take a second to lay out, and are asked for at each change of a widget."""
+    return outline_of(base_model)

@@ -1,0 +1,149 @@
+"""What the page asks of runs, in a real ComfyUI: while one is trained, and afterwards from its folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from PIL import Image
+
+from tests.host.graphs import training_graph, with_samples
+from tests.host.server import ComfyServer
+
+LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3}
+BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", "..%2f..", "latents"]
+
+
+def history(comfy: ComfyServer, run: str) -> dict:
+    return comfy.get(f"/lora_atelier/runs/history?run={quote(run)}")
+
+
+def run_named(comfy: ComfyServer, name: str) -> dict:
+    return next(run for run in comfy.get("/lora_atelier/runs")["runs"] if run["name"] == name)
+
+
+def until(condition, seconds: float = 120):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(comfy: ComfyServer, pictures: str) -> str:
+    """A run that was watched, asked for a sample and a LoRA, and ended early."""
+    graph = with_samples(training_graph(pictures, LONG), {"prompts": "cat", "width": 64, "height": 64, "steps": 1})
+    prompt = comfy.queue(graph)
+    training = until(lambda: [one for one in comfy.get("/lora_atelier/runs")["runs"] if one["state"] == "training"])
+    run = training[0]["run"]
+    seen = until(lambda: (now := history(comfy, run))["step"] >= 2 and now)
+    assert seen["state"] == "training" and seen["memory_mb"] > 0 and seen["total_steps"] == 160
+    assert seen["curve"]["step"][0] == 1 and len(seen["curve"]["loss"]) == len(seen["curve"]["step"])
+    for what in ("sample", "save"):
+        assert comfy.post(f"/lora_atelier/runs/{what}", {"run": run})[0] == 200
+    assert comfy.post("/lora_atelier/runs/delete", {"run": run})[0] == 400
+    until(lambda: (now := history(comfy, run))["saves"] and any(s["epoch"] for s in now["samples"]))
+    assert comfy.post("/lora_atelier/runs/finish", {})[1] == {"name": "live"}
+    comfy.wait(prompt)
+    return run
+
+
+def test_a_run_is_told_from_its_folder_when_it_is_over(comfy, finished):
+    told = history(comfy, finished)
+    assert told["state"] == "finished" and 2 < told["step"] < 160 and told["verdict"]["kind"]
+    assert told["seconds_per_step"] > 0 and told["seconds_left"] is None
+    assert told["saves"][-1]["is_last"] and len(told["saves"]) >= 2
+    assert str(comfy.base) not in json.dumps(told)
+
+
+def test_runs_are_listed_with_what_became_of_them(comfy, finished):
+    (listed,) = [one for one in comfy.get("/lora_atelier/runs")["runs"] if one["run"] == finished]
+    assert listed["state"] == "finished" and listed["base"] == "slim_sd15.safetensors"
+    assert listed["thumbnail"]["number"] == 1 and listed["megabytes"] > 0
+
+
+def test_samples_are_shown_whole_and_small(comfy, finished):
+    sample = history(comfy, finished)["samples"][-1]
+    path = f"/lora_atelier/runs/sample?run={finished}&epoch={sample['epoch']}&number={sample['number']}"
+    whole = Image.open(io.BytesIO(comfy.read(path)))
+    assert (whole.format, whole.size) == ("PNG", (sample["width"], sample["height"]))
+    small = Image.open(io.BytesIO(comfy.read(f"{path}&side=64")))
+    assert small.format == "JPEG" and max(small.size) == 64
+
+
+def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
+    status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": "my favourite"})
+    assert (status, answer) == (200, {"file": "my favourite.safetensors"})
+    listed = comfy.get("/object_info/LoraLoader")["LoraLoader"]["input"]["required"]["lora_name"][0]
+    assert "my favourite.safetensors" in listed
+    for bad in ({"epoch": 999, "name": "x"}, {"epoch": 0, "name": "../x"}, {"epoch": "0", "name": "x"}, {"epoch": 0}):
+        status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, **bad})
+        assert status == 400 and answer["error"], bad
+    assert not (comfy.base / "output" / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_what_is_no_run_is_not_there(comfy, finished, name):
+    for path in ("history?run={}", "workflow?run={}", "sample?run={}&epoch=0&number=1"):
+        assert comfy.status("/lora_atelier/runs/" + path.format(name)) == 404
+    for path in ("delete", "use"):
+        status, _ = comfy.post(f"/lora_atelier/runs/{path}", {"run": name, "epoch": 0, "name": "x"})
+        assert status == 404
+    assert (comfy.base / "output" / "lora_atelier" / "runs").is_dir()
+
+
+@pytest.mark.parametrize("query", ["epoch=99&number=1", "epoch=0&number=9"])
+def test_a_sample_that_is_not_there_is_told(comfy, finished, query):
+    assert comfy.status(f"/lora_atelier/runs/sample?run={finished}&{query}") == 404
+
+
+@pytest.mark.parametrize("query", ["epoch=x&number=1", "epoch=0&number=1&side=9999", "epoch=-1&number=1"])
+def test_numbers_out_of_range_are_refused(comfy, finished, query):
+    assert comfy.status(f"/lora_atelier/runs/sample?run={finished}&{query}") == 400
+
+
+@pytest.mark.parametrize("what", ["finish", "sample", "save"])
+def test_nothing_is_asked_of_a_run_that_is_not_trained(comfy, finished, what):
+    assert comfy.post(f"/lora_atelier/runs/{what}", {"run": finished})[0] == 400
+    assert comfy.post(f"/lora_atelier/runs/{what}", {})[1]["error"] == "nothing is being trained right now."
+
+
+def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
+    graph = training_graph(pictures, {"name": "shown", "epochs": 1})
+    workflow = {"id": "a-workflow", "nodes": []}
+    status, answer = comfy.post("/prompt", {"prompt": graph, "extra_data": {"extra_pnginfo": {"workflow": workflow}}})
+    assert status == 200
+    comfy.wait(answer["prompt_id"])
+    run = run_named(comfy, "shown")
+    node = next(name for name, one in graph.items() if one["class_type"] == "LoraAtelierTrainLora")
+    assert comfy.get(f"/lora_atelier/runs/of?workflow=a-workflow&node={node}") == {"run": run["run"]}
+    assert comfy.get(f"/lora_atelier/runs/of?workflow=another&node={node}") == {"run": None}
+    assert run["has_workflow"] and comfy.get(f"/lora_atelier/runs/workflow?run={run['run']}") == workflow
+
+
+def test_a_run_is_deleted_with_all_its_files(comfy, pictures):
+    comfy.run(training_graph(pictures, {"name": "unwanted", "epochs": 1, "seed": 5}))
+    run = run_named(comfy, "unwanted")["run"]
+    folder = Path(comfy.base / "output" / "lora_atelier" / "runs" / run)
+    assert folder.is_dir()
+    assert comfy.post("/lora_atelier/runs/delete", {"run": run}) == (200, {"run": run})
+    assert not folder.exists() and comfy.status(f"/lora_atelier/runs/history?run={run}") == 404
+
+
+def test_a_link_among_the_runs_is_never_followed(comfy, finished, tmp_path):
+    outside = tmp_path / "outside"
+    shutil.copytree(comfy.base / "output" / "lora_atelier" / "runs" / finished, outside)
+    link = comfy.base / "output" / "lora_atelier" / "runs" / "link-1"
+    link.symlink_to(outside)
+    try:
+        assert comfy.status("/lora_atelier/runs/history?run=link-1") == 404
+        assert comfy.post("/lora_atelier/runs/delete", {"run": "link-1"})[0] == 404
+        assert outside.is_dir()
+    finally:
+        link.unlink()

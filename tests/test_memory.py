@@ -1,0 +1,258 @@
+"""The memory of a step: what is counted beforehand is what a step takes, and what a run does where it does not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.full_size_models import full_size
+from tests.training_jobs import small_job, train
+from trainer_core.errors import TrainingError
+from trainer_core.training import memory_fit
+from trainer_core.training.amount import Step
+from trainer_core.training.memory import largest_shape, step_memory
+from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
+from trainer_core.training.memory_count import MemoryCount
+from trainer_core.training.optimizer import make_optimizer, trained_parameters
+from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPlan
+from trainer_core.training.step_memory import GB, StepMemory, StepShape
+from trainer_core.training.trainer import Trainer
+
+AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full")
+WHOLE_SHAPE = {"sd15": StepShape(pictures=1, width=512, height=512, chunks=1)}
+UNET_ONLY = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("memory")
+
+
+def counted_step(job, runs):
+    """What the trainer's second step really allocates, and what was estimated for it."""
+    trainer = Trainer(job, runs)
+    estimate = trainer.step_memory()
+    steps = trainer.steps()
+    next(steps)
+    learner = trainer._learner
+    modules = [learner.model.unet, *learner.model.text_encoders]
+    known = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    with MemoryCount(known) as count:
+        next(steps)
+    steps.close()
+    return count.peak, estimate
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("every", [0, 1])
+@pytest.mark.parametrize("text_rate", [0.0, 1e-4])
+def test_the_estimate_is_what_a_step_allocates(folder, tmp_path, family, precision, every, text_rate):
+    job = small_job(
+        folder,
+        family=family,
+        batch_size=2,  # so that the second step is not the last of an epoch, which is followed by saving
+        optimizer={"text_encoder_rate": text_rate},
+        precision={"training": precision, "gradient_checkpointing": bool(every)},
+        captions={"shuffle": False},
+    )
+    real, estimate = counted_step(job, tmp_path)
+    assert estimate.step == pytest.approx(real, rel=0.15)
+
+
+@pytest.mark.parametrize("base", ["full", "fp8", "int8", "nf4"])
+def test_the_estimate_knows_the_size_of_the_frozen_weights(folder, tmp_path, base):
+    job = small_job(folder, precision={"base": base})
+    trainer = Trainer(job, tmp_path)
+    list(trainer.prepare())
+    model = trainer._learner.model
+    frozen = [
+        tensor
+        for module in (model.unet, *model.text_encoders)
+        for tensor in (*module.parameters(), *module.buffers())
+        if not tensor.requires_grad
+    ]
+    assert trainer.step_memory().base == sum(tensor.nbytes for tensor in frozen)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "Prodigy", "Adafactor", "AdamWScheduleFree", "Lion", "CAME"])
+def test_the_estimate_knows_the_optimizers_state(folder, tmp_path, name):
+    plan = OptimizerPlan(name=name, learning_rate=1e-3, text_encoder_rate=0.0)
+    job = small_job(folder, optimizer=dataclasses.asdict(plan), network={"rank": 64, "alpha": 1})
+    trainer = Trainer(job, tmp_path)
+    list(trainer.prepare())
+    adapters = trainer._learner.adapters[0]
+    optimizer = make_optimizer(plan, unet=adapters.parameter_groups(), text_encoders=[])
+    weights = trained_parameters(optimizer)
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    state = sum(
+        value.nbytes
+        for entry in optimizer.state.values()
+        for value in entry.values()
+        if isinstance(value, torch.Tensor)
+    )
+    real = state + sum(weight.nbytes for weight in weights)
+    assert trainer.step_memory().lora == pytest.approx(real, rel=0.15)
+
+
+def test_checkpointing_parts_and_fewer_bits_need_less_each():
+    needed = [_whole_sd15(choice, pictures=4) for choice in [AS_SET, *savings(UNET_ONLY, 4)]]
+    totals = [memory.total for memory in needed]
+    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 7
+
+
+def test_a_gpu_keeps_norms_in_fp32_and_so_needs_more_than_a_cpu():
+    on_cpu, on_gpu = (_whole_sd15(AS_SET, device=device) for device in ("cpu", "cuda"))
+    assert 1.1 < on_gpu.step / on_cpu.step < 1.6
+
+
+def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
+    wide, narrow = (_whole_sd15(AS_SET, width=width).step for width in (1024, 512))
+    assert wide / narrow < 2.2  # the matrix would grow fourfold
+
+
+def _whole_sd15(choice, *, pictures=1, width=512, device="cpu"):
+    shape = StepShape(pictures=pictures, width=width, height=512, chunks=1)
+    return step_memory(full_size("sd15"), UNET_ONLY, shape, choice, precision="bf16", device=device)
+
+
+def test_the_largest_batch_is_the_one_with_most_pixels():
+    plan = TrainingPlan.from_json({"text": {"longest_prompt": 150}})
+    shape = largest_shape([[0], [1, 2]], [(512, 512), (448, 320), (448, 320)], plan)
+    assert shape == StepShape(pictures=2, width=448, height=320, chunks=2)
+    assert largest_shape([[0], [1]], [(512, 512), (448, 320)], plan).width == 512
+
+
+# ------------------------------------------------------------------------------------------------------- choices
+
+
+def needs(choice):
+    """A stand-in: 10 GB, less 3 or 5 for checkpointing by two or by one, 1 a halving, 1 or 2 for fewer bits."""
+    saved = (
+        {0: 0, 2: 3, 1: 5}[choice.checkpoint_every] + choice.parts // 2 + {"full": 0, "fp8": 1, "nf4": 2}[choice.base]
+    )
+    return StepMemory(base=0, lora=0, step=(10 - saved) * GB, overhead=0)
+
+
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [
+        (10, "no checkpointing, batch 4"),
+        (7, "checkpointing every 2 blocks, batch 4"),
+        (5, "checkpointing, batch 4"),
+        (4, "checkpointing, batch 4 in 2 parts"),
+        (3, "checkpointing, batch 4 in 4 parts"),
+        (2, "checkpointing, batch 4 in 4 parts, base model in fp8"),
+        (1, "checkpointing, batch 4 in 4 parts, base model in nf4"),
+    ],
+)
+def test_a_run_that_may_reduce_does_no_more_than_it_must(free, words):
+    plan = TrainingPlan(batch_size=4, precision=PrecisionPlan(short_memory="reduce"))
+    choice, told = choose(plan, 4, needs, free * GB)
+    assert choice.words(plan) == words
+    assert free == 10 or words in told[0]
+
+
+def test_a_run_that_must_not_reduce_is_refused_with_what_would_help():
+    with pytest.raises(TrainingError) as refused:
+        choose(TrainingPlan(batch_size=4), 4, needs, 5 * GB)
+    assert "needs about 10.0 GB" in str(refused.value) and "5.0 GB are free" in str(refused.value)
+    assert "Set short_memory to reduce (checkpointing, batch 4: 5.0 GB)" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_cannot_be_reduced_enough_is_refused():
+    plan = TrainingPlan(batch_size=4, precision=PrecisionPlan(short_memory="reduce"))
+    with pytest.raises(TrainingError, match="nothing that short_memory can reduce is enough"):
+        choose(plan, 4, needs, GB // 2)
+
+
+def test_a_run_may_be_tried_as_it_is_set():
+    plan = TrainingPlan(batch_size=4, precision=PrecisionPlan(short_memory="try"))
+    choice, (told,) = choose(plan, 4, needs, 5 * GB)
+    assert choice == AS_SET and "memory may run out" in told
+
+
+def test_where_nobody_knows_what_is_free_the_run_is_as_set():
+    assert choose(TrainingPlan(batch_size=4), 4, needs, None) == (AS_SET, [needs(AS_SET).line()])
+    assert free_memory("mps") is None and free_memory("cpu") > 0
+
+
+def test_a_plan_with_checkpointing_is_never_given_less_of_it():
+    plan = TrainingPlan(precision=PrecisionPlan(gradient_checkpointing=True, checkpoint_every=2, base="int8"))
+    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8")
+    assert [(choice.checkpoint_every, choice.base) for choice in savings(plan, 1)] == [(1, "int8"), (1, "nf4")]
+
+
+# ---------------------------------------------------------------------------------------------------- whole runs
+
+
+def with_free(monkeypatch, share):
+    """As if there were free what a step needs, times `share`."""
+    needed = memory_fit.MemoryFit.as_set
+
+    def settle(self, path):
+        monkeypatch.setattr(memory_fit, "free_memory", lambda _: int(needed(self).total * share))
+        return real(self, path)
+
+    real = memory_fit.MemoryFit.settle
+    monkeypatch.setattr(memory_fit.MemoryFit, "settle", settle)
+    monkeypatch.setattr("trainer_core.training.memory._FIXED_OVERHEAD", {})
+    memory_fit._counted.cache_clear()
+
+
+def test_a_run_that_does_not_fit_is_refused_before_the_model_is_loaded(folder, tmp_path, monkeypatch):
+    with_free(monkeypatch, 0.9)
+    trainer = Trainer(small_job(folder), tmp_path)
+    monkeypatch.setattr(trainer, "_load", None)
+    with pytest.raises(TrainingError, match="Set short_memory to reduce"):
+        list(trainer.prepare())
+
+
+def test_a_run_that_is_reduced_learns_the_same_and_goes_on_as_it_began(folder, tmp_path, monkeypatch):
+    job = small_job(folder, precision={"short_memory": "reduce"})
+    plain = train(job, tmp_path / "plain")
+    with monkeypatch.context() as patch:
+        with_free(patch, 0.9)
+        trainer = train(job, tmp_path / "tight", until=3)
+    kept = json.loads((trainer.run_folder / "memory.json").read_text())
+    assert kept["checkpoint_every"] and any("GB are free: checkpointing" in remark for remark in trainer.remarks)
+    resumed = train(job, tmp_path / "tight")
+    assert "as the run began: checkpointing" in resumed.remarks[0]
+    expected = load_file(plain.result().file)
+    for name, tensor in load_file(resumed.result().file).items():
+        torch.testing.assert_close(tensor, expected[name], atol=2e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+@pytest.mark.parametrize("text_rate", [0.0, 1e-4])
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(folder, tmp_path, family, text_rate, parts):
+    job = small_job(folder, family=family, batch_size=4, optimizer={"text_encoder_rate": text_rate})
+    trainer = Trainer(job, tmp_path)
+    list(trainer.prepare())
+    learner = trainer._learner
+    step, found = Step(0, ((0, 1, 2, 3),), 0, False), []
+    for split in (1, parts):
+        learner._parts = split
+        learner._learn(step)
+        found.append([parameter.grad for parameter in learner.parameters])
+        for parameter in learner.parameters:
+            parameter.grad = None
+    for whole, split in zip(*found, strict=True):
+        torch.testing.assert_close(whole, split, atol=1e-6, rtol=1e-3)
+
+
+def test_every_second_block_is_checkpointed(folder, tmp_path):
+    job = small_job(folder, precision={"gradient_checkpointing": True, "checkpoint_every": 2})
+    plain = load_file(train(small_job(folder), tmp_path).result().file)
+    for name, tensor in load_file(train(job, tmp_path).result().file).items():
+        assert torch.equal(tensor, plain[name])
+    peaks = [_whole_sd15(MemoryChoice(checkpoint_every=every, parts=1, base="full")).step for every in (0, 4, 2, 1)]
+    assert peaks == sorted(peaks, reverse=True) and peaks[2] < 0.75 * peaks[0]

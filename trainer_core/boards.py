@@ -1,0 +1,49 @@
+"""Boards: what a node leaves on disk for its editor on the page, by a name made of its content."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from .errors import TrainingError
+from .files import digest, write_atomic
+
+_KEPT = 30
+"""Boards of a folder; older ones go when a new one is written. A board is made again by queueing its graph."""
+_NAME = re.compile(r"[0-9a-f]{32}")
+
+
+class Boards:
+    """The boards of one kind of node, a file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, value: dict[str, Any]) -> str:
+        """Write a board; its name, 32 hex digits, is the same for the same content. The oldest ones are deleted.
+
+        Raises:
+            TrainingError: the folder cannot be written to.
+        """
+        name = digest(value)
+        write_atomic(self._folder / f"{name}.json", json.dumps(value, ensure_ascii=False).encode())
+        boards = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        for old in boards[:-_KEPT]:
+            old.unlink(missing_ok=True)
+        return name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """The board of that name.
+
+        Raises:
+            TrainingError: there is none, as it may be deleted by now, or it cannot be read.
+        """
+        path = self._folder / f"{name}.json"
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise TrainingError("what this run showed is not at hand any more. Queue the graph once, then try again.")
+        try:
+            return json.loads(path.read_bytes())
+        except (OSError, ValueError) as problem:
+            raise TrainingError(f"this board cannot be read: {problem}. Queue the graph once more.") from problem

@@ -1,0 +1,75 @@
+"""The LoRAs that a run has kept so far, told from their files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainingError
+from ..lora.file import read_header
+from ..training.run import VALIDATION_LOG
+from ..training.validation_report import read_reports
+
+LAST, BEST = 0, -1
+"""What stands for an epoch beside its number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptLora:
+    """One of them."""
+
+    epoch: int
+    """1-based; of one within an epoch, that epoch."""
+    step: int
+    path: Path
+    is_best: bool = False
+    """Whether its loss on held-out pictures is the lowest; none is where nothing is held out."""
+
+    def to_json(self) -> dict[str, Any]:
+        megabytes = round(self.path.stat().st_size / 2**20, 1)
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "file": self.path.name,
+            "megabytes": megabytes,
+            "is_best": self.is_best,
+        }
+
+
+def kept_loras(run_folder: Path) -> list[KeptLora]:
+    """By their steps."""
+    found = [kept for path in (run_folder / "epochs").glob("*.safetensors") if (kept := _read(path))]
+    found.sort(key=lambda kept: kept.step)
+    losses = {report.step: report.held_out_loss for report in read_reports(run_folder / VALIDATION_LOG)}
+    measured = {kept.step: loss for kept in found if (loss := losses.get(kept.step)) and math.isfinite(loss)}
+    best = min(measured, key=measured.__getitem__) if measured else None
+    return [replace(kept, is_best=kept.step == best) for kept in found]
+
+
+def choose_kept(run_folder: Path, epoch: float) -> KeptLora:
+    """The kept LoRA of an epoch; `LAST` and `BEST` name one too.
+
+    Raises:
+        TrainingError: there is none; names those that there are.
+    """
+    kept = kept_loras(run_folder)
+    if not kept:
+        raise TrainingError("this run has kept no LoRA yet. Save one now, or wait for its next save.")
+    if epoch == LAST:
+        return kept[-1]
+    found = [one for one in kept if (one.is_best if epoch == BEST else one.epoch == epoch)]
+    if not found:
+        numbers = ", ".join(str(number) for number in dict.fromkeys(one.epoch for one in kept))
+        what = "no kept epoch was measured on held-out pictures" if epoch == BEST else f"epoch {epoch:g} was not kept"
+        raise TrainingError(f"{what}. Choose one of {numbers}, or 0 for the last.")
+    return found[-1]
+
+
+def _read(path: Path) -> KeptLora | None:
+    try:
+        metadata, _ = read_header(path)
+        return KeptLora(epoch=int(metadata["ss_epoch"]), step=int(metadata["ss_steps"]), path=path)
+    except (TrainingError, KeyError, ValueError):
+        return None

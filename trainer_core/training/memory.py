@@ -1,0 +1,151 @@
+"""How much memory a training step needs, counted before the first one on tensors without storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..families.prompts import CHUNK
+from ..families.quantised import quantise
+from ..families.tokenizers import CONTEXT
+from ..lora.adapters import Adapters
+from ..lora.names import targets_of
+from .checkpointing import checkpoint_blocks
+from .memory_choice import MemoryChoice
+from .memory_count import MemoryCount
+from .plan import TrainingPlan
+from .precision import FORMATS, autocast
+from .stand_ins import AsOnDevice, stand_in_for
+from .step_memory import GB, StepMemory, StepShape
+
+# Shape suffixes: B batch, C latent channels, H and W latent height and width, L tokens, D text width, P pooled width.
+
+_FIXED_OVERHEAD = {"cpu": 0.7 * GB, "cuda": 0.3 * GB}
+"""Bytes that no tensor shows: on a GPU the workspaces of cuBLAS and cuDNN; on a CPU oneDNN's copies of weights and what
+the heap does not give back (0.4 to 1.1 GB for SD1.5, measured by benchmarks/step_memory.py)."""
+_SHARE_LOST = 0.05
+"""Of the step's tensors: blocks of the allocator that are never full."""
+_STATE_BYTES = {
+    "AdamW": 8,
+    "AdamW8bit": 2,
+    "Lion": 4,
+    "Lion8bit": 1,
+    "Prodigy": 16,
+    "Adafactor": 0,
+    "AdamWScheduleFree": 8,
+    "CAME": 4,
+}
+"""What an optimizer keeps for a parameter."""
+_FACTORED_SQUARES = {"Adafactor": 1, "CAME": 2}
+"""How often it keeps a mean for every row and every column of a matrix instead."""
+
+
+def largest_shape(
+    batches: Sequence[Sequence[int]], buckets: Sequence[tuple[int, int]], plan: TrainingPlan
+) -> StepShape:
+    """The batch with the most pixels. `buckets`: (width, height) of every picture of the dataset."""
+    largest = max(batches, key=lambda batch: len(batch) * buckets[batch[0]][0] * buckets[batch[0]][1])
+    width, height = buckets[largest[0]]
+    return StepShape(pictures=len(largest), width=width, height=height, chunks=plan.text.longest_prompt // CHUNK)
+
+
+def step_memory(
+    outline: BaseModel,
+    plan: TrainingPlan,
+    shape: StepShape,
+    choice: MemoryChoice,
+    *,
+    precision: str,
+    device: str,
+) -> StepMemory:
+    """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters."""
+    trains_text = bool(plan.optimizer.rate_of_text_encoder)
+    with torch.inference_mode(False), torch.enable_grad(), FakeTensorMode():
+        encoders = outline.text_encoders if trains_text else []
+        modules = [outline.unet, *encoders]
+        for module in modules:
+            stand_in_for(module, FORMATS[precision])
+        if choice.base != "full":
+            quantise(outline.unet, choice.base)
+        base = sum(tensor.nbytes for module in modules for tensor in _tensors_of(module))
+        adapters = _adapters(outline, plan)
+        parameters = [parameter for part in adapters for parameter in part.parameters()]
+        if choice.checkpoint_every:
+            checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
+        passes = 2 if plan.accumulation * choice.parts > 1 else 1  # gradients of one part are there in the next
+        shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
+        step = _peak_of_step(outline, modules, parameters, shape, precision, device, passes=passes)
+    lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
+    fixed = _FIXED_OVERHEAD.get(torch.device(device).type, 0)
+    return StepMemory(base=base, lora=lora, step=step, overhead=int(fixed + _SHARE_LOST * step))
+
+
+def _adapters(model: BaseModel, plan: TrainingPlan) -> list[Adapters]:
+    unet, *encoders = targets_of(model, plan.adapter.targets, plan.adapter.blocks)
+    rates = plan.optimizer
+    parts = ([unet] if rates.rate_of_unet else []) + (encoders if rates.rate_of_text_encoder else [])
+    return [Adapters(module, targets, plan.network.rank, plan.network.alpha, plan.adapter) for module, targets in parts]
+
+
+def _bytes_of_parameter(shape: torch.Size, plan: TrainingPlan) -> int:
+    """The weight, the optimizer's state and the average, all in fp32 but 8-bit states."""
+    optimizer, count = plan.optimizer, shape.numel()
+    has_mean = optimizer.name == "Adafactor" and optimizer.beta1 is not None
+    each = 4 + _STATE_BYTES[optimizer.name] + (4 if has_mean else 0) + (4 if plan.ema.decay else 0)
+    rows_and_columns = count // shape[-1] + count // shape[-2] if len(shape) > 1 else count
+    return each * count + 4 * _FACTORED_SQUARES.get(optimizer.name, 0) * rows_and_columns
+
+
+def _peak_of_step(
+    model: BaseModel,
+    modules: Sequence[nn.Module],
+    parameters: Sequence[nn.Parameter],
+    shape: StepShape,
+    precision: str,
+    device: str,
+    *,
+    passes: int,
+) -> int:
+    """Bytes of the largest set of tensors that a step holds at a time, beside what was there before it."""
+    latent = (shape.height // model.pixels_per_latent, shape.width // model.pixels_per_latent)
+    noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
+    t_B = torch.zeros(shape.pictures, dtype=torch.long)
+    sizes = [PictureSize((1, 1), (0, 0), (1, 1))] * shape.pictures
+    known = [tensor for module in modules for tensor in _tensors_of(module)]
+    count = MemoryCount([*known, *parameters])
+    for _ in range(passes):
+        with AsOnDevice(device), count:
+            with autocast(precision, "cpu"):
+                conditioning = _conditioning(model, modules[1:], shape, FORMATS[precision])
+                predicted_BCHW = model.predict(noisy_BCHW, t_B, conditioning, sizes)
+            loss = (predicted_BCHW.float() - noisy_BCHW).square().mean()
+            del predicted_BCHW, conditioning
+            loss.backward()
+    gradients = sum(parameter.grad.nbytes for parameter in parameters if parameter.grad is not None)
+    return max(count.peak, 2 * gradients)  # an optimizer step has a second copy for a moment
+
+
+def _conditioning(
+    model: BaseModel, encoders: Sequence[nn.Module], shape: StepShape, dtype: torch.dtype
+) -> Conditioning:
+    """Text states of the longest captions: from the encoders where they are trained."""
+    config = model.unet.config
+    pooled_BP = None
+    if config.addition_embed_type == "text_time":
+        width = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        pooled_BP = torch.zeros(shape.pictures, width, dtype=dtype)
+    length = shape.chunks * CONTEXT
+    if not encoders:
+        return Conditioning(torch.zeros(shape.pictures, length, config.cross_attention_dim, dtype=dtype), pooled_BP)
+    ids_NL = torch.zeros(shape.pictures * shape.chunks, CONTEXT, dtype=torch.long)
+    states = [encoder(ids_NL, output_hidden_states=True).hidden_states[-2] for encoder in encoders]
+    return Conditioning(torch.cat(states, dim=-1).reshape(shape.pictures, length, -1), pooled_BP)
+
+
+def _tensors_of(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]

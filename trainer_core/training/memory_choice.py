@@ -1,0 +1,123 @@
+"""What a run does to fit into memory: as its plan says, or with the least that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import psutil
+import torch
+
+from ..errors import TrainingError
+from ..fields import read_fields
+from ..files import read_json, write_json
+from .plan import TrainingPlan
+from .step_memory import GB, StepMemory
+
+_REMEDIES = (
+    "Lower batch_size or rank, crop to fewer pixels in Smart Crop, set text_encoder_rate to 0, or set short_memory "
+    "to try."
+)
+
+
+_SMALLER_BASES = {"full": ("fp8", "nf4"), "fp8": ("nf4",), "int8": ("nf4",), "nf4": ()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryChoice:
+    """How a run spends time to save memory."""
+
+    checkpoint_every: int
+    """Every how many blocks are computed again in the backward pass; 0: none."""
+    parts: int
+    """In how many parts a batch goes through the model; their gradients add up to those of the batch."""
+    base: Literal["full", "fp8", "int8", "nf4"]
+    """How the frozen weights of the UNet are kept."""
+
+    @staticmethod
+    def as_set(plan: TrainingPlan) -> MemoryChoice:
+        precision = plan.precision
+        every = precision.checkpoint_every if precision.gradient_checkpointing else 0
+        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base)
+
+    def words(self, plan: TrainingPlan) -> str:
+        """ "checkpointing every 2 blocks, batch 4 in 2 parts, base model in fp8"."""
+        every = self.checkpoint_every
+        words = [
+            f"checkpointing every {every} blocks" if every > 1 else "checkpointing" if every else "no checkpointing"
+        ]
+        words.append(f"batch {plan.batch_size}" + (f" in {self.parts} parts" if self.parts > 1 else ""))
+        if self.base != "full":
+            words.append(f"base model in {self.base}")
+        return ", ".join(words)
+
+
+def savings(plan: TrainingPlan, pictures: int) -> Iterator[MemoryChoice]:
+    """What could be done, from what the plan says to what saves most; each costs more than the one before.
+
+    Checkpointing and batches in parts change no gradient and come first; a base model in fewer bits is another one,
+    nearly. `pictures`: how many the largest batch has.
+    """
+    choice = MemoryChoice.as_set(plan)
+    for every in (2, 1):
+        if not choice.checkpoint_every or every < choice.checkpoint_every:
+            yield (choice := replace(choice, checkpoint_every=every))
+    while choice.parts < pictures:
+        yield (choice := replace(choice, parts=min(2 * choice.parts, pictures)))
+    for base in _SMALLER_BASES[choice.base]:
+        yield (choice := replace(choice, base=base))
+
+
+def choose(
+    plan: TrainingPlan, pictures: int, needed: Callable[[MemoryChoice], StepMemory], free: int | None
+) -> tuple[MemoryChoice, list[str]]:
+    """What a run does, and what to tell of it. `free`: bytes; None where nobody knows.
+
+    Raises:
+        TrainingError: the plan is to be kept as it is, or nothing saves enough; it says what would help.
+    """
+    as_set = MemoryChoice.as_set(plan)
+    memory = needed(as_set)
+    if free is None:
+        return as_set, [memory.line()]
+    told = f"{memory.line()}; {free / GB:.1f} GB are free"
+    if memory.total <= free:
+        return as_set, [told]
+    if plan.precision.short_memory == "try":
+        return as_set, [f"{told}, so memory may run out"]
+    choice = next((choice for choice in savings(plan, pictures) if needed(choice).total <= free), None)
+    if choice is None:
+        raise TrainingError(f"{told}, and nothing that short_memory can reduce is enough. {_REMEDIES}")
+    smaller = needed(choice)
+    if plan.precision.short_memory == "reduce":
+        return choice, [f"{free / GB:.1f} GB are free: {choice.words(plan)}", smaller.line()]
+    raise TrainingError(
+        f"{told}. Set short_memory to reduce ({choice.words(plan)}: {smaller.total / GB:.1f} GB). {_REMEDIES}"
+    )
+
+
+def kept_choice(path: Path, plan: TrainingPlan) -> MemoryChoice | None:
+    """What a run that goes on did so far; None where it did not begin or has nothing to choose."""
+    if plan.precision.short_memory != "reduce" or not path.is_file():
+        return None
+    return read_fields(MemoryChoice, read_json(path), path.name)
+
+
+def keep_choice(path: Path, choice: MemoryChoice) -> None:
+    write_json(path, asdict(choice))
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that a run may take on a device; None where the device does not tell.
+
+    What torch keeps from earlier work without using it counts as free.
+    """
+    kind = torch.device(device)
+    if kind.type == "cpu":
+        return psutil.virtual_memory().available
+    if kind.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(kind)
+    return free + torch.cuda.memory_reserved(kind) - torch.cuda.memory_allocated(kind)

@@ -1,0 +1,81 @@
+"""Whether a job's steps fit into the memory of a device, and what the run does about it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ..dataset.types import Dataset
+from ..families.loading import outline_of
+from ..job import Job
+from .batches import epoch_batches
+from .memory import largest_shape, step_memory
+from .memory_choice import MemoryChoice, choose, free_memory, keep_choice, kept_choice
+from .plan import OptimizerPlan, TrainingPlan
+from .step_memory import StepMemory, StepShape
+
+
+class MemoryFit:
+    """A job's steps on a device. Nothing is loaded: a step is counted in seconds, from shapes alone."""
+
+    def __init__(self, job: Job, base_identity: str, dataset: Dataset, *, precision: str, device: str) -> None:
+        """`dataset`: what is trained, all pictures with their crops."""
+        self._job, self._base_identity, self._dataset = job, base_identity, dataset
+        self._precision, self._device = precision, device
+
+    def as_set(self) -> StepMemory:
+        """What a step needs as the plan has it."""
+        return self._needed(MemoryChoice.as_set(self._job.plan))
+
+    def settle(self, path: Path) -> tuple[MemoryChoice, list[str]]:
+        """What the run does, and what to tell of it. `path`: where a run keeps that, so that it goes on likewise.
+
+        Raises:
+            TrainingError: a step does not fit, and the plan does not allow to change it.
+        """
+        plan = self._job.plan
+        if kept := kept_choice(path, plan):
+            return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
+        choice, told = choose(plan, self._shape().pictures, self._needed, free_memory(self._device))
+        if plan.precision.short_memory == "reduce":
+            keep_choice(path, choice)
+        return choice, told
+
+    def _needed(self, choice: MemoryChoice) -> StepMemory:
+        job, plan = self._job, _what_counts(self._job.plan)
+        return _counted(job.base_model, self._base_identity, plan, self._shape(), choice, self._precision, self._device)
+
+    def _shape(self) -> StepShape:
+        plan = self._job.plan
+        batches = epoch_batches(self._dataset, plan.batch_size, plan.seed, 0)
+        return largest_shape(batches, [image.bucket for image in self._dataset.images], plan)
+
+
+@lru_cache(maxsize=64)
+def _counted(
+    base_model: Path,
+    base_identity: str,  # a file may be replaced under its name
+    plan: TrainingPlan,
+    shape: StepShape,
+    choice: MemoryChoice,
+    precision: str,
+    device: str,
+) -> StepMemory:
+    return step_memory(outline_of(base_model), plan, shape, choice, precision=precision, device=device)
+
+
+def _what_counts(plan: TrainingPlan) -> TrainingPlan:
+    """The plan without what changes no memory, so that a count serves many plans."""
+    optimizer = plan.optimizer
+    return TrainingPlan(
+        accumulation=plan.accumulation,
+        network=plan.network,
+        adapter=plan.adapter,
+        optimizer=OptimizerPlan(
+            name=optimizer.name,
+            unet_rate=float(bool(optimizer.rate_of_unet)),
+            text_encoder_rate=float(bool(optimizer.rate_of_text_encoder)),
+            beta1=optimizer.beta1,
+        ),
+        ema=plan.ema,
+    )

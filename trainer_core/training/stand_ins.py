@@ -1,0 +1,77 @@
+"""Tensors without storage, and operations on them as a device does them: a step that is gone through, not computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+# Shape suffixes: B batch, N heads, L tokens, D width of a head.
+
+
+def stand_in_for(module: nn.Module, dtype: torch.dtype) -> None:
+    """Replace all that a module without storage holds by stand-ins, floating-point ones in `dtype`.
+
+    To be called within a FakeTensorMode, whose tensors pretend to lie on the CPU.
+    """
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                part._parameters[name] = nn.Parameter(_like(parameter, dtype), requires_grad=False)
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = _like(buffer, dtype)
+
+
+def _like(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(tensor.shape, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+class AsOnDevice(TorchFunctionMode):
+    """Operations that keep other tensors for the backward pass on a real device than stand-ins would.
+
+    Attention: fused kernels keep their inputs, the answer and a number for each query, never the matrix of all pairs
+    (Dao et al., arXiv:2205.14135). On a GPU, autocast computes norms in fp32; on a CPU it does not.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self._wide = () if device.startswith("cpu") else (functional.layer_norm, functional.group_norm)
+
+    def __torch_function__(
+        self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function is functional.scaled_dot_product_attention:
+            return _FusedAttention.apply(*map(_in_autocast_format, args[:3]))
+        if function in self._wide and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return function(*map(_wide, args), **{name: _wide(value) for name, value in kwargs.items()})
+        return function(*args, **kwargs)
+
+
+def _in_autocast_format(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else tensor
+
+
+def _wide(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) else value
+
+
+class _FusedAttention(torch.autograd.Function):
+    """The memory of fused attention, without its arithmetic."""
+
+    @staticmethod
+    def forward(ctx: Any, query_BNLD: Tensor, key_BNLD: Tensor, value_BNLD: Tensor) -> Tensor:
+        answer_BNLD = torch.empty_like(query_BNLD)
+        logarithms_BNL = query_BNLD.new_empty(query_BNLD.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(query_BNLD, key_BNLD, value_BNLD, answer_BNLD, logarithms_BNL)
+        return answer_BNLD
+
+    @staticmethod
+    def backward(ctx: Any, gradient_BNLD: Tensor) -> tuple[Tensor, ...]:
+        return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])
