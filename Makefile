@@ -1,13 +1,16 @@
 # make demo: train a LoRA on the CPU.  make test: everything without ComfyUI, GPU or browser.  make test-host: in ComfyUI.
+# make bench: seconds a training step takes, here and with diffusers and peft.
+# make types: the JSDoc types of web/, by TypeScript.
 
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
+TYPESCRIPT := node_modules/.package-lock.json
 
 export COMFYUI_DIR COMFYUI_PYTHON
 
-.PHONY: demo demo-comfyui test test-host lint clean
+.PHONY: demo demo-comfyui test test-host bench lint types clean
 
 demo: $(INSTALLED)
 	$(RUN) -m trainer_core.demo demo-output
@@ -21,8 +24,18 @@ test: $(INSTALLED)
 test-host: $(INSTALLED)
 	$(RUN) -m pytest tests/host -q -rs
 
+bench: $(INSTALLED)
+	$(RUN) -m benchmarks.training_speed
+
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .
+
+types: $(TYPESCRIPT)
+	npm run --silent types
+
+$(TYPESCRIPT): package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 # torch is pinned for development only: a newer one would bring several GB of CUDA. The pack itself lists no torch.
 $(INSTALLED): requirements.txt requirements-dev.txt
@@ -32,4 +45,4 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 	touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules demo-output .pytest_cache .ruff_cache

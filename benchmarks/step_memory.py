@@ -61,7 +61,7 @@ CASES = (
     Case(family="sd15", side=512, pictures=1, precision="fp32", checkpoint_every=0, base="fp8"),
     Case(family="sd15", side=512, pictures=1, precision="fp32", checkpoint_every=1, base="nf4"),
     Case(family="sdxl", side=512, pictures=1, precision="bf16", checkpoint_every=0, base="full"),
-    Case(family="sdxl", side=1024, pictures=1, precision="bf16", checkpoint_every=1, base="full"),
+    Case(family="sdxl", side=512, pictures=1, precision="bf16", checkpoint_every=1, base="full"),
 )
 
 

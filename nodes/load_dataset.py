@@ -36,6 +36,7 @@ class LoadDataset(io.ComfyNode):
                 "資料集",
                 "訓練圖片",
             ],
+            is_output_node=True,  # so that a folder can be looked at before anything follows it
             inputs=load_dataset_inputs(list_folders(host.picture_roots())),
             outputs=[
                 DatasetSocket.Output("dataset", tooltip="The pictures with their captions, for Smart Crop."),

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from comfy_api.latest import io, ui
-from PIL import Image
+from comfy_api.latest import io
 
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.job import Job
 from ..trainer_core.progress import StageReport
 from ..trainer_core.runs.shown import ShownRuns
-from ..trainer_core.runs.step_log import StepLog
 from ..trainer_core.training.launch import steps_on
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan.advice import plan_warnings
-from ..trainer_core.training.reports import StepReport, TrainedLora
+from ..trainer_core.training.reports import StepReport
 from ..trainer_core.training.run import Request
-from ..trainer_core.training.samples import Sample, list_samples
+from ..trainer_core.training.samples import Sample
 from ..trainer_core.training.trainer import Trainer
 from . import host
 from .live_run import LiveRun
-from .run_picture import RunPicture
 from .types import LoraSocket
 
 _REMEDY = (
@@ -89,12 +86,10 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int
         with host.machine_to_ourselves(work, _REMEDY), _known_as_now(live):
             _take_steps(node, trainer, notes, work, live, devices)
     lora = trainer.result()
-    curve = _curve(lora)
-    shown = host.to_image([_with_samples(lora, curve)])
-    verdict = trainer.verdict().lines
-    _show_what_is_known(node, trainer, [*verdict, *notes])
-    text = "\n".join(verdict)
-    return io.NodeOutput(lora, host.to_image([curve]), str(lora.file), text, ui=ui.PreviewImage(shown, cls=node))
+    _show_what_is_known(node, trainer, notes)
+    curve = loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")
+    verdict = "\n".join(trainer.verdict().lines)
+    return io.NodeOutput(lora, host.to_image([curve]), str(lora.file), verdict)
 
 
 @contextmanager
@@ -113,8 +108,10 @@ def _known_as_now(live: LiveRun) -> Iterator[None]:
 
 
 def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str]) -> None:
+    """What the page's panel does not say; the arithmetic alone, in place of what an earlier run left, where that is
+    nothing."""
     warnings = plan_warnings(trainer.plan, trainer.total_steps)
-    host.show_lines(node, [trainer.size().line(), *notes, *warnings, *trainer.remarks])
+    host.show_lines(node, [*notes, *warnings, *trainer.remarks] or [trainer.size().line()])
 
 
 def _take_steps(
@@ -135,13 +132,6 @@ def _take_steps(
         work.stage = preparation.stage
         live.reached_stage(preparation)
         progress.reached(preparation.done, preparation.total)
-    picture = RunPicture(list_samples(trainer.run_folder))
-    log = StepLog(trainer.run_folder)
-
-    def draw() -> Image.Image:
-        log.read()
-        return picture.draw(loss_chart(log.losses))
-
     run = trainer.steps() if devices == 1 else steps_on(trainer, devices)
     with closing(run) as steps:  # closing writes the state from which a stopped run goes on
         for report in steps:
@@ -150,21 +140,10 @@ def _take_steps(
                 case StepReport():
                     work.stage = "training"
                     live.reached_step(report)
-                    progress.reached(report.step, report.total_steps, draw)
+                    progress.reached(report.step, report.total_steps)
                 case StageReport():
                     work.stage = report.stage
                     live.reached_stage(report)
-                    progress.reached(report.done, report.total, draw)
+                    progress.reached(report.done, report.total)
                 case Sample():
                     live.has_changed("samples")
-                    picture.add(report)
-    lora = trainer.result()
-    progress.finish(_with_samples(lora, _curve(lora)))
-
-
-def _with_samples(lora: TrainedLora, curve: Image.Image) -> Image.Image:
-    return RunPicture(list_samples(lora.run_folder)).draw(curve)
-
-
-def _curve(lora: TrainedLora) -> Image.Image:
-    return loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")

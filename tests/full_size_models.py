@@ -37,9 +37,9 @@ CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12
 CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
 
 
-def full_size(family: str) -> BaseModel:
-    """The real model's layout at its real size, without storage."""
-    marks = {"bos_token_id": 49406, "eos_token_id": 49407}
+def full_size(family: str, vocabulary: int = 49408) -> BaseModel:
+    """The real model's layout at its real size, without storage; `vocabulary`: tokens that the text encoders know."""
+    marks = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "vocab_size": vocabulary}
     with torch.device("meta"):
         encoders = [CLIPTextModel(CLIPTextConfig(**CLIP_L, **marks, hidden_act="quick_gelu", projection_dim=768))]
         if family == "sdxl":

@@ -38,10 +38,7 @@ def counted_step(job, runs):
     estimate = trainer.step_memory()
     steps = trainer.steps()
     next(steps)
-    learner = trainer._learner
-    modules = [learner.model.unet, *learner.model.text_encoders]
-    known = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-    with MemoryCount(known) as count:
+    with MemoryCount() as count:
         next(steps)
     steps.close()
     return count.peak, estimate
@@ -255,4 +252,4 @@ def test_every_second_block_is_checkpointed(folder, tmp_path):
     for name, tensor in load_file(train(job, tmp_path).result().file).items():
         assert torch.equal(tensor, plain[name])
     peaks = [_whole_sd15(MemoryChoice(checkpoint_every=every, parts=1, base="full")).step for every in (0, 4, 2, 1)]
-    assert peaks == sorted(peaks, reverse=True) and peaks[2] < 0.75 * peaks[0]
+    assert peaks == sorted(set(peaks), reverse=True) and peaks[2] < 0.75 * peaks[0]

@@ -21,7 +21,7 @@ _KINDS = Kind.__args__
 _PLANS = (
     TrainingPlan(),
     TrainingPlan(steps=100),
-    TrainingPlan(optimizer=OptimizerPlan(name="Prodigy", learning_rate=1.0)),
+    TrainingPlan(optimizer=OptimizerPlan(name="Prodigy", unet_rate=1.0, text_encoder_rate=1.0)),
     TrainingPlan(optimizer=OptimizerPlan(unet_rate=0.0)),
 )
 
@@ -67,7 +67,10 @@ def _words_in(language: str) -> dict[str, str]:
 
 
 def _picture(name: str, repeats: int) -> DatasetImage:
-    return DatasetImage(path=Path(name), width=64, height=64, caption="", repeats=repeats)
+    return DatasetImage(
+        path=Path(name), width=64, height=64, caption="", caption_source="none", repeats=repeats,
+        is_regularisation=False, fingerprint=name,
+    )  # fmt: skip
 
 
 def _places(sentence: str) -> set[str]:

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; start the same command again and it goes on", file=sys.stderr)
         return 1
-    print(json.dumps(answer, ensure_ascii=False) if options.json else "\n".join(lines))
+    if answer:  # of several processes only the first has one
+        print(json.dumps(answer, ensure_ascii=False) if options.json else "\n".join(lines))
     return 0
 
 

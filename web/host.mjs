@@ -4,6 +4,8 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const SETTING_MIRROR = "LoraAtelier.DownloadMirror";
+const SETTING_ALWAYS_ADVANCED = "Comfy.Node.AlwaysShowAdvancedWidgets";
+const MARK = " ●";
 
 // ---------------------------------------------------------------------------------------------------- server
 
@@ -55,6 +57,16 @@ function errorIn(text) {
   }
 }
 
+/** @param {string} name of an event that the server sends to pages @param {(detail: any) => void} act */
+export function onServerEvent(name, act) {
+  api.addCustomEventListener(name, (/** @type {CustomEvent} */ event) => act(event.detail));
+}
+
+/** @param {() => void} act once the server is there again, for instance after a restart */
+export function onReconnected(act) {
+  api.addEventListener("reconnected", act);
+}
+
 // ---------------------------------------------------------------------------------------------------- nodes
 
 /** @param {any} node @param {string} name @returns {any} the widget's value; undefined where there is none */
@@ -77,6 +89,17 @@ export function hideWidget(node, name) {
   if (!widget) return;
   widget.hidden = true;
   widget.options.hidden = true;
+}
+
+/** Put a dot behind a widget's name, or take it away. It is not saved.
+ * @param {any} node @param {string} name @param {boolean} isMarked */
+export function markWidget(node, name, isMarked) {
+  const widget = findWidget(node, name);
+  if (!widget) return;
+  const shown = widget.label || widget.name;
+  const plain = shown.endsWith(MARK) ? shown.slice(0, -MARK.length) : shown;
+  const wanted = isMarked ? plain + MARK : plain;
+  if (wanted !== shown) widget.label = wanted;
 }
 
 /** @param {any} node @param {string} name @param {() => void} act */
@@ -125,6 +148,43 @@ export function fitHeight(node) {
   node.setDirtyCanvas(true, true);
 }
 
+/** Give a new node its width and the height its widgets need.
+ * @param {any} node @param {number} width in pixels, unless its widgets need more */
+export function setWidth(node, width) {
+  const [narrowest, height] = node.computeSize();
+  node.setSize([Math.max(width, narrowest), height]);
+}
+
+/** Give a node the height its widgets need now.
+ * @param {any} node */
+export function refit(node) {
+  setWidth(node, node.size[0]);
+  node.setDirtyCanvas(true, true); // widgets are moved as the canvas is drawn
+}
+
+/** Fold the widgets marked as advanced away behind a button, as Nodes 2.0 does by itself. Like there, the node saves
+ * whether they are shown, and a setting of ComfyUI's shows them always.
+ * @param {any} node @param {(isFolded: boolean) => string} label of the button */
+export function foldAdvanced(node, label) {
+  const advanced = (node.widgets ?? []).filter((/** @type {any} */ widget) => widget.options.advanced);
+  if (advanced.length === 0) return;
+  const isAlwaysShown = () => app.extensionManager.setting.get(SETTING_ALWAYS_ADVANCED);
+  const isFolded = () => !node.showAdvanced && !isAlwaysShown();
+  for (const widget of advanced) {
+    let isHidden = Boolean(widget.hidden);
+    const set = (/** @type {boolean} */ value) => (isHidden = value);
+    Object.defineProperty(widget, "hidden", { get: () => isHidden || isFolded(), set, configurable: true });
+  }
+  const turn = () => {
+    node.showAdvanced = !node.showAdvanced;
+    setWidth(node, node.size[0]);
+  };
+  const button = node.addWidget("button", "advanced", "", turn, { serialize: false, canvasOnly: true });
+  button.serialize = false;
+  Object.defineProperty(button, "hidden", { get: isAlwaysShown, configurable: true });
+  Object.defineProperty(button, "label", { get: () => label(isFolded()), configurable: true });
+}
+
 function findWidget(node, name) {
   return node.widgets?.find((/** @type {any} */ widget) => widget.name === name);
 }
@@ -144,11 +204,53 @@ export function placeOf(node) {
   return `${root.id}:${inner}${node.id}`;
 }
 
+/** @returns {string} of the workflow in view, as its runs are marked with */
+export function workflowId() {
+  return (app.rootGraph ?? app.graph).id;
+}
+
+/** @param {any} node @returns {boolean} whether it is a part of the workflow in view */
+export function isInView(node) {
+  return node.graph?.getNodeById(node.id) === node && ownersOf(node).length > 0;
+}
+
+/** Where a node is run: the nodes of subgraphs that lead to it, from the outermost in; one path for each use of a
+ * subgraph that is used several times.
+ * @param {any} node @param {any} [graph] to look in
+ * @returns {any[][]} one empty path for a node outside of subgraphs */
+export function ownersOf(node, graph = app.rootGraph ?? app.graph) {
+  if (node.graph === graph) return [[]];
+  const inner = graph.nodes.filter((/** @type {any} */ one) => one.isSubgraphNode?.());
+  return inner.flatMap((owner) => ownersOf(node, owner.subgraph).map((path) => [owner, ...path]));
+}
+
+/** What the server calls a node when it runs it, such as "4" or "3:4" in a subgraph.
+ * @param {any} node @returns {string[]} several where its subgraph is used several times */
+export function executionIds(node) {
+  return ownersOf(node).map((path) => [...path, node].map(({ id }) => id).join(":"));
+}
+
 /** Tell ComfyUI that the workflow changed: outside the canvas it does not look. */
 export function markModified() {
   const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;
   if (tracker?.captureCanvasState) tracker.captureCanvasState();
   else tracker?.checkState?.();
+}
+
+/** Give types of sockets a colour, unless the user's palette has one for them. Palettes blank what they do not know,
+ * so the colours stand where a blank uncovers them.
+ * @param {Record<string, string>} colours by type */
+export function colourSockets(colours) {
+  const { default_connection_color_byType: sockets, constructor: canvas } = /** @type {any} */ (app.canvas);
+  for (const [type, colour] of Object.entries(colours)) {
+    let ofPalette = "";
+    const ofType = { get: () => ofPalette || colour, set: (value) => (ofPalette = value), enumerable: true };
+    for (const table of [sockets, canvas.link_type_colors]) Object.defineProperty(table, type, ofType);
+  }
+  const style = document.createElement("style"); // Nodes 2.0 reads variables, which palettes set on the root itself
+  const variables = Object.entries(colours).map(([type, colour]) => `--color-datatype-${type}: ${colour};`);
+  style.textContent = `:root { ${variables.join(" ")} }`;
+  document.head.append(style);
 }
 
 // ------------------------------------------------------------------------------------ settings and messages
@@ -172,6 +274,46 @@ export function mirrorSetting(name, category, tooltip, addresses) {
 /** @param {"success" | "info" | "warn" | "error"} severity @param {string} summary @param {string} [detail] */
 export function notify(severity, summary, detail) {
   app.extensionManager.toast.add({ severity, summary, detail, life: severity === "error" ? undefined : 5000 });
+}
+
+/** @param {string} title @param {string} message @param {string} value to begin with
+ * @returns {Promise<string | null>} null where the user changed their mind */
+export function askForText(title, message, value) {
+  return app.extensionManager.dialog.prompt({ title, message, defaultValue: value });
+}
+
+/** @param {string} title @param {string} message @returns {Promise<boolean>} */
+export async function confirmDeletion(title, message) {
+  return (await app.extensionManager.dialog.confirm({ title, message, type: "delete" })) === true;
+}
+
+/** @param {string} text @returns {Promise<boolean>} false where the browser does not allow it, as on plain http */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Open a workflow in a tab of its own, as one that is not saved yet.
+ * @param {any} workflow @param {string} name */
+export function openWorkflow(workflow, name) {
+  return app.loadGraphData(workflow, true, true, name);
+}
+
+/** @returns {Promise<Record<string, any>>} what nodes and their inputs are called in the user's language, by type */
+export async function nodeNames() {
+  const language = locale();
+  const all = await getJson("/i18n").catch(() => ({}));
+  return all[language]?.nodeDefs ?? all.en?.nodeDefs ?? {};
+}
+
+/** @param {{id: string, icon: string, title: string, tooltip: string, render: (element: HTMLElement) => void,
+ *   destroy: () => void}} tab of the sidebar */
+export function addSidebarTab(tab) {
+  app.extensionManager.registerSidebarTab({ type: "custom", ...tab });
 }
 
 /** @param {object} extension */

@@ -3,9 +3,10 @@
 import { notify, postJson } from "./host.mjs";
 import { say } from "./words.mjs";
 
-export async function stopAndKeep() {
+/** @param {string} [run] only this one; whichever is being trained if none is given */
+export async function stopAndKeep(run) {
   try {
-    const { name } = await postJson("/lora_atelier/runs/finish", {});
+    const { name } = await postJson("/lora_atelier/runs/finish", run ? { run } : {});
     notify("info", say("run.finishing", { name }));
   } catch (problem) {
     notify("warn", say("run.notFinished", { reason: problem.message }));

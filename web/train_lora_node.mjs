@@ -1,11 +1,9 @@
-/** What Train LoRA shows below its widgets: presets to start from, what was changed since one was applied, and the
- * button that ends a run early. */
+/** What Train LoRA shows below its widgets: presets to start from, what was changed since one was applied, and how its
+ * training goes. */
 
-import {
-  addPanel, after, getJson, markModified, onWidgetChange, setWidgetValue, widgetValue,
-} from "./host.mjs";
+import { after, getJson, markModified, markWidget, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
 import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
-import { stopAndKeep } from "./stop_and_keep.mjs";
+import { TrainingPanel } from "./runs/training_panel.mjs";
 import { button, make } from "./tag_editor/element.mjs";
 import { say } from "./words.mjs";
 
@@ -13,9 +11,9 @@ import { say } from "./words.mjs";
 
 /** Where the node keeps which preset was applied. */
 const APPLIED = "lora_atelier_preset";
+/** Of the presets and the arithmetic. */
+const HEIGHT = 128;
 const FIRST = { subject: "anime character", family: "SD1.5", memory: 12 };
-const CONTROLS_HEIGHT = 128;
-const LINE_HEIGHT = 24;
 
 /** @type {WeakMap<object, TrainLoraPanel>} */
 const panels = new WeakMap();
@@ -29,7 +27,7 @@ export function equip(node) {
 
 /** @param {any} node whose values were read from a workflow */
 export function refresh(node) {
-  panels.get(node)?.restore();
+  panels.get(node)?.refresh();
 }
 
 class TrainLoraPanel {
@@ -43,13 +41,15 @@ class TrainLoraPanel {
     this.memory = this.#select("preset.memory");
     this.act = button(say("preset.apply"), () => this.#apply());
     this.lines = make("div.la-lines", { role: "status" });
-    this.stop = button(say("run.finish"), stopAndKeep);
-    this.stop.title = say("run.finishHint");
     const selects = make("div.la-selects", {}, this.subject, this.family, this.memory);
-    this.element = make("div.la-node", {}, selects, this.act, this.stop, this.lines);
-    addPanel(node, "presets", this.element, () => CONTROLS_HEIGHT + LINE_HEIGHT * this.lines.childElementCount);
+    this.training = new TrainingPanel(node, HEIGHT, selects, this.act, this.lines);
     after(node, "onConfigure", () => this.restore());
     this.#load();
+  }
+
+  refresh() {
+    this.restore();
+    this.training.restore();
   }
 
   /** Choose what the workflow says was applied. */
@@ -89,8 +89,9 @@ class TrainLoraPanel {
   #draw() {
     const applied = this.node.properties[APPLIED];
     const preset = applied && presetOf(this.#presets, applied);
+    const changed = preset ? changedSince(preset, (name) => widgetValue(this.node, name)) : [];
+    for (const name of this.#widgets) markWidget(this.node, name, changed.includes(name));
     if (!preset) return this.#show([]);
-    const changed = changedSince(preset, (name) => widgetValue(this.node, name));
     const needs = Object.entries(preset.needs).map(([node, settings]) =>
       say(`needs.${node}`, { settings: listed(settings) }),
     );
@@ -109,9 +110,14 @@ class TrainLoraPanel {
   }
 
   #watch() {
-    for (const name of Object.keys(this.#presets[0].fields)) {
+    for (const name of this.#widgets) {
       onWidgetChange(this.node, name, () => this.#isApplying || this.#draw());
     }
+  }
+
+  /** Those that presets set. */
+  get #widgets() {
+    return Object.keys(this.#presets[0]?.fields ?? {});
   }
 
   get #choice() {

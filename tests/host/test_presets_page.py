@@ -58,6 +58,12 @@ def lines(page: ComfyPage) -> list[str]:
     return page.find(".la-node .la-lines p").all_text_contents()
 
 
+def label(page: ComfyPage, node: int, name: str) -> str:
+    """What a widget is called on the node."""
+    find = "([id, name]) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === name)"
+    return page.page.evaluate(f"(place) => (({{ label, name }}) => label || name)(({find})(place))", [node, name])
+
+
 def test_every_preset_names_widgets_that_train_lora_has(comfy: ComfyServer) -> None:
     listed = comfy.get("/lora_atelier/presets")["presets"]
     inputs = comfy.get("/object_info/LoraAtelierTrainLora")["LoraAtelierTrainLora"]["input"]["required"]
@@ -99,8 +105,10 @@ def test_a_widget_that_was_changed_since_is_named(page: ComfyPage, node: int) ->
     }"""
     page.page.evaluate(change, [node, "learning_rate", 5e-5])
     page.until(lambda: lines(page)[-1] == "Changed: learning_rate")
+    assert label(page, node, "learning_rate").endswith("●") and not label(page, node, "rank").endswith("●")
     page.page.evaluate(change, [node, "learning_rate", 1e-4])
     page.until(lambda: "Changed" not in lines(page)[-1])
+    assert not label(page, node, "learning_rate").endswith("●")
 
 
 def test_the_next_preset_leaves_nothing_of_the_one_before(page: ComfyPage, node: int) -> None:

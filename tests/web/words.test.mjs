@@ -8,9 +8,7 @@ import { zhTW } from "../../web/words/zh-TW.mjs";
 import { zh } from "../../web/words/zh.mjs";
 
 const WEB = new URL("../../web/", import.meta.url);
-const MODULES = ["", "tag_editor/"].flatMap((folder) =>
-  readdirSync(new URL(folder, WEB)).filter((name) => /\.m?js$/.test(name)).map((name) => `${folder}${name}`),
-);
+const MODULES = readdirSync(WEB, { recursive: true }).filter((name) => /\.m?js$/.test(name));
 const SOURCE = MODULES.map((name) => readFileSync(new URL(name, WEB), "utf-8")).join("\n");
 
 const withoutOne = (/** @type {object} */ words) => Object.keys(words).filter((key) => !key.endsWith(".one")).sort();

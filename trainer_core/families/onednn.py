@@ -31,8 +31,9 @@ def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Te
 
 
 def pointwise(x_BCHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
-    """A 1x1 convolution, which is a linear layer at every place; the weight is (O, C, 1, 1)."""
-    if not _can_multiply(x_BCHW, weight, bias_O, added):
+    """A 1x1 convolution, which of channels last is a linear layer; the weight is (O, C, 1, 1)."""
+    is_channels_last = x_BCHW.is_contiguous(memory_format=torch.channels_last)
+    if not is_channels_last or not _can_multiply(x_BCHW, weight, bias_O, added):
         y_BOHW = functional.conv2d(x_BCHW, weight, bias_O)
         return y_BOHW if added is None else added + y_BOHW
     added_BHWO = None if added is None else added.permute(0, 2, 3, 1)
@@ -105,9 +106,7 @@ class _Linear(torch.autograd.Function):
     """x W^T + b + added. Of a frozen weight, nothing of the input is kept."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
         ctx.save_for_backward(x if weight_OC.requires_grad else None, weight_OC)
         return _multiply(x, weight_OC, bias_O, added)
 

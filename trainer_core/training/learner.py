@@ -95,8 +95,9 @@ class Learner:
         return loss
 
     def _parts_of(self, portion: Portion) -> list[slice]:
-        most, end = -(-len(portion.batch) // self._parts), portion.rows.stop
-        return [slice(start, min(start + most, end)) for start in range(portion.rows.start, end, most)]
+        start, end = portion.rows.start, portion.rows.stop
+        most = -(-(end - start) // self._parts)
+        return [slice(first, min(first + most, end)) for first in range(start, end, most)]
 
     def _losses(self, batch: list[int], place: int, rows: slice = slice(None)) -> Tensor:
         """The weighted loss of each picture of the batch that is `place`-th in the run (B), or of some rows of it.

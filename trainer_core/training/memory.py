@@ -116,8 +116,7 @@ def _peak_of_step(
     noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
     t_B = torch.zeros(shape.pictures, dtype=torch.long)
     sizes = [PictureSize((1, 1), (0, 0), (1, 1))] * shape.pictures
-    known = [tensor for module in modules for tensor in _tensors_of(module)]
-    count = MemoryCount([*known, *parameters])
+    count = MemoryCount()
     for _ in range(passes):
         with AsOnDevice(device), count:
             with autocast(precision, "cpu"):

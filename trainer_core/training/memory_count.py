@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,15 +15,13 @@ from torch.utils._pytree import tree_leaves
 class MemoryCount(TorchDispatchMode):
     """Adds up the storages of all tensors that are made while the context lasts; each counts until it is let go.
 
-    What a kernel takes for itself and gives back before it ends is not seen.
+    What was there before does not count. What a kernel takes for itself and gives back before it ends is not seen.
     """
 
-    def __init__(self, known: Iterable[Tensor]) -> None:
-        """`known`: tensors that are there already; neither they nor views of them count."""
+    def __init__(self) -> None:
         super().__init__()
         self.live = self.peak = 0
         """Bytes."""
-        self._known = weakref.WeakSet(tensor.untyped_storage() for tensor in known)
 
     def __torch_dispatch__(
         self,
@@ -32,16 +30,16 @@ class MemoryCount(TorchDispatchMode):
         args: tuple = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        result = operation(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._add(leaf.untyped_storage())
+        kwargs = kwargs or {}
+        result = operation(*args, **kwargs)
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        made = {storage._cdata: storage for storage in _storages(result)}  # views and changes in place make nothing
+        for place, storage in made.items():
+            if place not in given:
+                self._add(storage)
         return result
 
     def _add(self, storage: torch.UntypedStorage) -> None:
-        if storage in self._known:
-            return
-        self._known.add(storage)
         size = storage.nbytes()
         self.live += size
         self.peak = max(self.peak, self.live)
@@ -49,3 +47,7 @@ class MemoryCount(TorchDispatchMode):
 
     def _drop(self, size: int) -> None:
         self.live -= size
+
+
+def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+    return (leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor))

@@ -12,16 +12,19 @@ from .batches import epoch_batches
 from .memory import largest_shape, step_memory
 from .memory_choice import MemoryChoice, choose, free_memory, keep_choice, kept_choice
 from .plan import OptimizerPlan, TrainingPlan
+from .shares import largest_share
 from .step_memory import StepMemory, StepShape
 
 
 class MemoryFit:
     """A job's steps on a device. Nothing is loaded: a step is counted in seconds, from shapes alone."""
 
-    def __init__(self, job: Job, base_identity: str, dataset: Dataset, *, precision: str, device: str) -> None:
-        """`dataset`: what is trained, all pictures with their crops."""
+    def __init__(
+        self, job: Job, base_identity: str, dataset: Dataset, *, precision: str, device: str, processes: int
+    ) -> None:
+        """`dataset`: what is trained, all pictures with their crops. `processes`: how many share a step."""
         self._job, self._base_identity, self._dataset = job, base_identity, dataset
-        self._precision, self._device = precision, device
+        self._precision, self._device, self._processes = precision, device, processes
 
     def as_set(self) -> StepMemory:
         """What a step needs as the plan has it."""
@@ -47,7 +50,8 @@ class MemoryFit:
 
     def _shape(self) -> StepShape:
         plan = self._job.plan
-        batches = epoch_batches(self._dataset, plan.batch_size, plan.seed, 0)
+        most = largest_share(plan, self._processes)
+        batches = [batch[:most] for batch in epoch_batches(self._dataset, plan.batch_size, plan.seed, 0)]
         return largest_shape(batches, [image.bucket for image in self._dataset.images], plan)
 
 

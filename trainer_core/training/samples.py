@@ -103,7 +103,7 @@ class SampleDrawer:
         stage = f"drawing sample {number} of {len(self.requests)}"
         picture = yield from reported(steps, stage, request.steps)
         sample = Sample(epoch=epoch, step=step, number=number, request=request, path=self._path(epoch, number))
-        write_atomic(sample.path, _png(picture, sample))
+        write_atomic(sample.path, sample_png(picture, sample))
         yield sample
 
     def _encode(self, model: BaseModel, request: PictureRequest) -> Conditioning:
@@ -142,7 +142,7 @@ def _read(path: Path) -> Sample | None:
         return None
 
 
-def _png(picture: Image.Image, sample: Sample) -> bytes:
+def sample_png(picture: Image.Image, sample: Sample) -> bytes:
     """A PNG that says how it was drawn: in our own words, and in those that A1111 and ComfyUI read."""
     request = sample.request
     facts = {"epoch": sample.epoch, "step": sample.step, "number": sample.number, "request": asdict(request)}

@@ -35,6 +35,11 @@ def check_shares(plan: TrainingPlan, size: int) -> None:
         )
 
 
+def largest_share(plan: TrainingPlan, size: int) -> int:
+    """The most pictures of one batch that a process of `size` computes together."""
+    return min(plan.batch_size, -(-plan.batch_size * plan.accumulation // size))
+
+
 def share(step: Step, rank: int, size: int) -> list[Portion]:
     """What the process `rank` of `size` computes of a step: as many pictures as every other one, or one less.
 

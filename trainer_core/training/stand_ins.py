@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-# Shape suffixes: B batch, N heads, L tokens, D width of a head.
-
 
 def stand_in_for(module: nn.Module, dtype: torch.dtype) -> None:
     """Replace all that a module without storage holds by stand-ins, floating-point ones in `dtype`.
@@ -32,11 +30,8 @@ def _like(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class AsOnDevice(TorchFunctionMode):
-    """Operations that keep other tensors for the backward pass on a real device than stand-ins would.
-
-    Attention: fused kernels keep their inputs, the answer and a number for each query, never the matrix of all pairs
-    (Dao et al., arXiv:2205.14135). On a GPU, autocast computes norms in fp32; on a CPU it does not.
-    """
+    """Operations that keep other tensors for the backward pass on a device than on a CPU: on a GPU, autocast computes
+    norms in fp32."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
@@ -46,32 +41,11 @@ class AsOnDevice(TorchFunctionMode):
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function is functional.scaled_dot_product_attention:
-            return _FusedAttention.apply(*map(_in_autocast_format, args[:3]))
         if function in self._wide and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
                 return function(*map(_wide, args), **{name: _wide(value) for name, value in kwargs.items()})
         return function(*args, **kwargs)
 
 
-def _in_autocast_format(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else tensor
-
-
 def _wide(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) else value
-
-
-class _FusedAttention(torch.autograd.Function):
-    """The memory of fused attention, without its arithmetic."""
-
-    @staticmethod
-    def forward(ctx: Any, query_BNLD: Tensor, key_BNLD: Tensor, value_BNLD: Tensor) -> Tensor:
-        answer_BNLD = torch.empty_like(query_BNLD)
-        logarithms_BNL = query_BNLD.new_empty(query_BNLD.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(query_BNLD, key_BNLD, value_BNLD, answer_BNLD, logarithms_BNL)
-        return answer_BNLD
-
-    @staticmethod
-    def backward(ctx: Any, gradient_BNLD: Tensor) -> tuple[Tensor, ...]:
-        return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])

@@ -95,7 +95,14 @@ class Trainer:
             precision=self.precision,
             device=device,
         )
-        self._memory = MemoryFit(job, self.run.base_identity, self.dataset, precision=self.precision, device=device)
+        self._memory = MemoryFit(
+            job,
+            self.run.base_identity,
+            self.dataset,
+            precision=self.precision,
+            device=device,
+            processes=team.size,
+        )
         self._choice = MemoryChoice.as_set(job.plan)
         self._size: RunSize | None = None
         self._learner: Learner | None = None

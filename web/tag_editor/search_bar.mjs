@@ -1,6 +1,6 @@
 /** Above the pictures: the search, the thresholds, the size of the pictures. */
 
-import { button, icon, iconButton, make, slider } from "./element.mjs";
+import { button, icon, make, slider } from "./element.mjs";
 import { QueryError } from "./query.mjs";
 import { say } from "../words.mjs";
 

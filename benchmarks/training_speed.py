@@ -1,0 +1,164 @@
+"""Seconds a training step takes: ours against a plain diffusers and peft loop, on an SD1.5 of full size.
+
+    make bench        or        python -m benchmarks.training_speed [--side 256] [--rounds 3] [--steps 6] [--out FILE]
+
+The base model has random weights (2 GB, kept in the cache folder), since no value changes what a step costs. UNet
+only, rank 32, batch 1, fp32. The contenders take turns, each time in a new process, so that a load on the machine that
+comes or goes favours none, and each has a peak of memory of its own; the first step of a process is not counted. On a
+busy machine look at the CPU seconds, which waiting for a core does not change.
+
+The limit is the arithmetic that no trainer can leave out, the UNet forward and the gradients of its inputs, at the
+speed of the fastest matrix multiplication that was measured in the same minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.full_size_models import full_size
+from trainer_core.demo.tokenizer import vocabulary_size, write_tokenizer
+from trainer_core.families import onednn
+from trainer_core.families.writing import original_tensors
+
+from .training_contenders import CONTENDERS, Task, write_pictures
+
+_SIDES_OF_MATRICES = (320, 640, 1280, 2048)
+_CACHE = Path.home() / ".cache" / "lora-atelier-benchmarks"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A contender's line of the table; every figure is a median but the peak."""
+
+    contender: str
+    steps: int
+    seconds: float
+    spread: float
+    """Half of the distance between the quartiles, as a share of the median."""
+    cpu_seconds: float
+    pictures_per_second: float
+    to_first_step: float
+    peak_gb: float
+    share_of_limit: float
+
+
+def write_base(folder: Path) -> Path:
+    """A random SD1.5 with the demo's small vocabulary, once."""
+    path = folder / "random-sd15.safetensors"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    model = full_size("sd15", vocabulary=vocabulary_size())
+    for part in (model.unet, model.vae, *model.text_encoders):
+        part.to_empty(device="cpu")
+        for module in part.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+    write_tokenizer(folder / "tokenizer")
+    save_file(original_tensors(model, torch.float16), folder / "part")
+    return (folder / "part").rename(path)
+
+
+def flops_of_step(side: int) -> int:
+    """Of the UNet forward and of its inputs' gradients, which are as many."""
+    unet, latent = full_size("sd15").unet, side // 8
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        unet(torch.zeros(1, 4, latent, latent), torch.zeros(1), torch.zeros(1, 77, 768))
+    return 2 * counter.get_total_flops()
+
+
+@torch.no_grad()
+def fastest_multiplication() -> float:
+    """FLOP/s of the best square fp32 multiplication, by PyTorch's own choice of library or by oneDNN."""
+    best = 0.0
+    for side in _SIDES_OF_MATRICES:
+        a, b = torch.randn(side, side), torch.randn(side, side)
+        for multiply in (torch.mm, onednn.linear):
+            for _ in range(10):
+                began = time.perf_counter()
+                multiply(a, b)
+                best = max(best, 2 * side**3 / (time.perf_counter() - began))
+    return best
+
+
+def run(contender: str, base: Path, pictures: Path, side: int, steps: int) -> dict:
+    """A contender's Measured as JSON."""
+    task = Task(contender=contender, base=str(base), pictures=str(pictures), side=side, steps=steps, began=time.time())
+    command = [sys.executable, "-m", "benchmarks.training_contenders", json.dumps(asdict(task))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def summarise(contender: str, runs: list[dict], flops: int, flops_per_second: float) -> Row:
+    """The line of a contender, without the first step of each run."""
+    seconds = [value for run in runs for value in run["seconds"][1:]]
+    quarter, median, three_quarters = statistics.quantiles(seconds, n=4)
+    return Row(
+        contender=contender,
+        steps=len(seconds),
+        seconds=median,
+        spread=(three_quarters - quarter) / 2 / median,
+        cpu_seconds=statistics.median(value for run in runs for value in run["cpu_seconds"][1:]),
+        pictures_per_second=1 / median,
+        to_first_step=statistics.median(run["to_first_step"] for run in runs),
+        peak_gb=max(run["peak_bytes"] for run in runs) / 2**30,
+        share_of_limit=flops / flops_per_second / median,
+    )
+
+
+def table(rows: list[Row]) -> str:
+    lines = ["trainer    steps   s/step   +-     CPU s   pictures/s   first step s   peak GB   share of limit"]
+    for row in rows:
+        lines.append(
+            f"{row.contender:8}{row.steps:8}{row.seconds:9.2f}{row.spread:6.0%}{row.cpu_seconds:8.2f}"
+            f"{row.pictures_per_second:13.2f}{row.to_first_step:15.1f}{row.peak_gb:10.2f}{row.share_of_limit:17.0%}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=256, help="pixels of a picture's side")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender is run")
+    parser.add_argument("--steps", type=int, default=6, help="in each run; the first is not counted")
+    parser.add_argument("--out", type=Path, help="a file for the figures as JSON")
+    options = parser.parse_args()
+    base, flops, runs = write_base(_CACHE), flops_of_step(options.side), {name: [] for name in CONTENDERS}
+    ceilings = []
+    with tempfile.TemporaryDirectory() as pictures:
+        write_pictures(Path(pictures), options.side)
+        for _ in range(options.rounds):
+            ceilings.append(fastest_multiplication())
+            for name, found in runs.items():
+                found.append(run(name, base, Path(pictures), options.side, options.steps))
+    rows = [summarise(name, found, flops, max(ceilings)) for name, found in runs.items()]
+    print(
+        f"{platform.processor()} {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    print(
+        f"limit: {flops / 1e12:.3f} TFLOP at {max(ceilings) / 1e9:.0f} GFLOP/s = {flops / max(ceilings):.2f} s a step"
+    )
+    print(table(rows))
+    if options.out:
+        figures = {"side": options.side, "flops": flops, "flops_per_second": ceilings, "runs": runs}
+        options.out.write_text(json.dumps(figures | {"rows": list(map(asdict, rows))}, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

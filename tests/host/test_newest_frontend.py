@@ -1,0 +1,89 @@
+"""The page with another front end than ComfyUI brings: what will be ordinary in a few weeks.
+
+COMFYUI_FRONTEND names the folder of one: pip download comfyui-frontend-package, unzip the wheel, and take
+comfyui_frontend_package/static in it. Without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.server import ComfyServer, Installation, make_base
+from tests.host.templates.__main__ import WORKFLOWS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_QUEUED = "async () => (await app.graphToPrompt()).output"
+_UNKNOWN = "() => app.graph.nodes.map((one) => one.type).filter((type) => !(type in LiteGraph.registered_node_types))"
+_FIT = "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
+
+
+@pytest.fixture(scope="module")
+def newest(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    folder = os.environ.get("COMFYUI_FRONTEND")
+    if not folder:
+        pytest.skip("COMFYUI_FRONTEND names no folder of a front end")
+    base = make_base(tmp_path_factory.mktemp("newest"))
+    server = ComfyServer(installation, base, arguments=("--front-end-root", str(Path(folder).resolve())))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        with open_browser() as opened:
+            yield opened
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def page(request: pytest.FixtureRequest, newest: ComfyServer, browser: Browser) -> Iterator[ComfyPage]:
+    shown = ComfyPage(browser, newest, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
+    yield shown
+    shown.page.close()
+    assert shown.problems == []
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
+def test_templates_are_read_and_queued_as_they_are_meant(page, path):
+    page.load(_read(path))
+    assert page.page.evaluate(_UNKNOWN) == []
+    queued = page.page.evaluate(_QUEUED)
+    for number, node in _read(path.parent / "api" / path.name).items():
+        assert {name: queued[number]["inputs"][name] for name in node["inputs"]} == node["inputs"], node["class_type"]
+
+
+@pytest.mark.parametrize(
+    ("node", "button"),
+    [
+        ("LoraAtelierTrainLora", "Apply preset"),
+        ("LoraAtelierAutoTag", "Edit tags"),
+        ("LoraAtelierSmartCrop", "Edit crops"),
+    ],
+)
+def test_nodes_have_their_buttons(page, node, button):
+    page.build([("node", node, {})], [])
+    page.page.evaluate(_FIT)
+    page.find("body").get_by_role("button", name=button).first.wait_for()
+
+
+def test_a_graph_runs_and_its_tags_can_be_edited(page):
+    page.load(_read(WORKFLOWS / "prepare_a_dataset.json"))
+    page.run()
+    page.page.evaluate("() => app.extensionManager.command.execute('LoraAtelier.EditTags')")
+    page.find("[role=dialog]", "mochi_01").first.wait_for()
+    page.page.keyboard.press("Escape")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,83 @@
+"""Every template in ComfyUI's page: nothing unknown in it, and the page queues what its API form says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.server import ComfyServer
+from tests.host.templates.__main__ import WORKFLOWS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_SHOWN = """() => app.graph.nodes.map((node) => ({
+    id: Number(node.id),
+    type: node.type,
+    isKnown: node.type in LiteGraph.registered_node_types,
+    widgets: (node.widgets ?? []).filter((one) => one.serialize !== false).map((one) => one.name),
+    size: [...node.size],
+    needed: [...node.computeSize()],
+}))"""
+_QUEUED = "async () => (await app.graphToPrompt()).output"
+
+by_template = pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        with open_browser() as opened:
+            yield opened
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    shown = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
+    yield shown
+    shown.page.close()
+    assert shown.problems == []
+
+
+@by_template
+def test_no_node_and_no_widget_is_unknown(page, path):
+    workflow = _read(path)
+    page.load(workflow)
+    shown = {node["id"]: node for node in page.page.evaluate(_SHOWN)}
+    assert [node["type"] for node in shown.values() if not node["isKnown"]] == []
+    assert shown.keys() == {node["id"] for node in workflow["nodes"]}
+    for node in workflow["nodes"]:
+        values = len(node.get("widgets_values", []))
+        assert values <= len(shown[node["id"]]["widgets"]), node["type"]
+    assert page.find("[role=dialog]", "missing").count() == 0
+
+
+@by_template
+def test_the_page_queues_what_the_api_form_says(page, path):
+    page.load(_read(path))
+    queued = page.page.evaluate(_QUEUED)
+    api = _read(path.parent / "api" / path.name)
+    assert {number: node["class_type"] for number, node in queued.items()} == {
+        number: node["class_type"] for number, node in api.items()
+    }
+    for number, node in api.items():
+        given = {name: value for name, value in queued[number]["inputs"].items() if name in node["inputs"]}
+        assert given == node["inputs"], node["class_type"]
+
+
+@by_template
+def test_every_node_has_the_room_it_needs(page, path):
+    page.load(_read(path))
+    for node in page.page.evaluate(_SHOWN):
+        assert node["size"][1] >= node["needed"][1], node
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))

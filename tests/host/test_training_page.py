@@ -1,0 +1,213 @@
+"""A training on its node in a real browser: live, after a reload, in a second page, and not in another workflow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.graphs import SLIM
+from tests.host.server import ComfyServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+LONG = 400
+"""Epochs, of a training that is stopped long before."""
+SLOW = 120
+"""Seconds in which something must have happened on a busy machine."""
+
+_CENTRE = """([id]) => {
+    const node = app.graph.getNodeById(id);
+    app.canvas.ds.scale = 1;
+    app.canvas.ds.offset = [80 - node.pos[0], 80 - node.pos[1]];
+    app.canvas.setDirty(true, true);
+}"""
+_SET = """([id, name, value]) => {
+    const widget = app.graph.getNodeById(id).widgets.find((one) => one.name === name);
+    widget.value = value;
+    widget.callback?.(value);
+}"""
+_TELL = """async (event) => {
+    const { api } = await import("/scripts/api.js");
+    api.dispatchCustomEvent("lora_atelier.run", event);
+}"""
+_INK = """(canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let at = 3; at < data.length; at += 4) count += data[at] > 0;
+    return count;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        with open_browser() as opened:
+            yield opened
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    with opened(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param]}) as shown:
+        yield shown
+
+
+@contextmanager
+def opened(browser: Browser, comfy: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
+    shown = ComfyPage(browser, comfy, {"Comfy.Locale": "en"} | settings)
+    shown.page.set_viewport_size({"width": 1000, "height": 1600})
+    yield shown
+    shown.page.close()
+    assert shown.problems == []
+
+
+def build(page: ComfyPage, folder: str, name: str, epochs: int) -> dict[str, int]:
+    """Load, crop, train with samples; Train LoRA in the middle of the page."""
+    train = {"base_model": SLIM, "name": name, "epochs": epochs, "rank": 4, "alpha": 4.0, "save_every_epochs": 2}
+    samples = {"prompts": "mochi, cat", "every_epochs": 1, "width": 64, "height": 64, "steps": 1}
+    ids = page.build(
+        [
+            ("load", "LoraAtelierLoadDataset", {"folder": folder}),
+            ("crop", "LoraAtelierSmartCrop", {"width": 64, "height": 64, "method": "center"}),
+            ("samples", "LoraAtelierSamples", samples),
+            ("train", "LoraAtelierTrainLora", train),
+        ],
+        [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset"), ("samples", 0, "train", "samples")],
+    )
+    page.page.evaluate(_CENTRE, [ids["train"]])
+    return ids
+
+
+def show(page: ComfyPage, workflow: dict[str, Any], train: int) -> None:
+    page.load(workflow)
+    page.page.evaluate(_CENTRE, [train])
+
+
+def set_widget(page: ComfyPage, node: int, name: str, value: Any) -> None:
+    page.page.evaluate(_SET, [node, name, value])
+
+
+def arithmetic(page: ComfyPage) -> list[str]:
+    return page.find(".la-arithmetic p").all_text_contents()
+
+
+def step_shown(page: ComfyPage) -> int:
+    """0 while there is none."""
+    counts = page.find(".la-run:not([hidden]) .la-run-count").all_text_contents()
+    found = re.search(r"step ([\d,]+) /", counts[0]) if counts else None
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def history(page: ComfyPage) -> dict[str, Any]:
+    run = page.find(".la-run").get_attribute("data-run")
+    return page.server.get(f"/lora_atelier/runs/history?run={quote(run)}")
+
+
+def test_a_node_that_never_ran_shows_its_arithmetic_and_nothing_else(page: ComfyPage, pictures: str) -> None:
+    ids = build(page, pictures, "never", 10)
+    page.until(lambda: arithmetic(page)[:1] == ["4 pictures × 1 repeat × 10 epochs = 40 steps"], SLOW)
+    assert arithmetic(page)[1].startswith("5 saves of ")
+    assert not page.find(".la-run").is_visible()
+    set_widget(page, ids["load"], "repeats", 6)
+    set_widget(page, ids["train"], "batch_size", 4)
+    page.until(lambda: arithmetic(page)[0] == "4 pictures × 6 repeats × 10 epochs ÷ batch 4 = 60 steps", SLOW)
+
+
+def test_a_training_that_would_be_refused_is_refused_in_red(page: ComfyPage, pictures: str) -> None:
+    ids = build(page, pictures, "refused", 10)
+    set_widget(page, ids["train"], "batch_size", 64)
+    page.find(".la-refused", "the batch size 64 is larger than the set").wait_for(timeout=SLOW * 1000)
+    set_widget(page, ids["train"], "batch_size", 1)
+    page.find(".la-steps").wait_for(timeout=SLOW * 1000)
+
+
+def test_a_training_is_seen_wherever_its_workflow_is_open(
+    page: ComfyPage, browser: Browser, comfy: ComfyServer, pictures: str, request: pytest.FixtureRequest
+) -> None:
+    name = f"live-{request.node.callspec.params['page'].split()[0]}"
+    ids = build(page, pictures, name, LONG)
+    workflow, train = page.workflow(), ids["train"]
+    page.page.evaluate("() => void app.queuePrompt(0, 1)")
+    page.until(lambda: step_shown(page) >= 2, SLOW)
+    page.find(".la-chart canvas").wait_for()
+    assert page.find(".la-run").get_by_role("button", name="Stop and keep").is_visible()
+
+    page.reload()
+    show(page, workflow, train)
+    before = step_shown(page)
+    page.until(lambda: step_shown(page) > max(before, 2), SLOW)
+
+    with opened(browser, comfy, {}) as second:
+        show(second, workflow, train)
+        second.until(lambda: step_shown(second) >= 2, SLOW)
+        show(second, workflow | {"id": "00000000-0000-4000-8000-000000000000"}, train)
+        seen = step_shown(page)
+        page.until(lambda: step_shown(page) > seen + 1, SLOW)
+        assert not second.find(".la-run").is_visible()
+
+    page.find(".la-run").get_by_role("button", name="Save now").click()
+    page.until(lambda: page.find(".la-save").count() >= 1, SLOW)
+    page.until(lambda: page.find(".la-sample img").count() >= 1, SLOW)
+    page.find(".la-run").get_by_role("button", name="Stop and keep").click()
+    page.find(".la-run-state", f"{name}: finished").wait_for(timeout=SLOW * 1000)
+    page.find(".la-verdict").wait_for(timeout=SLOW * 1000)
+    told = history(page)
+    assert told["curve"]["step"] == list(range(1, told["step"] + 1))
+    label = f"Loss of {told['step']:,} steps"
+    page.until(lambda: page.find(".la-chart").get_attribute("aria-label") == label, SLOW)
+    assert page.find(".la-chart canvas").evaluate(_INK) > 500
+    assert page.find(".la-save").count() == len(told["saves"])
+    assert not page.find(".la-run").get_by_role("button", name="Stop and keep").is_visible()
+
+    page.set({"Comfy.Locale": "zh"})
+    page.reload()
+    show(page, workflow, train)
+    page.find(".la-run-state", f"{name}：已完成").wait_for(timeout=SLOW * 1000)
+    kinds = {"underfit": "欠拟合", "good": "良好", "overfit": "过拟合", "not measured": "未测量"}
+    assert page.find(".la-verdict strong").text_content() == kinds[told["verdict"]["kind"]]
+    assert not re.search(r"[a-z]{4,}", page.find(".la-verdict p").first.text_content())
+    page.set({"Comfy.Locale": "en"})
+    page.reload()
+
+
+def event(workflow: str, node: int, **more: Any) -> dict[str, Any]:
+    return {
+        "run": "simulated-1", "name": "simulated", "workflow": workflow, "node": str(node), "prompt": "p",
+        "stage": "training", "done": 1, "total": 100_000, "step": 1, "total_steps": 100_000, "epoch": 1, "epochs": 10,
+        "points": [], "seconds_per_step": 0.5, "seconds_left": 3900, "memory_mb": 9318, "changed": [],
+        "state": "training",
+    } | more  # fmt: skip
+
+
+def test_what_is_told_of_other_nodes_and_workflows_is_dropped(page: ComfyPage, pictures: str) -> None:
+    ids = build(page, pictures, "dropped", 10)
+    mine = page.page.evaluate("() => app.graph.id")
+    for workflow, node in ((mine, ids["crop"]), ("another", ids["train"]), (None, ids["train"])):
+        page.page.evaluate(_TELL, event(workflow, node))
+    page.page.wait_for_timeout(500)
+    assert not page.find(".la-run").is_visible()
+    page.page.evaluate(_TELL, event(mine, ids["train"], points=[[1, 0.1, 1e-4]]))
+    page.until(lambda: step_shown(page) == 1)
+    assert page.find(".la-run-numbers").text_content() == "2 steps/s · 1 h 5 min left · 9.1 GB in use"
+
+
+def test_the_node_is_as_high_as_what_it_shows(page: ComfyPage, pictures: str) -> None:
+    ids = build(page, pictures, "height", 10)
+    page.until(lambda: arithmetic(page) != [], SLOW)
+    mine = page.page.evaluate("() => app.graph.id")
+    height = f"() => app.graph.getNodeById({ids['train']}).size[1]"
+    before = page.page.evaluate(height)
+    page.page.evaluate(_TELL, event(mine, ids["train"], points=[[1, 0.1, 1e-4], [2, 0.2, 1e-4]]))
+    page.until(lambda: page.page.evaluate(height) > before + 150)
+    run = page.find(".la-run")
+    bottom = run.bounding_box()["y"] + run.bounding_box()["height"]
+    panel = page.find(".la-training").bounding_box()
+    assert 0 <= panel["y"] + panel["height"] - bottom < 30

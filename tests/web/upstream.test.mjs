@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { questionOf } from "../../web/runs/arithmetic.mjs";
+import { stepAt } from "../../web/runs/graph_steps.mjs";
+
+const BYPASSED = 4;
+const MUTED = 2;
+const DATASET = "LORA_ATELIER_DATASET";
+
+/** A graph as ComfyUI's page holds it, as far as it is looked at. */
+class Graph {
+  nodes = [];
+  links = new Map();
+
+  /** @param {string} comfyClass @param {Record<string, any>} [values] @param {object} [more] */
+  add(comfyClass, values = {}, more = {}) {
+    const widgets = Object.entries(values).map(([name, value]) => ({ name, value }));
+    const outputs = [{ type: DATASET }];
+    const node = { id: this.nodes.length + 1, comfyClass, widgets, inputs: [], outputs, graph: this, mode: 0, ...more };
+    this.nodes.push(node);
+    return node;
+  }
+
+  link(from, to, name = "dataset", more = {}) {
+    const id = this.links.size + 1;
+    this.links.set(id, { origin_id: from.id, origin_slot: 0, originIsIoNode: false, ...more });
+    to.inputs.push({ name, type: DATASET, link: id, ...(to.widgets.some((one) => one.name === name) && { widget: { name } }) });
+    return id;
+  }
+
+  getLink(id) {
+    return this.links.get(id);
+  }
+
+  getNodeById(id) {
+    return this.nodes.find((node) => node.id === id) ?? null;
+  }
+}
+
+const ask = (node, run = null, owners = []) => /** @type {any} */ (questionOf(stepAt({ node, owners }), run));
+const LOADED = { node: "LoraAtelierLoadDataset", values: { folder: "input/a", repeats: 10 } };
+const CROPPED = { node: "LoraAtelierSmartCrop", values: { width: 512 }, datasets: [LOADED] };
+
+function usual() {
+  const graph = new Graph();
+  const load = graph.add("LoraAtelierLoadDataset", { folder: "input/a", repeats: 10 });
+  const crop = graph.add("LoraAtelierSmartCrop", { width: 512 });
+  const tag = graph.add("LoraAtelierAutoTag", { method: "wd" });
+  const train = graph.add("LoraAtelierTrainLora", { name: "mochi", rank: 16 });
+  graph.link(load, crop);
+  graph.link(crop, tag);
+  graph.link(tag, train);
+  return { graph, load, crop, tag, train };
+}
+
+test("a training's pictures are found through the nodes that change none of them", () => {
+  assert.deepEqual(ask(usual().train), { dataset: CROPPED, train: { rank: 16 } });
+});
+
+test("every dataset of a merge is found, and one that is not known makes the whole unknown", () => {
+  const { graph, tag, train } = usual();
+  const merge = graph.add("LoraAtelierMergeDatasets");
+  graph.link(tag, merge, "datasets.dataset0");
+  graph.link(tag, merge, "datasets.dataset1");
+  train.inputs = [];
+  graph.link(merge, train);
+  assert.deepEqual(ask(train).dataset, { node: "LoraAtelierMergeDatasets", datasets: [CROPPED, CROPPED] });
+  graph.link(graph.add("LoraAtelierImagesToDataset"), merge, "datasets.dataset2");
+  assert.equal(ask(train), null);
+});
+
+test("what cannot be followed is taken from the last run, or asked for", () => {
+  const { load, train } = usual();
+  load.comfyClass = "LoraAtelierImagesToDataset";
+  assert.equal(ask(train), null);
+  assert.deepEqual(ask(train, "mochi-1"), { run: "mochi-1", train: { rank: 16 } });
+});
+
+test("reroutes and bypassed nodes are passed, muted ones end the way", () => {
+  const { graph, crop, tag, train } = usual();
+  tag.mode = BYPASSED;
+  const reroute = graph.add(undefined, {}, { isVirtualNode: true });
+  train.inputs = [];
+  graph.link(tag, reroute, "");
+  graph.link(reroute, train);
+  assert.deepEqual(ask(train).dataset, CROPPED);
+  crop.mode = BYPASSED;
+  assert.deepEqual(ask(train).dataset, LOADED);
+  crop.mode = MUTED;
+  assert.equal(ask(train), null);
+});
+
+test("a widget that a primitive gives has its value, one that another node computes has none", () => {
+  const { graph, load, train } = usual();
+  const primitive = graph.add("PrimitiveInt", { value: 7 });
+  graph.link(primitive, load, "repeats");
+  assert.equal(ask(train).dataset.datasets[0].values.repeats, 7);
+  graph.link(graph.add("Anything"), primitive, "value");
+  assert.equal(ask(train), null);
+});
+
+test("pictures are found inside a subgraph, and from inside of one", () => {
+  const { graph, tag, train } = usual();
+  const inside = new Graph();
+  const innerTag = inside.add("LoraAtelierAutoTag");
+  inside.link({ id: -10 }, innerTag, "dataset", { originIsIoNode: true });
+  const subgraph = { ...inside, getNodeById: (id) => inside.getNodeById(id), outputNode: { slots: [{
+    getLinks: () => [{ origin_id: innerTag.id, origin_slot: 0, originIsIoNode: false }],
+  }] } };
+  const owner = graph.add(undefined, {}, { isSubgraphNode: () => true, subgraph });
+  graph.link(tag, owner);
+  train.inputs = [];
+  graph.link(owner, train);
+  assert.deepEqual(ask(train).dataset, CROPPED);
+  const innerTrain = inside.add("LoraAtelierTrainLora", { rank: 4 });
+  inside.link({ id: -10 }, innerTrain, "dataset", { originIsIoNode: true });
+  assert.deepEqual(ask(innerTrain, null, [owner]), { dataset: CROPPED, train: { rank: 4 } });
+});
+
+test("the network decides the size of the files, unless nobody knows what it is", () => {
+  const { graph, train } = usual();
+  const network = graph.add("LoraAtelierLoraNetwork", { kind: "lokr" });
+  graph.link(network, train, "network");
+  assert.deepEqual(ask(train).network, { kind: "lokr" });
+  network.comfyClass = "Anything";
+  assert.equal(ask(train), null);
+});
+
+test("a graph that runs in circles is not followed for ever", () => {
+  const { graph, load, crop, train } = usual();
+  load.comfyClass = "LoraAtelierAutoTag";
+  graph.link(crop, load);
+  assert.equal(ask(train), null);
+});

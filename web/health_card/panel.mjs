@@ -1,0 +1,143 @@
+/** The health report as a card on Load Dataset and Check Dataset: worst first, each with what to do about it and the
+ * files it is about. The node remembers where on the server the report of its last run is. */
+
+import { addPanel, addressOf, after, getJson, locale, refit } from "../host.mjs";
+import { make } from "../tag_editor/element.mjs";
+import { say } from "../words.mjs";
+import { worded } from "./findings.mjs";
+
+/** @typedef {import("./findings.mjs").Finding} Finding */
+
+const BOARD = "lora_atelier_health";
+const HEIGHT = 216;
+const LINE_HEIGHT = 26;
+const THUMBNAIL = 256;
+
+/** @type {WeakMap<object, HealthCard>} */
+const cards = new WeakMap();
+
+/** @param {any} node that was just made */
+export function equip(node) {
+  cards.set(node, new HealthCard(node));
+}
+
+/** @param {any} node whose values were read from a workflow */
+export function refresh(node) {
+  cards.get(node)?.load();
+}
+
+class HealthCard {
+  #height = LINE_HEIGHT;
+  /** @type {string | null} */
+  #shown = null;
+
+  constructor(node) {
+    this.node = node;
+    const on = { wheel: (event) => event.stopPropagation() };
+    this.body = make("div.la-health", { "data-capture-wheel": "true", tabindex: "0", on });
+    this.element = make("div.la-node", {}, this.body);
+    addPanel(node, "health", this.element, () => this.#height);
+    after(node, "onExecuted", (output) => this.#executed(output));
+    after(node, "onConfigure", () => this.load());
+    this.#tell(say("health.notRun"));
+  }
+
+  /** Show the report of the last run, as far as the server still has it. */
+  async load() {
+    const board = this.node.properties[BOARD] ?? null;
+    if (board === null || board === this.#shown) return;
+    this.#shown = board;
+    try {
+      const card = await getJson(pathOf(board));
+      if (this.#shown === board) this.#show(card, board);
+    } catch (problem) {
+      this.#shown = null;
+      this.#tell(problem.status === 404 ? say("health.notRun") : problem.message);
+    }
+  }
+
+  #executed(output) {
+    const board = output?.[BOARD]?.[0];
+    if (board === undefined) return;
+    this.node.properties[BOARD] = board;
+    this.load();
+  }
+
+  #tell(text) {
+    this.#fill(LINE_HEIGHT, make("p.la-node-line", { role: "status", text, title: text }));
+  }
+
+  #show(card, board) {
+    const findings = card.findings.map((/** @type {Finding} */ finding) => findingRow(finding, board));
+    const none = make("p.la-health-advice", { text: say("health.nothing") });
+    this.#fill(
+      HEIGHT,
+      make("p.la-health-counts", { role: "status" }, ...countsOf(card)),
+      make("p.la-health-advice", { text: sizeOf(card) }),
+      card.size ? make("p.la-health-advice", { text: card.size }) : null,
+      ...(findings.length > 0 ? findings : [none]),
+    );
+  }
+
+  #fill(height, ...parts) {
+    this.#height = height;
+    this.body.replaceChildren(...parts.filter((part) => part !== null));
+    this.element.classList.toggle("la-health-card", height === HEIGHT);
+    if (this.node.graph) refit(this.node);
+  }
+}
+
+/** What is in order, and what is not. */
+function countsOf({ ok, to_look_at: toLookAt, repaired, skipped }) {
+  const counts = [["ok", ok], ["look", toLookAt], ["repaired", repaired], ["skipped", skipped]];
+  return counts
+    .filter(([name, count]) => name === "ok" || count > 0)
+    .map(([name, count]) => make(`span.la-health-${name}`, { text: say(`healthCount.${name}`, { count }) }));
+}
+
+function sizeOf({ samples, pictures, regularisation_pictures: regularisation }) {
+  const size = say("health.samples", { samples, count: pictures });
+  return regularisation > 0 ? `${size} · ${say("health.regularisation", { count: regularisation })}` : size;
+}
+
+function findingRow(finding, board) {
+  const { text, advice } = worded(finding, locale());
+  const head = [
+    make("span.la-health-level", { text: say(`healthLevel.${finding.level}`) }),
+    make("span.la-health-text", { text, title: finding.text }),
+    make("p.la-health-advice", { text: advice }),
+  ];
+  const attributes = { "data-level": finding.level };
+  if (finding.files.length === 0) return make("div.la-health-finding.la-health-head", attributes, ...head);
+  const row = make("details.la-health-finding", attributes, make("summary.la-health-head", {}, ...head));
+  // Hundreds of thumbnails are made only where somebody looks.
+  row.addEventListener("toggle", () => row.append(filesOf(finding, board)), { once: true });
+  return row;
+}
+
+function filesOf({ files, more_files: more }, board) {
+  const rows = files.map(({ name, label, picture }) =>
+    make(
+      "li.la-health-file",
+      { title: name },
+      picture === null ? make("span.la-health-nothing") : thumbnail(board, picture),
+      make("span.la-health-name", { text: name }),
+      make("span.la-health-label", { text: label }),
+    ),
+  );
+  const rest = more > 0 ? make("li.la-health-advice", { text: say("health.moreFiles", { count: more }) }) : null;
+  return make("ul.la-health-files", {}, ...rows, rest);
+}
+
+/** Small; a press makes it large, another one small again. */
+function thumbnail(board, picture) {
+  const src = addressOf(`${pathOf(board)}/thumbnail/${picture}?size=${THUMBNAIL}`);
+  const image = make("img", { src, alt: "", loading: "lazy", decoding: "async", draggable: "false" });
+  const turn = () => button.classList.toggle("la-large");
+  const button = make("button.la-health-thumb", { "aria-label": say("health.enlarge"), on: { click: turn } }, image);
+  return button;
+}
+
+function pathOf(board) {
+  return `/lora_atelier/health/${encodeURIComponent(board)}`;
+}

@@ -1,0 +1,99 @@
+/** Which run a node trained last, and how it goes: read from the run's folder, then kept up by what the server sends. */
+
+import { executionIds, getJson, isInView, onReconnected, onServerEvent, workflowId } from "../host.mjs";
+import { RunRecord } from "./record.mjs";
+
+/** @typedef {import("./record.mjs").RunEvent} RunEvent */
+
+/** Milliseconds between two readings of a run's folder. */
+const BETWEEN_READINGS = 1000;
+/** Milliseconds without a word, after which a run that is being trained is asked for: under --multi-user the server
+ * tells only the page that queued it. */
+const SILENCE = 10_000;
+
+/** @type {Set<LiveRun>} */
+const followed = new Set();
+
+onServerEvent("lora_atelier.run", (event) => followed.forEach((run) => run.hear(event)));
+onReconnected(() => followed.forEach((run) => run.find()));
+setInterval(() => followed.forEach((run) => run.wake()), SILENCE / 2);
+
+export class LiveRun {
+  #isReading = false;
+  #isOutdated = false;
+  #heardAt = 0;
+
+  /** @param {any} node that trains @param {() => void} onChange */
+  constructor(node, onChange) {
+    this.node = node;
+    this.onChange = onChange;
+    this.record = /** @type {RunRecord | null} */ (null);
+    followed.add(this);
+  }
+
+  /** Nothing more is to be shown. */
+  leave() {
+    followed.delete(this);
+  }
+
+  /** Look for the newest run of this node; quietly, as most nodes have none. */
+  async find() {
+    if (!isInView(this.node)) return;
+    const workflow = workflowId();
+    for (const id of executionIds(this.node)) {
+      const query = new URLSearchParams({ workflow, node: id });
+      const found = await getJson(`/lora_atelier/runs/of?${query}`).catch(() => null);
+      if (!found || workflow !== workflowId()) return; // the server will be asked again once it is there
+      if (found.run) return this.#follow(found.run);
+    }
+    this.#forget();
+  }
+
+  /** @param {RunEvent} event of whatever run */
+  hear(event) {
+    const isMine = event.workflow === workflowId() && isInView(this.node) && executionIds(this.node).includes(event.node);
+    if (!isMine) return;
+    this.#heardAt = Date.now();
+    if (this.record?.run !== event.run) this.record = new RunRecord(event.run);
+    if (this.record.take(event)) this.#read();
+    this.onChange();
+  }
+
+  wake() {
+    if (!document.hidden && this.record?.isTraining && Date.now() - this.#heardAt > SILENCE) this.#read();
+  }
+
+  /** Its run was deleted, unless it has none. */
+  #forget() {
+    if (!this.record || this.record.isTraining) return;
+    this.record = null;
+    this.onChange();
+  }
+
+  #follow(run) {
+    if (this.record?.run !== run) this.record = new RunRecord(run);
+    this.#read();
+  }
+
+  async #read() {
+    this.#isOutdated = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
+    while (this.#isOutdated && followed.has(this)) {
+      this.#isOutdated = false;
+      await this.#readOnce();
+      if (this.#isOutdated) await new Promise((resolve) => setTimeout(resolve, BETWEEN_READINGS));
+    }
+    this.#isReading = false;
+  }
+
+  async #readOnce() {
+    const { record } = this;
+    if (!record) return;
+    const query = new URLSearchParams({ run: record.run });
+    const history = await getJson(`/lora_atelier/runs/history?${query}`).catch(() => null);
+    if (!history || this.record !== record) return; // the run's folder is not there yet, or no more
+    record.read(history);
+    this.onChange();
+  }
+}

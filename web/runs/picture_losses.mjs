@@ -1,0 +1,51 @@
+/** The loss of each picture, the hardest first: of the base model faint, now solid. */
+
+import { make } from "../tag_editor/element.mjs";
+import { say } from "../words.mjs";
+import { Seen } from "./seen.mjs";
+
+/** @typedef {{name: string, is_held_out: boolean, first: number, last: number, gain: number}} PictureLoss */
+
+export class PictureLosses {
+  #seen = new Seen();
+
+  constructor() {
+    this.element = make("div");
+  }
+
+  /** @param {PictureLoss[]} pictures */
+  show(pictures) {
+    if (!this.#seen.isNews(pictures)) return;
+    if (pictures.length === 0) return this.element.replaceChildren(make("p.la-none", { text: say("view.noPictures") }));
+    const most = Math.max(...pictures.flatMap(({ first, last }) => [first, last]));
+    const titles = [say("view.picture"), "", say("view.lossNow"), say("view.gain")];
+    this.element.replaceChildren(
+      make(
+        "table.la-losses",
+        {},
+        make("thead", {}, make("tr", {}, ...titles.map((text) => make("th", { text, scope: "col" })))),
+        make("tbody", {}, ...pictures.map((picture) => line(picture, most))),
+      ),
+    );
+  }
+}
+
+function line({ name, is_held_out, first, last, gain }, most) {
+  const bar = make("div.la-losses-bar", { title: say("view.lossFromTo", { first: first.toPrecision(3), last: last.toPrecision(3) }) });
+  bar.style.setProperty("--la-first", `${(100 * first) / most}%`);
+  bar.style.setProperty("--la-last", `${(100 * last) / most}%`);
+  const badge = is_held_out ? make("span.la-mark", { text: say("line.heldOut") }) : null;
+  return make(
+    "tr",
+    { "data-held-out": is_held_out },
+    make("th", { scope: "row", title: name }, make("span", { text: name }), badge),
+    make("td", {}, bar),
+    make("td", { text: last.toPrecision(3) }),
+    make("td", { text: percent(gain), "data-worse": gain <= 0 }),
+  );
+}
+
+function percent(share) {
+  const value = Math.round(-100 * share);
+  return `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value)} %`;
+}

@@ -1,0 +1,133 @@
+/** One run in the list of all runs, and what can be done with it. */
+
+import { confirmDeletion, copyText, getJson, locale, notify, openWorkflow, postJson } from "../host.mjs";
+import { button, make } from "../tag_editor/element.mjs";
+import { say } from "../words.mjs";
+import { size } from "./amounts.mjs";
+import { openLargeView } from "./large_view.mjs";
+import { Seen } from "./seen.mjs";
+import { sampleAddress } from "./shown_sample.mjs";
+
+/** @typedef {import("./run_list.mjs").ListedRun} ListedRun */
+
+/** Pixels. */
+const SIDE = 160;
+
+export class RunCard {
+  #seen = new Seen();
+  /** @type {ListedRun | null} */
+  #run = null;
+
+  /** @param {{compare: (run: string) => void, changed: () => void}} acts of the list */
+  constructor(acts) {
+    this.acts = acts;
+    this.element = make("article.la-run-card", { role: "listitem" });
+  }
+
+  /** @param {ListedRun} run @param {string} first of two that are to be compared; empty where none is chosen */
+  show(run, first) {
+    this.#run = run;
+    const isFirst = first === run.run;
+    if (!this.#seen.isNews([run, isFirst])) return;
+    this.element.dataset.run = run.run;
+    this.element.dataset.state = run.state;
+    this.element.toggleAttribute("data-chosen", isFirst);
+    this.element.replaceChildren(this.#face(run), this.#buttons(run, isFirst));
+  }
+
+  #face(run) {
+    const { name, verdict, state, base } = run;
+    const word = verdict && state === "finished" ? say(`kindOfRun.${verdict.kind}`) : say(`runListState.${state}`);
+    return make(
+      "button.la-run-face",
+      { title: say("live.openHint"), on: { click: () => openLargeView(run.run) } },
+      picture(run),
+      make(
+        "span.la-run-facts",
+        {},
+        make("strong", { text: name }),
+        make("span.la-run-word", { text: word, "data-kind": (state === "finished" && verdict?.kind) || state }),
+        make("span.la-run-base", { text: base, title: base }),
+        make("span.la-count", { text: `${when(run.changed)} · ${steps(run)}` }),
+      ),
+    );
+  }
+
+  #buttons(run, isFirst) {
+    const compare = button(say("runs.compare"), () => this.acts.compare(run.run), ".la-quiet");
+    compare.setAttribute("aria-pressed", String(isFirst));
+    return make(
+      "div.la-run-buttons",
+      {},
+      run.state === "stopped" && run.has_workflow ? hinted(say("runs.resume"), say("runs.resumeHint"), () => this.#resume()) : null,
+      run.step > 0 ? compare : null,
+      hinted(say("runs.reveal"), say("runs.revealHint"), () => this.#reveal()),
+      run.state === "training" ? null : hinted(say("runs.delete"), say("runs.deleteHint"), () => this.#delete()),
+    );
+  }
+
+  /** Open the workflow that the run was started from; queued again, it goes on where it stopped. */
+  async #resume() {
+    const { run, name } = this.#run;
+    try {
+      await openWorkflow(await getJson(`/lora_atelier/runs/workflow?${new URLSearchParams({ run })}`), name);
+      notify("info", say("runs.resumed", { name }));
+    } catch (problem) {
+      notify("error", say("live.refused", { reason: problem.message }));
+    }
+  }
+
+  async #reveal() {
+    const folder = `output/lora_atelier/runs/${this.#run.run}`;
+    const isCopied = await copyText(folder);
+    notify("info", isCopied ? say("runs.folderCopied") : say("runs.folder"), folder);
+  }
+
+  async #delete() {
+    const { run, name, megabytes } = this.#run;
+    const isSure = await confirmDeletion(say("runs.deleteTitle"), say("runs.deleteAsk", { name, size: size(megabytes) }));
+    if (!isSure) return;
+    try {
+      await postJson("/lora_atelier/runs/delete", { run });
+      notify("success", say("runs.deleted", { name }));
+    } catch (problem) {
+      notify("error", say("live.refused", { reason: problem.message }));
+    }
+    this.acts.changed();
+  }
+}
+
+function hinted(label, hint, act) {
+  const made = button(label, act, ".la-quiet");
+  made.title = hint;
+  return made;
+}
+
+/** @param {ListedRun} run */
+function picture({ run, thumbnail }) {
+  if (!thumbnail) return make("span.la-run-picture");
+  const src = sampleAddress(run, thumbnail, SIDE);
+  return make("img.la-run-picture", { src, alt: "", loading: "lazy", draggable: "false" });
+}
+
+/** @param {ListedRun} run */
+function steps({ state, step, total_steps }) {
+  if (state === "finished") return say("arithmetic.steps", { count: step });
+  return say("runs.stepOf", { step, steps: total_steps });
+}
+
+/** The time of day for today, else the date.
+ * @param {number} seconds since 1970 */
+function when(seconds) {
+  const [then, now] = [new Date(seconds * 1000), new Date()];
+  const isToday = then.toDateString() === now.toDateString();
+  const isThisYear = then.getFullYear() === now.getFullYear();
+  if (isToday) return then.toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
+  return then.toLocaleDateString(locale(), { day: "numeric", month: "short", year: isThisYear ? undefined : "numeric" });
+}
+
+/** Words that a run is found by beside its names.
+ * @param {ListedRun} run @returns {string} */
+export function saidOf({ state, verdict }) {
+  return [say(`runListState.${state}`), verdict ? say(`kindOfRun.${verdict.kind}`) : ""].join(" ");
+}

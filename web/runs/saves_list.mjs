@@ -1,0 +1,52 @@
+/** The LoRAs that a run has kept, each ready to be used. */
+
+import { askForText, notify, postJson } from "../host.mjs";
+import { button, make } from "../tag_editor/element.mjs";
+import { say } from "../words.mjs";
+import { size } from "./amounts.mjs";
+import { Seen } from "./seen.mjs";
+
+/** @typedef {import("./record.mjs").Save} Save */
+
+export class SavesList {
+  #seen = new Seen();
+
+  constructor() {
+    this.element = make("ul.la-kept");
+  }
+
+  /** @param {string} run @param {string} name of the run @param {Save[]} saves */
+  show(run, name, saves) {
+    if (!this.#seen.isNews([run, name, saves])) return;
+    const none = make("li.la-none", { text: say("view.noSaves") });
+    const newestFirst = saves.toReversed().map((save) => line(run, name, save));
+    this.element.replaceChildren(...(newestFirst.length > 0 ? newestFirst : [none]));
+  }
+}
+
+function line(run, name, save) {
+  const { epoch, step, file, megabytes, is_best, is_last } = save;
+  const marks = [
+    is_best ? make("span.la-mark", { text: say("live.best"), "data-best": true }) : null,
+    is_last ? make("span.la-mark", { text: say("live.last") }) : null,
+  ];
+  return make(
+    "li",
+    { title: file },
+    make("div.la-kept-name", {}, make("strong", { text: say("live.epochShort", { epoch }) }), ...marks),
+    make("span.la-count", { text: `${say("live.stepShort", { step })} · ${size(megabytes)}` }),
+    button(say("view.use"), () => use(run, name, save)),
+  );
+}
+
+/** @param {string} run @param {string} name @param {Save} save */
+async function use(run, name, { epoch }) {
+  const wanted = await askForText(say("view.useTitle", { epoch }), say("view.useName"), `${name}-e${epoch}`);
+  if (!wanted?.trim()) return;
+  try {
+    const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, name: wanted.trim() });
+    notify("success", say("view.used", { epoch }), `output/loras/${file}`);
+  } catch (problem) {
+    notify("error", say("live.refused", { reason: problem.message }));
+  }
+}

@@ -1,0 +1,79 @@
+/** What Smart Crop shows below its widgets: the way into the crop editor, and how many windows are set by hand. */
+
+import { openCropEditor } from "./crop_editor/editor.mjs";
+import { readOverrides } from "./crop_editor/overrides.mjs";
+import { addPanel, after, markModified, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
+import { button, make } from "./tag_editor/element.mjs";
+import { say } from "./words.mjs";
+
+const BOARD = "lora_atelier_crops";
+const HEIGHT = 70;
+
+/** @type {WeakMap<object, SmartCropPanel>} */
+const panels = new WeakMap();
+
+/** @param {any} node that was just made */
+export function equip(node) {
+  panels.set(node, new SmartCropPanel(node));
+}
+
+/** @param {any} node */
+export function editCrops(node) {
+  panels.get(node)?.edit();
+}
+
+/** @param {any} node whose values were read from a workflow */
+export function refresh(node) {
+  panels.get(node)?.draw();
+}
+
+class SmartCropPanel {
+  constructor(node) {
+    this.node = node;
+    this.summary = make("p.la-node-line", { role: "status" });
+    this.element = make("div.la-node", {}, button(say("crops.edit"), () => this.edit()), this.summary);
+    addPanel(node, "crops", this.element, () => HEIGHT);
+    after(node, "onExecuted", (output) => this.#executed(output));
+    after(node, "onConfigure", () => this.draw());
+    onWidgetChange(node, "overrides", () => this.draw());
+    this.draw();
+  }
+
+  draw() {
+    this.summary.textContent = this.#summarise();
+  }
+
+  edit() {
+    openCropEditor({
+      board: this.node.properties[BOARD] ?? null,
+      overrides: this.#overrides,
+      save: (overrides) => this.#save(overrides),
+    });
+  }
+
+  get #overrides() {
+    return widgetValue(this.node, "overrides") ?? "";
+  }
+
+  #save(overrides) {
+    setWidgetValue(this.node, "overrides", overrides);
+    markModified();
+    this.draw();
+  }
+
+  #summarise() {
+    try {
+      const count = readOverrides(this.#overrides).size;
+      if (count > 0) return say("crops.byHand", { count });
+      return say(this.node.properties[BOARD] ? "crops.noneByHand" : "crops.notRun");
+    } catch {
+      return say("crops.unreadable");
+    }
+  }
+
+  #executed(output) {
+    const board = output?.[BOARD]?.[0];
+    if (board !== undefined) this.node.properties[BOARD] = board;
+    this.draw();
+  }
+}

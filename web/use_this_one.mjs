@@ -1,0 +1,83 @@
+/** Below Epoch Sheet and Preview Sample: a button for each kept epoch, which puts it where Load LoRA lists it. */
+
+import { addPanel, after, askForText, notify, postJson, refit } from "./host.mjs";
+import { make } from "./tag_editor/element.mjs";
+import { say } from "./words.mjs";
+
+/**
+ * @typedef {object} KeptEpochs What the node leaves, and remembers in the workflow.
+ * @property {string} run folder's name
+ * @property {string} name of the LoRA
+ * @property {{epoch: number, loss: number | null, is_best: boolean}[]} epochs in order
+ */
+
+const KEPT = "lora_atelier_epochs";
+const LINE_HEIGHT = 30;
+const IN_A_ROW = 2;
+
+/** @type {WeakMap<object, UsePanel>} */
+const panels = new WeakMap();
+
+/** @param {any} node that was just made */
+export function equip(node) {
+  panels.set(node, new UsePanel(node));
+}
+
+/** @param {any} node whose values were read from a workflow */
+export function refresh(node) {
+  panels.get(node)?.draw();
+}
+
+class UsePanel {
+  constructor(node) {
+    this.node = node;
+    this.buttons = make("div.la-use");
+    this.element = make("div.la-node", {}, this.buttons);
+    addPanel(node, "use", this.element, () => this.#height);
+    after(node, "onExecuted", (output) => this.#executed(output));
+    after(node, "onConfigure", () => this.draw());
+    this.draw();
+  }
+
+  draw() {
+    const kept = /** @type {KeptEpochs | undefined} */ (this.node.properties[KEPT]);
+    if (kept === undefined) {
+      this.buttons.replaceChildren(make("p.la-node-line", { text: say("use.notRun") }));
+    } else {
+      this.buttons.replaceChildren(...kept.epochs.map((epoch) => this.#button(kept, epoch)));
+    }
+    if (this.node.graph) refit(this.node);
+  }
+
+  get #height() {
+    return LINE_HEIGHT * Math.min(6, Math.ceil(this.buttons.childElementCount / IN_A_ROW)) + 4;
+  }
+
+  #button(kept, { epoch, loss, is_best: isBest }) {
+    const facts = loss === null ? "" : say("use.loss", { loss: loss.toFixed(4) });
+    return make(
+      "button.la-button.la-use-epoch",
+      { title: say("use.hint", { epoch }), on: { click: () => this.#use(kept, epoch) } },
+      make("span", { text: say("use.epoch", { epoch }) }),
+      isBest ? make("span.la-use-best", { text: say("use.best") }) : null,
+      make("span.la-use-loss", { text: facts }),
+    );
+  }
+
+  async #use({ run, name }, epoch) {
+    const wanted = await askForText(say("use.title", { epoch }), say("use.name"), name);
+    if (!wanted?.trim()) return;
+    try {
+      const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, name: wanted.trim() });
+      notify("success", say("use.done", { file }), say("use.where", { file }));
+    } catch (problem) {
+      notify("error", say("use.failed"), problem.message);
+    }
+  }
+
+  #executed(output) {
+    const kept = output?.[KEPT]?.[0];
+    if (kept !== undefined) this.node.properties[KEPT] = kept;
+    this.draw();
+  }
+}

@@ -1,0 +1,3 @@
+/** Untyped: uPlot's own types are written for CommonJS. */
+declare const uPlot: any;
+export default uPlot;
