@@ -23,6 +23,7 @@ from PIL import Image
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
+from trainer_core.families.base_model import BaseModel
 from trainer_core.families.loading import load_base_model
 from trainer_core.job import Job
 from trainer_core.training import objective
@@ -61,7 +62,9 @@ class Measured:
     to_first_step: float
     """Seconds from the process's start to the end of its first step."""
     peak_bytes: int
-    """Largest resident set."""
+    """Largest resident set, loading included: there the file's pages count too."""
+    peak_bytes_of_steps: int | None
+    """The same from the second step on; None where the system cannot tell (only Linux can)."""
 
 
 def ours(task: Task) -> Iterator[float]:
@@ -90,7 +93,7 @@ def peft_loop(task: Task) -> Iterator[float]:
     from peft import LoraConfig
 
     model = load_base_model(Path(task.base), torch.float32)
-    latents, states = _encoded(task)
+    latents, states = _encoded(model, Path(task.pictures))
     unet, schedule = model.unet, objective.noise_schedule(model)
     del model
     unet.add_adapter(LoraConfig(r=_RANK, lora_alpha=_RANK, target_modules=list(_PEFT_TARGETS)))
@@ -114,11 +117,10 @@ CONTENDERS: dict[str, Callable[[Task], Iterator[float]]] = {"ours": ours, "peft"
 
 
 @torch.no_grad()
-def _encoded(task: Task) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def _encoded(model: BaseModel, pictures: Path) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Latents (1, 4, height, width) and text states (1, 77, 768) of all pictures."""
-    model = load_base_model(Path(task.base), torch.float32)
     latents, states = [], []
-    for path in sorted(Path(task.pictures).glob("*.png")):
+    for path in sorted(pictures.glob("*.png")):
         pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None] / 127.5 - 1
         latents.append(model.vae.encode(pixels).latent_dist.mean * model.latent_scale)
         states.append(model.encode_text([path.with_suffix(".txt").read_text(encoding="utf-8")], 1).states_BLD)
@@ -140,7 +142,8 @@ def measure(task: Task) -> Measured:
     for loss in steps:
         now, now_cpu = time.perf_counter(), time.process_time()
         if not losses:
-            to_first_step = time.time() - task.began
+            to_first_step, peak_until_then = time.time() - task.began, _peak_bytes()
+            can_tell = _forget_peak()
         losses.append(loss)
         seconds.append(now - began)
         cpu_seconds.append(now_cpu - began_cpu)
@@ -150,8 +153,26 @@ def measure(task: Task) -> Measured:
         cpu_seconds=cpu_seconds,
         losses=losses,
         to_first_step=to_first_step,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_bytes=max(peak_until_then, _peak_bytes()),
+        peak_bytes_of_steps=_peak_bytes() if can_tell else None,
     )
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def _forget_peak() -> bool:
+    """Let the system's count of the largest resident set begin anew; whether it did."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _CACHE = Path.home() / ".cache" / "lora-atelier-benchmarks"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A contender's line of the table; every figure is a median but the peak."""
+    """A contender's line of the table; every figure is a median but the peaks."""
 
     contender: str
     steps: int
@@ -53,6 +53,8 @@ class Row:
     pictures_per_second: float
     to_first_step: float
     peak_gb: float
+    peak_gb_of_steps: float | None
+    """Without loading."""
     share_of_limit: float
 
 
@@ -107,6 +109,7 @@ def run(contender: str, base: Path, pictures: Path, side: int, steps: int) -> di
 def summarise(contender: str, runs: list[dict], flops: int, flops_per_second: float) -> Row:
     """The line of a contender, without the first step of each run."""
     seconds = [value for run in runs for value in run["seconds"][1:]]
+    peaks = [run["peak_bytes_of_steps"] for run in runs if run["peak_bytes_of_steps"] is not None]
     quarter, median, three_quarters = statistics.quantiles(seconds, n=4)
     return Row(
         contender=contender,
@@ -117,16 +120,20 @@ def summarise(contender: str, runs: list[dict], flops: int, flops_per_second: fl
         pictures_per_second=1 / median,
         to_first_step=statistics.median(run["to_first_step"] for run in runs),
         peak_gb=max(run["peak_bytes"] for run in runs) / 2**30,
+        peak_gb_of_steps=max(peaks) / 2**30 if peaks else None,
         share_of_limit=flops / flops_per_second / median,
     )
 
 
 def table(rows: list[Row]) -> str:
-    lines = ["trainer    steps   s/step   +-     CPU s   pictures/s   first step s   peak GB   share of limit"]
+    lines = [
+        "trainer    steps   s/step   +-     CPU s   pictures/s   first step s   peak GB   of steps   share of limit"
+    ]
     for row in rows:
+        of_steps = "-" if row.peak_gb_of_steps is None else f"{row.peak_gb_of_steps:.2f}"
         lines.append(
             f"{row.contender:8}{row.steps:8}{row.seconds:9.2f}{row.spread:6.0%}{row.cpu_seconds:8.2f}"
-            f"{row.pictures_per_second:13.2f}{row.to_first_step:15.1f}{row.peak_gb:10.2f}{row.share_of_limit:17.0%}"
+            f"{row.pictures_per_second:13.2f}{row.to_first_step:15.1f}{row.peak_gb:10.2f}{of_steps:>11}{row.share_of_limit:17.0%}"
         )
     return "\n".join(lines)
 

@@ -7,38 +7,39 @@ import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from aiohttp import web
 from PIL import Image
 
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import read_json
-from ..trainer_core.lora.file import publish
 from ..trainer_core.runs.history import MOST_POINTS, run_history
 from ..trainer_core.runs.pace import read_pace
-from ..trainer_core.runs.saves import choose_kept
 from ..trainer_core.runs.shown import ShownRuns
 from ..trainer_core.runs.step_log import StepLog
-from ..trainer_core.runs.summary import find_run, list_runs
-from ..trainer_core.training.run import WORKFLOW, Request, RunLock
+from ..trainer_core.runs.summary import find_run, has_run, list_runs
+from ..trainer_core.training.run import ABOUT, WORKFLOW, Request, RunLock
 from ..trainer_core.training.samples import sample_path
 from . import running
+from .publishing import publish_kept
 from .routes import NotThere, Routes, number
 
+_REQUESTS: tuple[Request, ...] = ("finish", "sample", "save")
+"""What the page may ask of a run; it is stopped as any node is, by ComfyUI's own button."""
 _SIDES = (64, 2048)
 _QUALITY = 88
 _LOGS_KEPT = 8
 """Runs whose logs stay read, for pages that ask again and again."""
-_SAMPLE_AGE = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
-"""A sample that is there never changes."""
+_SAMPLE_HEADERS = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
+"""A sample never changes; but its run may be deleted and trained again, with other prompts."""
 
 
 class RunRoutes:
     """The routes below /lora_atelier/runs."""
 
-    def __init__(self, runs: Path, loras: Path) -> None:
-        self._runs, self._loras = runs, loras
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
 
     def add(self, routes: Routes) -> None:
         routes.reads("/runs", self._list)
@@ -46,7 +47,7 @@ class RunRoutes:
         routes.reads("/runs/history", self._history)
         routes.reads("/runs/sample", self._sample)
         routes.reads("/runs/workflow", self._workflow)
-        for request in get_args(Request):
+        for request in _REQUESTS:
             routes.changes(f"/runs/{request}", _asker(request))
         routes.changes("/runs/delete", self._delete)
         routes.changes("/runs/use", self._use)
@@ -57,18 +58,20 @@ class RunRoutes:
         return {"runs": [summary.to_json() for summary in list_runs(self._runs, running.run_in_training())]}
 
     def _of(self, request: web.Request) -> dict[str, Any]:
-        run = ShownRuns(self._runs).of(request.query.get("workflow", ""), request.query.get("node", ""))
-        try:
-            return {"run": find_run(self._runs, run).name if run else None}
-        except TrainingError:  # deleted since
-            return {"run": None}
+        runs = ShownRuns(self._runs).of(request.query.get("workflow", ""), request.query.get("node", ""))
+        return {"run": next((run for run in runs if has_run(self._runs, run)), None)}
 
     def _history(self, request: web.Request) -> dict[str, Any]:
         folder = self._folder(request.query.get("run", ""))
         points = int(number(request, "points", 1500, 10, MOST_POINTS))
         live = running.live_run(folder.name)
-        history = run_history(folder, _log_of(folder), points=points, is_training=live is not None)
-        return {**history, **(live.state() if live else _at_rest(folder, history))}
+        try:
+            history = run_history(folder, _log_of(folder), points=points, is_training=live is not None)
+        except (FileNotFoundError, KeyError):
+            raise NotThere("this run was just deleted, or is of another version. Refresh the list.") from None
+        if live:
+            return {**history, **live.place(), "remarks": live.remarks}
+        return {**history, **_at_rest(folder, history)}
 
     def _sample(self, request: web.Request) -> web.Response:
         folder = self._folder(request.query.get("run", ""))
@@ -76,13 +79,13 @@ class RunRoutes:
         path = sample_path(folder, epoch, which)
         if not path.is_file():
             raise NotThere(f"this run has no sample {which} of epoch {epoch:g}.")
-        if "side" not in request.query:
-            return web.Response(body=path.read_bytes(), content_type="image/png", headers=_SAMPLE_AGE)
-        return web.Response(
-            body=_small(path, int(number(request, "side", 256, *_SIDES))),
-            content_type="image/jpeg",
-            headers=_SAMPLE_AGE,
-        )
+        side = int(number(request, "side", 256, *_SIDES)) if "side" in request.query else None
+        headers = {**_SAMPLE_HEADERS, "ETag": f'"{path.stat().st_mtime_ns}-{side}"'}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        if side is None:
+            return web.Response(body=path.read_bytes(), content_type="image/png", headers=headers)
+        return web.Response(body=_small(path, side), content_type="image/jpeg", headers=headers)
 
     def _workflow(self, request: web.Request) -> dict[str, Any]:
         path = self._folder(request.query.get("run", "")) / WORKFLOW
@@ -104,7 +107,7 @@ class RunRoutes:
         folder, epoch, name = self._folder(value.get("run")), value.get("epoch"), value.get("name")
         if type(epoch) not in (int, float) or not isinstance(name, str):
             raise TrainingError("say which epoch and under which name.")
-        return {"file": publish(choose_kept(folder, epoch).path, self._loras, name.strip() or folder.name).name}
+        return {"file": publish_kept(folder, epoch, name.strip() or read_json(folder / ABOUT)["name"]).name}
 
     def _folder(self, run: Any) -> Path:
         try:

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 
 from comfy_api.latest import io
 
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.job import Job
 from ..trainer_core.progress import StageReport
+from ..trainer_core.runs.live_run import End, LiveRun
 from ..trainer_core.runs.shown import ShownRuns
 from ..trainer_core.training.launch import steps_on
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import StepReport
-from ..trainer_core.training.run import Request
+from ..trainer_core.training.run import Request, StopAsked
 from ..trainer_core.training.samples import Sample
 from ..trainer_core.training.trainer import Trainer
 from . import host
-from .live_run import LiveRun
 from .types import LoraSocket
 
 _REMEDY = (
     "Set short_memory to reduce, turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
     "or set text_encoder_rate to 0."
 )
-
+_EVENT = "lora_atelier.run"
 
 _now: LiveRun | None = None
 """What is being trained in this ComfyUI: one thing at a time, since its queue is one."""
@@ -77,7 +78,13 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int
     if place.workflow:
         ShownRuns(host.runs_folder()).remember(place.workflow, place.node, trainer.run_folder.name)
     _show_what_is_known(node, trainer, notes)
-    live = LiveRun(trainer.run, place, total_steps=trainer.total_steps, epochs=len(trainer.lengths))
+    live = LiveRun(
+        trainer.run,
+        total_steps=trainer.total_steps,
+        epochs=len(trainer.lengths),
+        tell=lambda news: host.send_to_page(_EVENT, {**asdict(place), **news}),
+        memory=host.memory_in_use,
+    )
     if trainer.run.is_finished:  # it leaves ComfyUI's own models where they are
         live.end("finished")
     else:
@@ -95,12 +102,14 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int
 @contextmanager
 def _known_as_now(live: LiveRun) -> Iterator[None]:
     global _now
-    _now, end = live, "failed"
+    end: End = "failed"
+    _now = live
     try:
         yield
         end = "finished"
-    except host.Interrupted:
+    except (host.Interrupted, StopAsked):
         end = "stopped"
+        live.run.forget_requests()
         raise
     finally:
         _now = None
@@ -118,13 +127,10 @@ def _take_steps(
     node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str], work: host.Work, live: LiveRun, devices: int
 ) -> None:
     progress = host.Progress()
-    told = 0
 
     def tell_remarks() -> None:
-        nonlocal told
-        if len(trainer.remarks) > told:
-            told = len(trainer.remarks)
-            live.has_changed("remarks")
+        if len(trainer.remarks) > len(live.remarks):
+            live.has_remarked(trainer.remarks)
             _show_what_is_known(node, trainer, notes)
 
     for preparation in trainer.prepare() if devices == 1 else ():  # several processes prepare themselves
@@ -146,4 +152,4 @@ def _take_steps(
                     live.reached_stage(report)
                     progress.reached(report.done, report.total)
                 case Sample():
-                    live.has_changed("samples")
+                    live.has_drawn()

@@ -1,18 +1,12 @@
 """Save LoRA: one kept epoch of a run goes where LoraLoader finds it."""
 
-from pathlib import Path
-
 from comfy_api.latest import io
 
 from ..trainer_core.errors import TrainingError
-from ..trainer_core.lora.file import publish
-from ..trainer_core.training.best import best_epoch
+from ..trainer_core.runs.saves import BEST, LAST
 from ..trainer_core.training.reports import TrainedLora
-from . import host
+from .publishing import publish_kept
 from .types import LoraSocket
-
-LAST, BEST = 0, -1
-"""What `epoch` stands for beside the numbers of epochs."""
 
 
 class SaveLora(io.ComfyNode):
@@ -53,30 +47,7 @@ class SaveLora(io.ComfyNode):
 
     @classmethod
     def execute(cls, lora: TrainedLora, name: str, epoch: int) -> io.NodeOutput:
-        file = publish(_epoch_file(lora, epoch), host.lora_folder(), name.strip() or lora.name)
-        _check_not_shadowed(file)
+        if not lora.file.is_file():
+            raise TrainingError(f"the run {lora.run_folder.name} was deleted. Restart ComfyUI to train it again.")
+        file = publish_kept(lora.run_folder, epoch, name.strip() or lora.name)
         return io.NodeOutput(file.name, ui={"text": [f"output/loras/{file.name}"]})
-
-
-def _epoch_file(lora: TrainedLora, epoch: int) -> Path:
-    kept = {saved.epoch: saved.path for saved in lora.epochs}
-    if not lora.file.is_file():
-        raise TrainingError(f"the run {lora.run_folder.name} was deleted. Restart ComfyUI to train it again.")
-    if epoch == LAST:
-        return lora.file
-    if epoch == BEST:
-        return best_epoch(lora).path
-    if epoch not in kept:
-        numbers = ", ".join(str(number) for number in kept)
-        raise TrainingError(f"epoch {epoch} was not kept. Choose one of {numbers}, 0 for the last or -1 for the best.")
-    return kept[epoch]
-
-
-def _check_not_shadowed(file: Path) -> None:
-    """A LoRA of the same name in models/loras would be loaded instead of this one, without a word."""
-    found = host.loaded_by_lora_loader(file.name)
-    if found is None or not found.samefile(file):
-        raise TrainingError(
-            f"another folder of LoRAs has a {file.name} already, and Load LoRA would take that one. "
-            "Give this one another name."
-        )

@@ -3,7 +3,6 @@ the one thing it may change, the caption files beside the pictures."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,18 +19,16 @@ from ..trainer_core.captions.choosing import TagChoice
 from ..trainer_core.captions.composing import Composition
 from ..trainer_core.captions.kinds import kind_of
 from ..trainer_core.captions.tags import split_tags
-from ..trainer_core.dataset.opening import UnreadableFile
 from ..trainer_core.dataset.pictures import training_pixels
 from ..trainer_core.dataset.types import DatasetImage
 from ..trainer_core.dataset.wording import FileNames
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import is_within
-from ..trainer_core.tagging.answers import AnswerStore, key_of
+from ..trainer_core.tagging.answers import AnswerStore
 from .routes import NotThere, Routes, number
+from .thumbnail_routes import numbered_picture, thumbnail
 
 _BOARD = "/tagging/{board}"
-_SIZES = (64, 1024)
-_JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,7 @@ class TagRoutes:
 
     def _thumbnail(self, request: web.Request) -> web.Response:
         _, board, _ = self._open(request)
-        image = self._picture(request, board)
-        size = int(number(request, "size", 256, *_SIZES))
-        tag = f'"{key_of(image)}-{size}"'
-        headers = {"ETag": tag, "Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=_jpeg(image, size), content_type="image/jpeg", headers=headers)
+        return thumbnail(request, self._picture(request, board), _as_cropped)
 
     def _save(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
         _, board, answers = self._open(request)
@@ -143,19 +134,10 @@ class TagRoutes:
         return name, board, _answers(self._places.answers, board.model.identity) if board.model else None
 
     def _picture(self, request: web.Request, board: TaggingBoard) -> DatasetImage:
-        name = request.match_info["picture"]
-        images = board.dataset.images
-        if not (name.isascii() and name.isdigit() and len(name) < 8 and int(name) < len(images)):
-            raise NotThere(f"there is no picture {name!r} on this board.")
-        image = images[int(name)]
-        if not any(is_within(root, image.path) for root in self._places.pictures):
-            raise NotThere("this picture is not in a folder that ComfyUI shows.")
-        return image
+        return numbered_picture(board.dataset.images, request.match_info["picture"], self._places.pictures)
 
     def _may_write(self, board: TaggingBoard) -> bool:
-        return all(
-            any(is_within(root, image.path) for root in self._places.captions) for image in board.dataset.images
-        )
+        return all(any(is_within(root, image.path) for root in self._places.captions) for image in board.dataset.images)
 
 
 def _pictures(board: TaggingBoard, found: Composition) -> list[dict[str, Any]]:
@@ -204,13 +186,5 @@ def _answers_as_of(folder: Path, identity: str, size: int) -> AnswerStore:
     return AnswerStore(folder, identity)
 
 
-def _jpeg(image: DatasetImage, size: int) -> bytes:
-    """The picture as it is cropped; its longer side is `size` pixels at most."""
-    try:
-        picture = training_pixels(replace(image, bucket=None))
-    except (UnreadableFile, TrainingError) as problem:
-        raise NotThere(str(problem)) from None
-    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+def _as_cropped(image: DatasetImage) -> Image.Image:
+    return training_pixels(replace(image, bucket=None))

@@ -7,8 +7,15 @@ import pytest
 
 from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.errors import TrainingError
-from trainer_core.training.amount import steps_per_epoch
-from trainer_core.training.batches import check_trainable, epoch_batches, step_generator
+from trainer_core.training import amount, batches
+from trainer_core.training.amount import steps_from, steps_per_epoch
+from trainer_core.training.batches import (
+    BatchOrder,
+    batches_in_epoch,
+    check_trainable,
+    epoch_batches,
+    step_generator,
+)
 from trainer_core.training.plan import TrainingPlan
 
 
@@ -86,3 +93,38 @@ def test_a_set_that_cannot_be_trained_is_refused(dataset, plan, words):
 def test_streams_of_noise_never_coincide():
     states = {step_generator(seed, step).initial_seed() for seed in range(50) for step in range(50)}
     assert len(states) == 2500
+
+
+def mixed_set():
+    """Seven pictures in two buckets, some repeated, and regularisation pictures of which an epoch sees a part."""
+    training = tuple(image(i, repeats=1 + i % 2, bucket=(64, 64 + 64 * (i % 3 == 0))) for i in range(7))
+    regularisation = tuple(
+        image(f"r{i}", is_regularisation=True, bucket=(64, 64 + 64 * (i % 4 == 0))) for i in range(17)
+    )
+    return Dataset(images=training + regularisation)
+
+
+@pytest.mark.parametrize("dataset", [pictures(7, repeats=3), mixed_set()], ids=["plain", "regularised"])
+@pytest.mark.parametrize("changes", [{"epochs": 5}, {"steps": 13}, {"steps": 13, "accumulation": 3}])
+def test_a_batch_is_found_by_its_place_in_the_run(dataset, changes):
+    plan = TrainingPlan(batch_size=2, **changes)
+    lengths = steps_per_epoch(dataset, plan)
+    order = BatchOrder(dataset, plan, lengths)
+    walked = [list(batch) for step in steps_from(dataset, plan, lengths, 0) for batch in step.batches]
+    assert [order[place] for place in range(len(order))] == walked
+    assert order[0] == walked[0]
+
+
+@pytest.mark.parametrize("dataset", [pictures(7, repeats=3), mixed_set()], ids=["plain", "regularised"])
+def test_batches_are_counted_without_putting_them_in_order(dataset):
+    for epoch in range(4):
+        assert batches_in_epoch(dataset, 4, epoch) == len(epoch_batches(dataset, 4, 0, epoch))
+
+
+def test_going_on_late_in_a_run_puts_no_epoch_before_it_in_order(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(amount, "epoch_batches", lambda *a: drawn.append(a[3]) or batches.epoch_batches(*a))
+    dataset, plan = pictures(6), TrainingPlan(epochs=50, batch_size=2)
+    lengths = steps_per_epoch(dataset, plan)
+    step = next(steps_from(dataset, plan, lengths, 3 * 40 + 1))
+    assert (step.epoch, step.first_batch, drawn) == (40, 121, [40])

@@ -12,8 +12,8 @@ import { say } from "./words.mjs";
  */
 
 const KEPT = "lora_atelier_epochs";
-const LINE_HEIGHT = 30;
-const IN_A_ROW = 2;
+const LINE_HEIGHT = 32;
+const MOST_LINES = 4;
 
 /** @type {WeakMap<object, UsePanel>} */
 const panels = new WeakMap();
@@ -50,7 +50,7 @@ class UsePanel {
   }
 
   get #height() {
-    return LINE_HEIGHT * Math.min(6, Math.ceil(this.buttons.childElementCount / IN_A_ROW)) + 4;
+    return LINE_HEIGHT * Math.min(MOST_LINES, this.buttons.childElementCount) + 4;
   }
 
   #button(kept, { epoch, loss, is_best: isBest }) {

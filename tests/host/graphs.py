@@ -109,6 +109,7 @@ _TRAIN_SETTINGS = {
     "two_prompts": False,
     "class_words": "",
     "validation_seed": 0,
+    "devices": 1,
 }
 _NETWORK_SETTINGS = {
     "kind": "lora",

@@ -109,15 +109,12 @@ def test_check_dataset_says_how_many_steps_there_are(page: ComfyPage, troubled: 
 
 def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str) -> None:
     """The same graph in both renderers: the second one only reads what the first has trained."""
+    drawing = {"prompts": "mochi", "width": 64, "height": 64, "steps": 1, "cell": 64}
     nodes = [
+        ("sheet", "LoraAtelierEpochSheet", drawing),  # first, so that it is in view
         ("load", "LoraAtelierLoadDataset", {"folder": pictures}),
         ("crop", "LoraAtelierSmartCrop", {"width": 64, "height": 64}),
         ("train", "LoraAtelierTrainLora", {"base_model": SLIM, "name": "pressed", "epochs": 2, "rank": 4}),
-        (
-            "sheet",
-            "LoraAtelierEpochSheet",
-            {"prompts": "mochi", "width": 64, "height": 64, "steps": 1, "cell": 64},
-        ),
     ]
     links = [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset"), ("train", 0, "sheet", "lora")]
     page.build(nodes, links)
@@ -126,7 +123,7 @@ def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str) 
     loras = page.server.base / "output" / "loras"
     before = set(loras.glob("*.safetensors"))
     page.find(".la-use-epoch").first.click()
-    page.page.get_by_role("textbox").last.fill("my choice")
+    page.page.get_by_role("dialog").get_by_role("textbox").fill("my choice")
     page.page.keyboard.press("Enter")
     page.until(lambda: len(set(loras.glob("*.safetensors")) - before) == 1, 30)
     (file,) = set(loras.glob("*.safetensors")) - before

@@ -6,6 +6,8 @@ import io
 import json
 import shutil
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.host.graphs import training_graph, with_samples
-from tests.host.server import ComfyServer
+from tests.host.listening import Listener
+from tests.host.server import ComfyServer, make_base
 
 LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3}
 BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", "..%2f..", "latents"]
@@ -21,6 +24,18 @@ BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", 
 
 def history(comfy: ComfyServer, run: str) -> dict:
     return comfy.get(f"/lora_atelier/runs/history?run={quote(run)}")
+
+
+def queue_from(comfy: ComfyServer, graph: dict, workflow: str) -> str:
+    """Queue a graph as a page does that has it as a workflow; the prompt's id."""
+    extra = {"extra_pnginfo": {"workflow": {"id": workflow, "nodes": []}}}
+    status, answer = comfy.post("/prompt", {"prompt": graph, "extra_data": extra})
+    assert status == 200, answer
+    return answer["prompt_id"]
+
+
+def training_node(graph: dict) -> str:
+    return next(name for name, one in graph.items() if one["class_type"] == "LoraAtelierTrainLora")
 
 
 def run_named(comfy: ComfyServer, name: str) -> dict:
@@ -77,6 +92,15 @@ def test_samples_are_shown_whole_and_small(comfy, finished):
     assert small.format == "JPEG" and max(small.size) == 64
 
 
+def test_a_sample_that_the_browser_has_is_not_sent_again(comfy, finished):
+    url = f"http://127.0.0.1:{comfy.port}/lora_atelier/runs/sample?run={finished}&epoch=0&number=1&side=64"
+    with urllib.request.urlopen(url) as answer:
+        tag, headers = answer.headers["ETag"], answer.headers
+    assert headers["X-Content-Type-Options"] == "nosniff" and "private" in headers["Cache-Control"]
+    with pytest.raises(urllib.error.HTTPError, match="304"):
+        urllib.request.urlopen(urllib.request.Request(url, headers={"If-None-Match": tag}))
+
+
 def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
     status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": "my favourite"})
     assert (status, answer) == (200, {"file": "my favourite.safetensors"})
@@ -86,6 +110,22 @@ def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
         status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, **bad})
         assert status == 400 and answer["error"], bad
     assert not (comfy.base / "output" / "x.safetensors").exists()
+
+
+def test_without_a_name_the_file_is_named_as_the_run(comfy, finished):
+    status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": " "})
+    assert (status, answer) == (200, {"file": "live.safetensors"})
+
+
+def test_a_name_that_another_folder_of_loras_has_is_refused(comfy, finished):
+    other = comfy.base / "models" / "loras" / "taken.safetensors"
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.write_bytes(b"another")
+    try:
+        status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": "taken"})
+        assert status == 400 and "another folder of LoRAs" in answer["error"]
+    finally:
+        other.unlink()
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -116,15 +156,72 @@ def test_nothing_is_asked_of_a_run_that_is_not_trained(comfy, finished, what):
 
 def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
     graph = training_graph(pictures, {"name": "shown", "epochs": 1})
-    workflow = {"id": "a-workflow", "nodes": []}
-    status, answer = comfy.post("/prompt", {"prompt": graph, "extra_data": {"extra_pnginfo": {"workflow": workflow}}})
-    assert status == 200
-    comfy.wait(answer["prompt_id"])
-    run = run_named(comfy, "shown")
-    node = next(name for name, one in graph.items() if one["class_type"] == "LoraAtelierTrainLora")
-    assert comfy.get(f"/lora_atelier/runs/of?workflow=a-workflow&node={node}") == {"run": run["run"]}
-    assert comfy.get(f"/lora_atelier/runs/of?workflow=another&node={node}") == {"run": None}
-    assert run["has_workflow"] and comfy.get(f"/lora_atelier/runs/workflow?run={run['run']}") == workflow
+    comfy.wait(queue_from(comfy, graph, "a-workflow"))
+    run, node = run_named(comfy, "shown"), training_node(graph)
+    of = f"/lora_atelier/runs/of?node={node}&workflow="
+    assert comfy.get(f"{of}a-workflow") == {"run": run["run"]}
+    assert comfy.get(f"{of}another") == {"run": None}
+    kept = comfy.get(f"/lora_atelier/runs/workflow?run={run['run']}")
+    assert run["has_workflow"] and kept == {"id": "a-workflow", "nodes": []}
+
+    later = training_graph(pictures, {"name": "later", "epochs": 1, "seed": 8})
+    comfy.wait(queue_from(comfy, later, "a-workflow"))
+    newest = run_named(comfy, "later")["run"]
+    assert comfy.get(f"{of}a-workflow") == {"run": newest}
+    comfy.post("/lora_atelier/runs/delete", {"run": newest})
+    assert comfy.get(f"{of}a-workflow") == {"run": run["run"]}
+
+
+def test_a_listening_page_is_told_how_a_training_goes(comfy, pictures):
+    listener = Listener(comfy.port, "lora_atelier.run")
+    graph = training_graph(pictures, {"name": "told", "epochs": 30, "batch_size": 1, "seed": 21})
+    start = time.monotonic()
+    prompt = queue_from(comfy, graph, "told-workflow")
+    comfy.wait(prompt)
+    seconds = time.monotonic() - start
+    until(lambda: listener.heard and listener.heard[-1]["state"] == "finished")
+    listener.close()
+    told = listener.heard
+    run = run_named(comfy, "told")["run"]
+    places = {(event["run"], event["workflow"], event["node"], event["prompt"]) for event in told}
+    assert places == {(run, "told-workflow", training_node(graph), prompt)}
+    assert {event["stage"] for event in told} >= {"loading the base model", "training"}
+    assert 3 <= len(told) <= 2 * seconds + 3
+    points = [point for event in told for point in event["points"]]
+    assert [step for step, _, _ in points] == sorted({step for step, _, _ in points}) and points[-1][0] == 120
+    curve = history(comfy, run)["curve"]
+    losses = dict(zip(curve["step"], curve["loss"], strict=True))
+    assert all(loss == pytest.approx(losses[step], rel=1e-4) for step, loss, _ in points)
+    assert told[-1]["changed"] == ["remarks", "samples", "saves", "validation", "verdict"]
+    assert told[-1]["memory_mb"] > 0 and told[-1]["seconds_per_step"] > 0
+
+
+def test_a_run_that_is_stopped_is_told_as_stopped_and_goes_on(comfy, pictures):
+    listener = Listener(comfy.port, "lora_atelier.run")
+    graph = training_graph(pictures, {**LONG, "name": "halted", "seed": 22})
+    prompt = comfy.queue(graph)
+    until(lambda: listener.heard and listener.heard[-1]["step"] >= 2)
+    run = listener.heard[-1]["run"]
+    comfy.post("/interrupt", {})
+    comfy.wait(prompt)
+    until(lambda: listener.heard[-1]["state"] == "stopped")
+    listener.close()
+    told = history(comfy, run)
+    assert told["state"] == "stopped" and told["step"] >= 2 and told["verdict"] is None
+    assert told["seconds_left"] == pytest.approx(told["seconds_per_step"] * (160 - told["step"]))
+    assert comfy.post("/lora_atelier/runs/delete", {"run": run}) == (200, {"run": run})
+
+
+def test_another_server_finds_the_runs_of_an_earlier_one(comfy, finished, installation, tmp_path):
+    base = make_base(tmp_path)
+    shutil.copytree(comfy.base / "output" / "lora_atelier", base / "output" / "lora_atelier")
+    later = ComfyServer(installation, base)
+    try:
+        assert history(later, finished) == history(comfy, finished)
+        assert later.get("/lora_atelier/runs") == comfy.get("/lora_atelier/runs")
+        assert later.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": ""})[1]["file"]
+    finally:
+        later.stop()
 
 
 def test_a_run_is_deleted_with_all_its_files(comfy, pictures):

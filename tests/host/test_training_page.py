@@ -133,7 +133,7 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     page: ComfyPage, browser: Browser, comfy: ComfyServer, pictures: str, request: pytest.FixtureRequest
 ) -> None:
     name = f"live-{request.node.callspec.params['page'].split()[0]}"
-    ids = build(page, pictures, name, LONG)
+    ids = build(page, pictures, name, LONG + len(name))  # the same plan would be the same run
     workflow, train = page.workflow(), ids["train"]
     page.page.evaluate("() => void app.queuePrompt(0, 1)")
     page.until(lambda: step_shown(page) >= 2, SLOW)

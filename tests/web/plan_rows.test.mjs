@@ -25,6 +25,10 @@ test("a setting that this version has no default of counts as changed", () => {
   assert.equal(row.isChanged, true);
 });
 
+test("a setting without a value is a row, not a group", () => {
+  assert.deepEqual(planRows({ limit: null }, { limit: null }), [{ part: "", name: "limit", value: null, usual: null, isChanged: false }]);
+});
+
 test("rows are grouped in the plan's order", () => {
   const groups = byPart(planRows(PLAN, DEFAULTS)).map(([part, rows]) => [part, rows.length]);
   assert.deepEqual(groups, [["", 1], ["network", 2], ["optimizer", 2], ["files", 1]]);

@@ -25,7 +25,9 @@ for (const [seconds, text] of /** @type {[number, string][]} */ ([
   test(`${seconds} seconds a step read ${text}`, () => assert.equal(told(speed(seconds)), text));
 }
 
-for (const [megabytes, text] of /** @type {[number, string][]} */ ([[3.14, "3.1 MB"], [36.1, "36 MB"], [9318, "9.1 GB"]])) {
+for (const [megabytes, text] of /** @type {[number, string][]} */ ([
+  [3.14, "3.1 MB"], [36.1, "36 MB"], [9318, "9.1 GB"],
+])) {
   test(`${megabytes} MB read ${text}`, () => assert.equal(size(megabytes), text));
 }
 
@@ -60,7 +62,8 @@ test("a batch is what a step sees, over all that it accumulates", () => {
 
 test("repeats that differ, and regularisation pictures, are told", () => {
   const [first] = lines({ repeats: [1, 5, 10], regularised: true });
-  assert.equal(first, "20 pictures × 1–10 repeats × 2 (as many regularisation pictures) × 10 epochs ÷ batch 2 = 1,000 steps");
+  const pictures = "20 pictures × 1–10 repeats × 2 (as many regularisation pictures)";
+  assert.equal(first, `${pictures} × 10 epochs ÷ batch 2 = 1,000 steps`);
 });
 
 test("without a base model and an earlier run only the number of saves is known", () => {
@@ -88,7 +91,8 @@ test("a verdict in Chinese has the same values, its changes as a choice", () => 
 
 test("numbers of pictures and lists that the server says in English are translated", () => {
   assert.match(inLanguage("zh-TW", { key: "more pictures", values: { pictures: "9 pictures" } }), /^只有 9 張圖片，/);
-  assert.match(inLanguage("zh", { key: "odd, several", values: { names: "a.png, b.png and 3 more" } }), /a\.png, b\.png 等，另有 3 张。/);
+  const values = { names: "a.png, b.png and 3 more" };
+  assert.match(inLanguage("zh", { key: "odd, several", values }), /a\.png, b\.png 等，另有 3 张。/);
 });
 
 test("a sentence of a later version stays English", () => {

@@ -25,7 +25,8 @@ class Graph {
   link(from, to, name = "dataset", more = {}) {
     const id = this.links.size + 1;
     this.links.set(id, { origin_id: from.id, origin_slot: 0, originIsIoNode: false, ...more });
-    to.inputs.push({ name, type: DATASET, link: id, ...(to.widgets.some((one) => one.name === name) && { widget: { name } }) });
+    const isWidget = to.widgets.some((one) => one.name === name);
+    to.inputs.push({ name, type: DATASET, link: id, ...(isWidget && { widget: { name } }) });
     return id;
   }
 

@@ -24,7 +24,7 @@ _MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backen
 
 def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
     """`functional.linear`, by oneDNN where that can be; `added`, of the answer's shape, is added to it."""
-    if _can_multiply(x, weight_OC, bias_O, added):
+    if can_multiply(x, weight_OC, bias_O, added):
         return _Linear.apply(x, weight_OC, bias_O, added)
     y = functional.linear(x, weight_OC, bias_O)
     return y if added is None else added + y
@@ -33,7 +33,7 @@ def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Te
 def pointwise(x_BCHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
     """A 1x1 convolution, which of channels last is a linear layer; the weight is (O, C, 1, 1)."""
     is_channels_last = x_BCHW.is_contiguous(memory_format=torch.channels_last)
-    if not is_channels_last or not _can_multiply(x_BCHW, weight, bias_O, added):
+    if not is_channels_last or not can_multiply(x_BCHW, weight, bias_O, added):
         y_BOHW = functional.conv2d(x_BCHW, weight, bias_O)
         return y_BOHW if added is None else added + y_BOHW
     added_BHWO = None if added is None else added.permute(0, 2, 3, 1)
@@ -42,7 +42,7 @@ def pointwise(x_BCHW: Tensor, weight: Tensor, bias_O: Tensor | None = None, adde
 
 def convolution(x_BCHW: Tensor, weight: Tensor, bias_O: Tensor | None, layer: nn.Conv2d) -> Tensor:
     """`functional.conv2d` as `layer` does it but with another weight and bias, by oneDNN where that can be."""
-    if weight.requires_grad or not _is_plain(layer) or not _can_multiply(x_BCHW, weight, bias_O):
+    if weight.requires_grad or not _is_plain(layer) or not can_multiply(x_BCHW, weight, bias_O):
         return functional.conv2d(x_BCHW, weight, bias_O, layer.stride, layer.padding, layer.dilation)
     return _Convolution.apply(x_BCHW, weight, bias_O, layer.stride[0], layer.padding[0])
 
@@ -89,14 +89,16 @@ def _is_plain(layer: nn.Conv2d) -> bool:
     return is_square and set(layer.dilation) == {1} and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
-def _can_multiply(*tensors: Tensor | None) -> bool:
+def can_multiply(*tensors: Tensor | None) -> bool:
+    """Whether oneDNN takes these (None: none is needed): fp32 on a CPU, outside autocast."""
     given = [tensor for tensor in tensors if tensor is not None]
     is_fp32_on_cpu = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in given)
     is_counted = any(isinstance(tensor, FakeTensor) for tensor in given)  # how much memory is needed, without data
     return _MULTIPLY is not None and is_fp32_on_cpu and not is_counted and not torch.is_autocast_enabled("cpu")
 
 
-def _multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+    """x W^T + b + added, without a gradient. The weight may be a transposed matrix; any other view is slow."""
     if added is None:
         return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
     return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
@@ -108,7 +110,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
         ctx.save_for_backward(x if weight_OC.requires_grad else None, weight_OC)
-        return _multiply(x, weight_OC, bias_O, added)
+        return multiply(x, weight_OC, bias_O, added)
 
     @staticmethod
     @once_differentiable
@@ -117,7 +119,7 @@ class _Linear(torch.autograd.Function):
         needs_x, needs_weight, needs_bias, needs_added = ctx.needs_input_grad
         grad_PO = grad.flatten(0, -2)
         return (
-            _multiply(grad, weight_OC.t()) if needs_x else None,
+            multiply(grad, weight_OC.t()) if needs_x else None,
             _gradient_of_weight(grad_PO, x.flatten(0, -2)) if needs_weight else None,
             grad_PO.sum(0) if needs_bias else None,
             grad if needs_added else None,
@@ -127,8 +129,8 @@ class _Linear(torch.autograd.Function):
 def _gradient_of_weight(grad_PO: Tensor, x_PC: Tensor) -> Tensor:
     """The first factor is copied into the order of the answer, so the smaller one comes first."""
     if grad_PO.shape[1] > x_PC.shape[1]:
-        return _multiply(x_PC.t(), grad_PO.t()).t()
-    return _multiply(grad_PO.t(), x_PC.t())
+        return multiply(x_PC.t(), grad_PO.t()).t()
+    return multiply(grad_PO.t(), x_PC.t())
 
 
 class _Convolution(torch.autograd.Function):
@@ -150,7 +152,7 @@ class _Convolution(torch.autograd.Function):
         if not ctx.in_columns:
             return functional.conv2d(x_BCHW, weight, bias_O, stride, padding)
         columns_BHWK = _columns(x_BCHW, weight.shape[-1], stride, padding)
-        return _multiply(columns_BHWK, _weight_of_columns(weight), bias_O).permute(0, 3, 1, 2)
+        return multiply(columns_BHWK, _weight_of_columns(weight), bias_O).permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
@@ -158,7 +160,7 @@ class _Convolution(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         if not ctx.in_columns:
             return _gradient_of_input(grad_BOHW, weight, ctx.shape, ctx.stride, ctx.padding), None, None, None, None
-        columns_BHWK = _multiply(grad_BOHW.permute(0, 2, 3, 1), _weight_of_columns(weight).t())
+        columns_BHWK = multiply(grad_BOHW.permute(0, 2, 3, 1), _weight_of_columns(weight).t())
         return _sum_of_columns(columns_BHWK, ctx.shape, ctx.stride, ctx.padding), None, None, None, None
 
 

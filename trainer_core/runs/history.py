@@ -31,7 +31,7 @@ def run_history(folder: Path, log: StepLog, *, points: int, is_training: bool) -
     Raises:
         TrainingError: the folder is no run's, or damaged.
     """
-    log.read()
+    step, epoch = log.read()
     about = read_json(folder / ABOUT)
     told = read_json(folder / VERDICT) if (folder / VERDICT).is_file() else {"verdict": None, "remarks": []}
     reports = read_reports(folder / VALIDATION_LOG)
@@ -42,9 +42,9 @@ def run_history(folder: Path, log: StepLog, *, points: int, is_training: bool) -
         "base": about["base"],
         "family": about["family"],
         "state": state,
-        "step": log.steps[-1] if len(log) else 0,
+        "step": step,
         "total_steps": about["size"]["steps"],
-        "epoch": log.epochs[-1] if len(log) else 0,
+        "epoch": epoch,
         "epochs": about["size"]["epochs"],
         "arithmetic": about["arithmetic"],
         "size": about["size"],

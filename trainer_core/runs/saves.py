@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,14 @@ from ..lora.file import read_header
 from ..training.run import VALIDATION_LOG
 from ..training.validation_report import read_reports
 
+_NONE_IS_BEST = (
+    "no kept epoch was measured on held-out pictures, so none can be called the best. Train with held_out_share 0.1, "
+    "or choose an epoch by its pictures."
+)
 LAST, BEST = 0, -1
 """What stands for an epoch beside its number."""
+_REMEMBERED = 4096
+"""LoRAs whose headers need not be read again, which takes milliseconds each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,16 +32,16 @@ class KeptLora:
     """1-based; of one within an epoch, that epoch."""
     step: int
     path: Path
+    megabytes: float
     is_best: bool = False
     """Whether its loss on held-out pictures is the lowest; none is where nothing is held out."""
 
     def to_json(self) -> dict[str, Any]:
-        megabytes = round(self.path.stat().st_size / 2**20, 1)
         return {
             "epoch": self.epoch,
             "step": self.step,
             "file": self.path.name,
-            "megabytes": megabytes,
+            "megabytes": self.megabytes,
             "is_best": self.is_best,
         }
 
@@ -61,15 +69,26 @@ def choose_kept(run_folder: Path, epoch: float) -> KeptLora:
         return kept[-1]
     found = [one for one in kept if (one.is_best if epoch == BEST else one.epoch == epoch)]
     if not found:
-        numbers = ", ".join(str(number) for number in dict.fromkeys(one.epoch for one in kept))
-        what = "no kept epoch was measured on held-out pictures" if epoch == BEST else f"epoch {epoch:g} was not kept"
-        raise TrainingError(f"{what}. Choose one of {numbers}, or 0 for the last.")
+        raise TrainingError(_NONE_IS_BEST if epoch == BEST else _not_kept(epoch, kept))
     return found[-1]
 
 
+def _not_kept(epoch: float, kept: Sequence[KeptLora]) -> str:
+    numbers = ", ".join(dict.fromkeys(str(one.epoch) for one in kept))
+    return f"epoch {epoch:g} was not kept. Choose one of {numbers}, 0 for the last or -1 for the best."
+
+
 def _read(path: Path) -> KeptLora | None:
+    """None where it is no LoRA of a run, or was dropped for a newer one just now."""
     try:
-        metadata, _ = read_header(path)
-        return KeptLora(epoch=int(metadata["ss_epoch"]), step=int(metadata["ss_steps"]), path=path)
-    except (TrainingError, KeyError, ValueError):
+        found = path.stat()
+        return _as_of(path, found.st_size, found.st_mtime_ns)
+    except (OSError, TrainingError, KeyError, ValueError):
         return None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _as_of(path: Path, size: int, changed_ns: int) -> KeptLora:
+    metadata, _ = read_header(path)
+    megabytes = round(size / 2**20, 1)
+    return KeptLora(epoch=int(metadata["ss_epoch"]), step=int(metadata["ss_steps"]), path=path, megabytes=megabytes)

@@ -1,4 +1,4 @@
-"""Which run a node of a graph has trained last, so that a page that is opened again finds it."""
+"""Which runs a node of a graph has trained, so that a page that is opened again finds the newest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ..errors import TrainingError
 from ..files import read_json, write_json
 
 _FILE = "shown.json"
-_MOST = 1000
+_MOST_NODES, _MOST_RUNS = 1000, 8
+"""That are remembered; runs of each node."""
 
 
 class ShownRuns:
@@ -19,20 +20,21 @@ class ShownRuns:
 
     def remember(self, workflow: str, node: str, run: str) -> None:
         known = self._known()
-        known.pop(key := _key(workflow, node), None)
-        newest = [*known.items(), (key, run)][-_MOST:]
+        earlier = known.pop(key := _key(workflow, node), [])
+        runs = [run, *(one for one in earlier if one != run)]
+        newest = [*known.items(), (key, runs[:_MOST_RUNS])][-_MOST_NODES:]
         write_json(self._path, dict(newest))
 
-    def of(self, workflow: str, node: str) -> str | None:
-        """The name of the run's folder; None where the node has trained nothing."""
-        return self._known().get(_key(workflow, node))
+    def of(self, workflow: str, node: str) -> list[str]:
+        """Names of the folders of its runs, the newest first. They may have been deleted since, or never begun."""
+        return self._known().get(_key(workflow, node), [])
 
-    def _known(self) -> dict[str, str]:
+    def _known(self) -> dict[str, list[str]]:
         try:
             known = read_json(self._path) if self._path.is_file() else {}
         except TrainingError:  # lost is only what an opened page shows at first
             return {}
-        return known if isinstance(known, dict) else {}
+        return {key: runs for key, runs in known.items() if isinstance(runs, list)} if isinstance(known, dict) else {}
 
 
 def _key(workflow: str, node: str) -> str:

@@ -7,12 +7,15 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 
 STEP_LOG = "metrics.jsonl"
 """In a run's folder: a JSON object a step."""
 _DIGITS = 5
+_END = 256
+"""Bytes, more than a line has, by which a log is known to be the one that was read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,57 +44,64 @@ class StepLog:
     def __len__(self) -> int:
         return len(self.steps)
 
-    def read(self) -> None:
-        """Take up what was logged since the last time; a log that was rewound or replaced is read anew."""
+    def read(self) -> tuple[int, int]:
+        """Take up what was logged since the last time; a log that was rewound or replaced is read anew.
+
+        The last step and its epoch, 0 and 0 where there is none yet.
+        """
         with self._lock:
             self._read()
+            return (self.steps[-1], self.epochs[-1]) if self.steps else (0, 0)
 
     def _read(self) -> None:
         try:
-            found = self._path.stat()
+            with open(self._path, "rb") as file:
+                added = self._added(file)
         except FileNotFoundError:
             return self._forget()
-        if found.st_ino != self._file or found.st_size < self._offset:
-            self._forget()
-            self._file = found.st_ino
-        if found.st_size == self._offset:
-            return
-        with open(self._path, "rb") as file:
-            file.seek(self._offset)
-            added = file.read()
         whole = added[: added.rfind(b"\n") + 1]  # a step may be half written
         self._offset += len(whole)
-        for entry in _entries(whole):
-            self.steps.append(entry["step"])
-            self.epochs.append(entry["epoch"])
-            self.losses.append(entry["loss"])
-            self.rates.append(entry["rate"])
+        self._end = (self._end + whole)[-_END:]
+        entries = _entries(whole)
+        self.steps.extend(entry["step"] for entry in entries)
+        self.epochs.extend(entry["epoch"] for entry in entries)
+        self.losses.extend(entry["loss"] for entry in entries)
+        self.rates.extend(entry["rate"] for entry in entries)
+
+    def _added(self, file: BinaryIO) -> bytes:
+        """What follows that which was read, if that still ends as it did; else everything."""
+        file.seek(self._offset - len(self._end))
+        if file.read(len(self._end)) != self._end:
+            self._forget()
+            file.seek(0)
+        return file.read()
 
     def _forget(self) -> None:
-        self._file, self._offset = -1, 0
+        self._offset, self._end = 0, b""
         self.steps, self.epochs = array("q"), array("q")
         self.losses, self.rates = array("d"), array("d")
 
     def curve(self, points: int) -> Curve:
         """At most `points` points."""
-        count = len(self.steps)
+        with self._lock:
+            steps, losses, rates = np.array(self.steps), np.array(self.losses), np.array(self.rates)
+        count = len(steps)
         if not count:
             return Curve(step=(), loss=(), low=(), high=(), smooth=(), rate=())
         edges = np.unique(np.linspace(0, count, min(points, count) + 1).astype(int))
         starts, last = edges[:-1], edges[1:] - 1
-        losses = np.frombuffer(self.losses)
         losses = np.where(np.isfinite(losses), losses, np.nan)
         known = np.isfinite(losses)
         sums = np.add.reduceat(np.where(known, losses, 0.0), starts)
         counts = np.add.reduceat(known.astype(int), starts)
         means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
         return Curve(
-            step=tuple(np.frombuffer(self.steps, dtype=np.int64)[last].tolist()),
+            step=tuple(steps[last].tolist()),
             loss=_short(means),
             low=_short(np.fmin.reduceat(losses, starts)),
             high=_short(np.fmax.reduceat(losses, starts)),
             smooth=_short(_smoothed(sums, counts, count)),
-            rate=_short(np.frombuffer(self.rates)[last]),
+            rate=_short(rates[last]),
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ State = Literal["training", "finished", "stopped"]
 
 _TAIL = 4096
 """Bytes in which the last line of a step log is found."""
+_REMEMBERED = 2048
+"""Runs that are read again only once they change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +58,16 @@ def find_run(runs_folder: Path, run: str) -> Path:
     Raises:
         TrainingError: there is no such run; names with paths are none.
     """
-    folder = runs_folder / run
-    is_plain = run == Path(run).name and "\\" not in run and "\0" not in run and not run.startswith(".")
-    if not run or not is_plain or folder.is_symlink() or not (folder / ABOUT).is_file():
+    if not has_run(runs_folder, run):
         raise TrainingError(f"there is no run {run!r}. It may have been deleted; refresh the list.")
-    return folder
+    return runs_folder / run
+
+
+def has_run(runs_folder: Path, run: str) -> bool:
+    """Whether it is the plain name of a folder that holds a run."""
+    is_plain = run == Path(run).name and "\\" not in run and "\0" not in run and not run.startswith(".")
+    folder = runs_folder / run
+    return bool(run) and is_plain and not folder.is_symlink() and (folder / ABOUT).is_file()
 
 
 def list_runs(runs_folder: Path, training: str | None = None) -> list[RunSummary]:
@@ -77,6 +85,28 @@ def _readable(folder: Path, training: str | None) -> RunSummary | None:
 
 
 def summarise(folder: Path, *, is_training: bool) -> RunSummary:
+    """One run, read again only where something has changed in its folder.
+
+    Raises:
+        TrainingError, KeyError: half deleted, or of another version.
+    """
+    return replace(_as_of(folder, _stamp(folder)), state=state_of(folder, is_training=is_training))
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Times of change of what grows with a run: a file that is added or replaced changes its folder's."""
+    return tuple(_changed_ns(folder / part) for part in ("", "samples", "epochs", STEP_LOG))
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _as_of(folder: Path, stamp: tuple[int, ...]) -> RunSummary:
     about = read_json(folder / ABOUT)
     told = read_json(folder / VERDICT)["verdict"] if (folder / VERDICT).is_file() else None
     log = folder / STEP_LOG
@@ -86,7 +116,7 @@ def summarise(folder: Path, *, is_training: bool) -> RunSummary:
         base=about["base"],
         family=about["family"],
         changed=(log if log.is_file() else folder / ABOUT).stat().st_mtime,
-        state=state_of(folder, is_training=is_training),
+        state="stopped",
         step=_last_step(log),
         total_steps=about["size"]["steps"],
         epochs=about["size"]["epochs"],

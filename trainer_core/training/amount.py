@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, count
 
 from ..dataset.types import Dataset
-from .batches import epoch_batches
+from .batches import batches_in_epoch, epoch_batches
 from .plan import TrainingPlan
 
 
@@ -42,7 +42,9 @@ def steps_per_epoch(dataset: Dataset, plan: TrainingPlan) -> list[int]:
     """
     lengths, total = [], 0
     for epoch in range(plan.epochs) if not plan.steps else count():
-        steps = -(-len(epoch_batches(dataset, plan.batch_size, plan.seed, epoch)) // plan.accumulation)
+        if not lengths or dataset.regularisation_images:  # else every epoch has as many
+            batches = batches_in_epoch(dataset, plan.batch_size, epoch)
+        steps = -(-batches // plan.accumulation)
         if plan.steps:
             steps = min(steps, plan.steps - total)
         lengths.append(steps)
@@ -56,6 +58,10 @@ def steps_from(dataset: Dataset, plan: TrainingPlan, lengths: list[int], start: 
     """Every step from `start` (0-based) to the end of the run, in order."""
     step = first_batch = 0
     for epoch, length in enumerate(lengths):
+        if step + length <= start:
+            step += length
+            first_batch += batches_in_epoch(dataset, plan.batch_size, epoch)
+            continue
         batches = epoch_batches(dataset, plan.batch_size, plan.seed, epoch)
         for index in range(length):
             group = batches[index * plan.accumulation : (index + 1) * plan.accumulation]

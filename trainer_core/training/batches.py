@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import defaultdict
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 
@@ -37,6 +39,35 @@ def epoch_batches(dataset: Dataset, batch_size: int, seed: int, epoch: int) -> l
         batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
     shuffle(batches)
     return batches
+
+
+def batches_in_epoch(dataset: Dataset, batch_size: int, epoch: int) -> int:
+    """How many `epoch_batches` has, without putting them in order."""
+    samples = _training_samples(dataset)
+    samples += _regularisation_samples(dataset, len(samples), epoch)
+    in_buckets = Counter(dataset.images[index].bucket for index in samples)
+    return sum(-(-count // batch_size) for count in in_buckets.values())
+
+
+class BatchOrder:
+    """The batches of a whole run, found by their place in it. One epoch is in memory at a time."""
+
+    def __init__(self, dataset: Dataset, plan: TrainingPlan, steps_per_epoch: Sequence[int]) -> None:
+        self._dataset, self._plan = dataset, plan
+        in_epochs = (batches_in_epoch(dataset, plan.batch_size, epoch) for epoch in range(len(steps_per_epoch)))
+        used = (min(there, steps * plan.accumulation) for there, steps in zip(in_epochs, steps_per_epoch, strict=True))
+        self._ends = list(accumulate(used))
+        self._epoch, self._batches = -1, []
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, place: int) -> list[int]:
+        epoch = bisect_right(self._ends, place)
+        if epoch != self._epoch:
+            self._batches = epoch_batches(self._dataset, self._plan.batch_size, self._plan.seed, epoch)
+            self._epoch = epoch
+        return self._batches[place - (self._ends[epoch - 1] if epoch else 0)]
 
 
 def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:

@@ -85,11 +85,10 @@ class Keeping:
         due = [save for save in self._planned if save.step == step]
         return self._write(due[0]) if due else None
 
-    def save_asked(self, step: int) -> None:
-        """Keep the LoRA of this step, whatever the plan says; it is not dropped for newer ones."""
-        if step not in {save.step for save in self._planned}:
-            self._asked.append(self._within_epoch(step))
-            self._write(self._asked[-1])
+    def save_asked(self, step: int) -> Path:
+        """Keep the LoRA of this step, which the plan has none of; it is not dropped for newer ones."""
+        self._asked.append(self._within_epoch(step))
+        return self._write(self._asked[-1])
 
     def save_missing(self, step: int) -> None:
         """Write the LoRA of the step that a run goes on from, where a full disk or a crash came between."""

@@ -41,10 +41,15 @@ def check_devices(devices: int, device: str) -> None:
     Raises:
         TrainingError: says how many there are.
     """
-    is_on_gpu = torch.device(device).type == "cuda"
-    found, kind = (torch.cuda.device_count(), "GPUs") if is_on_gpu else (os.cpu_count() or 1, "CPU cores")
+    match torch.device(device).type:
+        case "cuda":
+            found = torch.cuda.device_count()
+        case "cpu":
+            found = os.cpu_count() or 1
+        case _:
+            found = 1
     if devices > found:
-        raise TrainingError(f"devices is {devices}, and ComfyUI sees {found} {kind}. Set devices to {found} or less.")
+        raise TrainingError(f"devices is {devices}, and here {found} can be used. Set devices to {found} or less.")
 
 
 def steps_on(trainer: Trainer, devices: int) -> Iterator[StepReport | StageReport | Sample]:
@@ -155,6 +160,7 @@ def _stop(process: subprocess.Popen, run: Run, *, is_training: bool) -> None:
         if is_training:
             run.ask("stop")
             process.wait(_SECONDS_TO_STOP)
+            return
     except subprocess.TimeoutExpired:
         pass
     finally:
@@ -178,8 +184,8 @@ def _end(process: subprocess.Popen) -> None:
 def _reason(log: Path) -> str:
     """The one line with which a process gave up."""
     said = [_error(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    reasons = [line for line in said if line and line != OTHERS_LEFT]
-    return reasons[0] if reasons else f"the processes that train have failed. The end of {log} says why."
+    reasons = (line for line in said if line and line != OTHERS_LEFT)
+    return next(reasons, f"the processes that train have failed. The end of {log.parent.name}/{log.name} says why.")
 
 
 def _error(line: str) -> str | None:

@@ -118,7 +118,8 @@ def _build(plan: OptimizerPlan, groups: list[dict[str, Any]]) -> torch.optim.Opt
     betas, decay = _betas(plan), plan.weight_decay
     match plan.name:
         case "AdamW":
-            return torch.optim.AdamW(groups, betas=betas, weight_decay=decay)
+            in_one_pass = all(weight.device.type == "cpu" for group in groups for weight in group["params"])
+            return torch.optim.AdamW(groups, betas=betas, weight_decay=decay, fused=in_one_pass or None)
         case "AdamW8bit":
             return _package("bitsandbytes", plan).optim.AdamW8bit(groups, betas=betas, weight_decay=decay)
         case "Lion":

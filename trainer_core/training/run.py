@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -39,6 +40,10 @@ WORKFLOW = "workflow.json"
 Request = Literal["finish", "sample", "save", "stop"]
 """What a run can be asked for by a file of that name in its folder, which any program that sees it may write: to end
 early as a finished one; to draw its samples now; to keep a LoRA of this step; to stop, and go on another time."""
+
+
+class StopAsked(TrainingError):
+    """The run was asked to stop."""
 
 
 class Run:
@@ -121,6 +126,18 @@ class Run:
         """What was asked for has been done."""
         (self.folder / request).unlink(missing_ok=True)
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """What is left unanswered when the context ends is not to come over the run when it goes on."""
+        try:
+            yield
+        finally:
+            self.forget_requests()
+
+    def forget_requests(self) -> None:
+        for request in get_args(Request):
+            self.is_answered(request)
+
     def tell(self, verdict: dict[str, Any], remarks: Sequence[str]) -> None:
         """Keep what is to be said of the run now that it is over."""
         write_json(self.folder / VERDICT, {"verdict": verdict, "remarks": list(remarks)})
@@ -129,8 +146,6 @@ class Run:
         """Mark the run as done. Written last: what reads it can rely on everything else."""
         entries = [{"epoch": s.epoch, "step": s.step, "file": s.path.name} for s in saved]
         write_json(self.folder / RESULT, {"epochs": entries})
-        for request in get_args(Request):
-            self.is_answered(request)
 
     def result(self) -> TrainedLora:
         """The finished run.

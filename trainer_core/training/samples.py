@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -32,6 +33,8 @@ from .plan.samples import SamplePlan
 _KEY = "lora_atelier.sample"
 """Text chunk of the PNG: the request, epoch and step as JSON."""
 _FOLDER = "samples"
+_REMEMBERED = 4096
+"""Samples whose files need not be opened again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,17 +131,20 @@ def newest_sample(run_folder: Path) -> dict[str, float] | None:
 
 def list_samples(run_folder: Path) -> list[Sample]:
     """The samples that a run has kept, by epoch and prompt; files that say nothing of themselves are left out."""
-    found = [_read(path) for path in sorted((run_folder / _FOLDER).glob("*.png"))]
+    paths = (run_folder / _FOLDER).glob("*.png")
+    found = [_read(path, path.stat().st_mtime_ns) for path in paths]
     return sorted((sample for sample in found if sample), key=lambda sample: (sample.epoch, sample.number))
 
 
-def _read(path: Path) -> Sample | None:
+@lru_cache(maxsize=_REMEMBERED)
+def _read(path: Path, changed_ns: int) -> Sample | None:
+    """What the file tells of itself before its pixels, which are not decoded."""
     try:
         with Image.open(path) as picture:
-            facts = json.loads(picture.text[_KEY])
+            facts = json.loads(picture.info[_KEY])
         request = read_fields(PictureRequest, facts["request"], path.name)
         return Sample(epoch=facts["epoch"], step=facts["step"], number=facts["number"], request=request, path=path)
-    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
 
 

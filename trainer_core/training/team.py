@@ -165,7 +165,7 @@ def joined(device: str) -> Iterator[Team]:
     Raises:
         TrainingError: there are more processes than GPUs, or all were given the same one.
     """
-    if not distributed.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
     is_on_gpu = torch.device(device).type == "cuda"

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ..errors import TrainingError
 from ..families.base_model import BaseModel
+from ..families.cpu_attention import use_cpu_attention
 from ..families.loading import family_of, load_base_model, outline_of
 from ..families.onednn import use_onednn
 from ..families.quantised import quantise
@@ -28,7 +28,7 @@ from ..runs.pace import StepTimes, Work
 from . import objective
 from .amount import Step, share_of_epochs, steps_from, steps_per_epoch
 from .arithmetic import RunSize, run_size
-from .batches import check_trainable, stream_seed
+from .batches import BatchOrder, check_trainable, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
 from .checkpointing import checkpoint_blocks
@@ -44,7 +44,7 @@ from .metadata import shareable
 from .optimizer import check_optimizer, make_optimizer, set_rates
 from .precision import FORMATS, device_name, resolve_precision
 from .reports import StepReport, TrainedLora
-from .run import Run, RunLock
+from .run import Run, RunLock, StopAsked
 from .samples import MissedSample, Sample, SampleDrawer
 from .schedule import rate_factor
 from .shares import check_shares
@@ -212,18 +212,17 @@ class Trainer:
         if self.device == "cpu" and self.precision == "fp32":
             for part in (model.unet, *model.text_encoders):
                 use_onednn(part)
+            use_cpu_attention(model.unet)
         return model
 
     def _encodings(self, model: BaseModel, captions: VisitCaptions) -> CaptionEncodings | None:
         """None where the text encoders are trained, and so run in every step."""
         if self.plan.optimizer.rate_of_text_encoder:
             return None
-        drawn: dict[int, list[int]] = {}
-        for step in steps_from(self.dataset, self.plan, self.lengths, 0):
-            drawn |= {step.first_batch + place: list(batch) for place, batch in enumerate(step.batches)}
+        order = BatchOrder(self.dataset, self.plan, self.lengths)
 
         def captions_of(place: int) -> list[str]:
-            return captions.of_batch([self.dataset.images[index] for index in drawn[place]], place)
+            return captions.of_batch([self.dataset.images[index] for index in order[place]], place)
 
         return CaptionEncodings(
             model,
@@ -231,7 +230,7 @@ class Trainer:
             self.device,
             captions_of,
             known=captions.known(self.dataset.images),
-            total_steps=len(drawn),
+            total_steps=len(order),
             batch_size=self.plan.batch_size,
         )
 
@@ -268,7 +267,7 @@ class Trainer:
             if not self._team.is_first:
                 yield from self._follow(self._learner)
                 return
-            with RunLock(self.run):
+            with RunLock(self.run), self.run.answering():
                 self.run.start(self._about())
                 yield from self._train(self._learner)
         finally:
@@ -333,7 +332,7 @@ class Trainer:
                 finite.check(step, report.loss)
                 ends = step == self.total_steps or self.run.is_asked("finish")
                 is_last = self._agree(learner, turn, step, is_last=ends)
-                if saved := keeping.save_due(turn, step, is_last=is_last):
+                if saved := self._keep(keeping, turn, step, is_last=is_last):
                     report = replace(report, saved=saved)
                 if saved or self._is_time_for_state(step):
                     keeping.save_state(step)
@@ -354,20 +353,25 @@ class Trainer:
         keeping.finish()
         self._team.add_up()
 
+    def _keep(self, keeping: Keeping, turn: Step, step: int, *, is_last: bool) -> Path | None:
+        """The LoRA of this step, where the plan has one or the run was asked for it."""
+        saved = keeping.save_due(turn, step, is_last=is_last)
+        if self.run.is_asked("save"):
+            saved = saved or keeping.save_asked(step)
+            self.run.is_answered("save")
+        return saved
+
     def _answer(
         self, learner: Learner, keeping: Keeping, turn: Step, step: int
     ) -> Iterator[StageReport | Sample | MissedSample]:
         """What the run was asked for since the step before. It changes nothing in what is learned.
 
         Raises:
-            TrainingError: it was asked to stop.
+            StopAsked: it was.
         """
         if self.run.is_asked("stop"):
             self.run.is_answered("stop")
-            raise TrainingError(f"the run was asked to stop after step {step}. Start it again and it goes on.")
-        if self.run.is_asked("save"):
-            keeping.save_asked(step)
-            self.run.is_answered("save")
+            raise StopAsked(f"the run was asked to stop after step {step}. Start it again and it goes on.")
         if self.run.is_asked("sample"):
             self.run.is_answered("sample")
             done = step - sum(self.lengths[: turn.epoch])

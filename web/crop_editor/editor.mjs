@@ -143,6 +143,8 @@ class CropEditor {
     this.state.classList.toggle("la-unsaved", !isSaved);
     this.#drawFilters();
     this.grid.draw();
+    const focused = /** @type {HTMLButtonElement | null} */ (document.activeElement);
+    if (focused?.disabled) this.grid.element.focus(); // a button that was just disabled swallows the keys
   }
 
   #drawFilters() {

@@ -30,7 +30,7 @@ const WORDS = /** @type {Record<string, FindingWords>} */ ({ zh, "zh-TW": zhTW }
 export function worded(finding, locale) {
   const { language } = choose(locale);
   const words = WORDS[language];
-  const key = true ? finding.kind : `${finding.kind}/${finding.case}`;
+  const key = finding.case === "" ? finding.kind : `${finding.kind}/${finding.case}`;
   const put = (/** @type {Record<string, string>} */ table, /** @type {string} */ name) =>
     fill(table, language, name, finding.values);
   if (!words || !(key in words.sentences)) return { text: finding.text, advice: finding.advice };

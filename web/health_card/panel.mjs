@@ -119,7 +119,7 @@ function filesOf({ files, more_files: more }, board) {
   const rows = files.map(({ name, label, picture }) =>
     make(
       "li.la-health-file",
-      { title: name },
+      { title: `${name}: ${label}` },
       picture === null ? make("span.la-health-nothing") : thumbnail(board, picture),
       make("span.la-health-name", { text: name }),
       make("span.la-health-label", { text: label }),

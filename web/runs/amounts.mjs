@@ -9,7 +9,9 @@ export function duration(seconds) {
   if (seconds < MINUTE - 0.5) return { key: "time.seconds", values: { seconds: Math.max(1, Math.round(seconds)) } };
   const minutes = Math.round(seconds / MINUTE);
   if (minutes < 60) return { key: "time.minutes", values: { minutes } };
-  if (minutes * MINUTE < DAY) return { key: "time.hours", values: { hours: Math.floor(minutes / 60), minutes: minutes % 60 } };
+  if (minutes * MINUTE < DAY) {
+    return { key: "time.hours", values: { hours: Math.floor(minutes / 60), minutes: minutes % 60 } };
+  }
   const hours = Math.round(seconds / HOUR);
   return { key: "time.days", values: { days: Math.floor(hours / 24), hours: hours % 24 } };
 }
@@ -22,7 +24,7 @@ export function speed(secondsPerStep) {
 
 /** @param {number} megabytes @returns {string} */
 export function size(megabytes) {
-  return megabytes >= 1024 ? `${digits(megabytes / 1024)} GB` : `${megabytes >= 10 ? Math.round(megabytes) : digits(megabytes)} MB`;
+  return megabytes >= 1024 ? `${digits(megabytes / 1024)} GB` : `${digits(megabytes)} MB`;
 }
 
 /** A learning rate as people write it.

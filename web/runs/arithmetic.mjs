@@ -52,5 +52,6 @@ function stepsLine(size, say) {
   const shares = batch === 1 ? "" : ` ÷ ${say("arithmetic.batch", { batch })}`;
   const steps = say("arithmetic.steps", { count: size.steps });
   if (!size.counts_steps) return `${factors.join(" × ")}${shares} = ${steps}`;
-  return `${factors.join(" × ")}${shares}: ${say("arithmetic.stepsIn", { steps, epochs: say("arithmetic.epochs", { count: size.epochs }) })}`;
+  const epochs = say("arithmetic.epochs", { count: size.epochs });
+  return `${factors.join(" × ")}${shares}: ${say("arithmetic.stepsIn", { steps, epochs })}`;
 }

@@ -46,12 +46,13 @@ class BeforeAfter {
     this.line.addEventListener("keydown", (event) => this.#press(event));
     this.choices = [say("view.beforeSide"), say("view.afterSide")].map((label) => this.#choice(label));
     this.stage = make("div.la-wipe", {}, this.after, this.before, make("div.la-wipe-edge"), this.line);
+    const choices = this.choices.map(({ element }) => element);
     const { width, height, prompt } = chosen;
     this.stage.style.setProperty("--la-shape", String(width / height));
     this.element = make(
       "div.la-sheet.la-wipe-sheet",
       { role: "dialog", "aria-label": say("view.compareHint") },
-      make("div.la-wipe-head", {}, ...this.choices.map(({ element }) => element), iconButton("close", say("view.close"), close)),
+      make("div.la-wipe-head", {}, ...choices, iconButton("close", say("view.close"), close)),
       this.stage,
       make("p.la-wipe-prompt", { text: prompt, title: prompt }),
       make("p.la-count", { text: say("view.wipeHint") }),
@@ -61,7 +62,7 @@ class BeforeAfter {
   }
 
   #choice(label) {
-    const options = this.row.map(({ epoch, step }, at) => make("option", { value: at, text: epochName(epoch), title: step }));
+    const options = this.row.map(({ epoch }, at) => make("option", { value: at, text: epochName(epoch) }));
     const select = make("select.la-input", { "aria-label": label, on: { change: () => this.#show() } }, ...options);
     return { element: make("label.la-field", {}, make("span", { text: label }), select), select };
   }

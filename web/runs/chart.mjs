@@ -70,7 +70,7 @@ export class LossChart {
       scales: {
         x: { time: false },
         y: { range: () => this.#range() },
-        rate: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, (most || 1) * RATE_ROOM] },
+        rate: { range: (_plot, _least, most) => [0, (most || 1) * RATE_ROOM] },
       },
       series: [
         {},

@@ -53,7 +53,9 @@ function originOf({ node, owners }, index, depth = 0) {
   const input = node.inputs?.[index];
   const link = input?.link == null ? null : node.graph.getLink(input.link);
   if (!link || depth > DEEPEST) return null;
-  if (!link.originIsIoNode) return sourceAt({ node: node.graph.getNodeById(link.origin_id), owners }, link.origin_slot, depth);
+  if (!link.originIsIoNode) {
+    return sourceAt({ node: node.graph.getNodeById(link.origin_id), owners }, link.origin_slot, depth);
+  }
   const outer = owners.at(-1);
   return outer ? originOf({ node: outer, owners: owners.slice(0, -1) }, link.origin_slot, depth + 1) : null;
 }

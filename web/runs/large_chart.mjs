@@ -30,7 +30,7 @@ export class LargeChart {
       tabindex: 0,
       role: "img",
       "aria-label": say("view.loss"),
-      title: say("view.zoomHint"),
+      "aria-keyshortcuts": "ArrowLeft ArrowRight + - 0",
       on: { keydown: (event) => this.#press(event) },
     });
     this.element = make("div", {}, make("div.la-large-bar", {}, this.legend, this.whole), this.canvas);
@@ -117,7 +117,8 @@ export class LargeChart {
     const idx = this.#plot?.cursor.idx;
     const isUnderCursor = idx !== null && idx !== undefined;
     const at = isUnderCursor ? idx : steps.length - 1;
-    const shown = /** @type {Line[]} */ (Object.keys(LINES)).filter((line) => valueAt(this.#data[LINES[line][0]], at) !== null);
+    const isThere = (/** @type {Line} */ line) => valueAt(this.#data[LINES[line][0]], at) !== null;
+    const shown = /** @type {Line[]} */ (Object.keys(LINES)).filter(isThere);
     const key = shown.join();
     if (this.legend.dataset.lines !== key) {
       this.legend.dataset.lines = key;
@@ -135,13 +136,12 @@ export class LargeChart {
 
   /** @param {Line} line */
   #entry(line) {
-    const entry = make(
+    return make(
       "button.la-large-line",
       { "data-line": line, "aria-pressed": String(!this.#hidden.has(line)), on: { click: () => this.#toggle(line) } },
       make("span.la-large-name"),
       make("output"),
     );
-    return entry;
   }
 
   /** @param {Line} line */
@@ -196,7 +196,7 @@ export class LargeChart {
       scales: {
         x: { time: false },
         y: { range: () => this.#range() },
-        rate: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, (most || 1) * RATE_ROOM] },
+        rate: { range: (_, __, /** @type {number} */ most) => [0, (most || 1) * RATE_ROOM] },
       },
       series: series.map((one) => ({ ...one })), // uPlot keeps what it draws in them
       bands: [{ series: [COLUMNS.high, COLUMNS.low], fill: colour("--la-band") }],

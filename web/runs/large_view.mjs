@@ -35,7 +35,7 @@ class LargeView {
   #otherName = "";
 
   constructor(run, other) {
-    this.dialog = new Dialog(say("view.title", { name: run }), (event) => event.key === "Escape" && this.close());
+    this.dialog = new Dialog(say("view.title", { name: run }), ({ key }) => key === "Escape" && this.close());
     this.chart = new LargeChart();
     this.timeline = new SampleTimeline(this.dialog.element);
     this.pictures = new PictureLosses();
@@ -73,10 +73,11 @@ class LargeView {
       button(say("live.sampleNow"), () => this.#ask("sample", "live.sampling")),
       button(say("live.saveNow"), () => this.#ask("save", "live.saving")),
     );
+    const hint = make("span.la-count", { text: say("view.zoomHint") });
     const main = make(
       "main.la-large-main",
       {},
-      section(say("view.loss"), this.compare, this.chart.element),
+      section(say("view.loss"), make("div.la-row", {}, hint, this.compare), this.chart.element),
       section(say("view.samples"), null, this.timeline.element),
       section(say("view.pictures"), null, this.pictures.element),
     );
@@ -92,7 +93,8 @@ class LargeView {
     this.body = make("div.la-large-body", { hidden: true }, main, side);
     this.message = make("p.la-large-message", { text: say("view.loading"), role: "status" });
     const close = iconButton("close", say("view.close"), () => this.close());
-    const header = make("header.la-header", {}, this.title, this.facts, make("span.la-spring"), this.state, this.acts, close);
+    const spring = make("span.la-spring");
+    const header = make("header.la-header", {}, this.title, this.facts, spring, this.state, this.acts, close);
     this.dialog.panel.classList.add("la-large");
     this.dialog.panel.append(header, this.progress, this.body, this.message);
   }
@@ -176,7 +178,8 @@ class LargeView {
 }
 
 function section(title, beside, content) {
-  return make("section.la-large-section", {}, make("div.la-large-title", {}, make("h2", { text: title }), beside), content);
+  const head = make("div.la-large-title", {}, make("h2", { text: title }), beside);
+  return make("section.la-large-section", {}, head, content);
 }
 
 /** Where a run is, and while it is trained how fast.

@@ -1,4 +1,4 @@
-/** Which run a node trained last, and how it goes: read from the run's folder, then kept up by what the server sends. */
+/** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
 import { executionIds, getJson, isInView, onReconnected, onServerEvent, workflowId } from "../host.mjs";
 import { RunRecord } from "./record.mjs";
@@ -51,8 +51,8 @@ export class LiveRun {
 
   /** @param {RunEvent} event of whatever run */
   hear(event) {
-    const isMine = event.workflow === workflowId() && isInView(this.node) && executionIds(this.node).includes(event.node);
-    if (!isMine) return;
+    if (event.workflow !== workflowId() || !isInView(this.node)) return;
+    if (!executionIds(this.node).includes(event.node)) return;
     this.#heardAt = Date.now();
     if (this.record?.run !== event.run) this.record = new RunRecord(event.run);
     if (this.record.take(event)) this.#read();

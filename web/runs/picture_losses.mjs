@@ -31,7 +31,8 @@ export class PictureLosses {
 }
 
 function line({ name, is_held_out, first, last, gain }, most) {
-  const bar = make("div.la-losses-bar", { title: say("view.lossFromTo", { first: first.toPrecision(3), last: last.toPrecision(3) }) });
+  const title = say("view.lossFromTo", { first: first.toPrecision(3), last: last.toPrecision(3) });
+  const bar = make("div.la-losses-bar", { title });
   bar.style.setProperty("--la-first", `${(100 * first) / most}%`);
   bar.style.setProperty("--la-last", `${(100 * last) / most}%`);
   const badge = is_held_out ? make("span.la-mark", { text: say("line.heldOut") }) : null;

@@ -24,9 +24,10 @@ export class PlanTable {
     const nodes = await nodeNames();
     const rows = planRows(plan, defaults);
     const changed = rows.filter(({ isChanged }) => isChanged);
+    const all = make("summary", { text: say("view.allSettings", { count: rows.length }) });
     this.element.replaceChildren(
       changed.length > 0 ? table(changed, nodes) : make("p.la-none", { text: say("view.allUsual") }),
-      make("details", {}, make("summary", { text: say("view.allSettings", { count: rows.length }) }), table(rows, nodes)),
+      make("details", {}, all, table(rows, nodes)),
     );
   }
 }

@@ -18,9 +18,10 @@ export class RunCard {
   /** @type {ListedRun | null} */
   #run = null;
 
-  /** @param {{compare: (run: string) => void, changed: () => void}} acts of the list */
-  constructor(acts) {
-    this.acts = acts;
+  /** @param {(run: string) => void} onCompare @param {() => void} onDelete */
+  constructor(onCompare, onDelete) {
+    this.onCompare = onCompare;
+    this.onDelete = onDelete;
     this.element = make("article.la-run-card", { role: "listitem" });
   }
 
@@ -54,15 +55,18 @@ export class RunCard {
   }
 
   #buttons(run, isFirst) {
-    const compare = button(say("runs.compare"), () => this.acts.compare(run.run), ".la-quiet");
+    const compare = button(say("runs.compare"), () => this.onCompare(run.run), ".la-quiet");
     compare.setAttribute("aria-pressed", String(isFirst));
+    const resume = hinted(say("runs.resume"), say("runs.resumeHint"), () => this.#resume());
+    const reveal = hinted(say("runs.reveal"), say("runs.revealHint"), () => this.#reveal());
+    const remove = hinted(say("runs.delete"), say("runs.deleteHint"), () => this.#delete());
     return make(
       "div.la-run-buttons",
       {},
-      run.state === "stopped" && run.has_workflow ? hinted(say("runs.resume"), say("runs.resumeHint"), () => this.#resume()) : null,
+      run.state === "stopped" && run.has_workflow ? resume : null,
       run.step > 0 ? compare : null,
-      hinted(say("runs.reveal"), say("runs.revealHint"), () => this.#reveal()),
-      run.state === "training" ? null : hinted(say("runs.delete"), say("runs.deleteHint"), () => this.#delete()),
+      reveal,
+      run.state === "training" ? null : remove,
     );
   }
 
@@ -85,15 +89,15 @@ export class RunCard {
 
   async #delete() {
     const { run, name, megabytes } = this.#run;
-    const isSure = await confirmDeletion(say("runs.deleteTitle"), say("runs.deleteAsk", { name, size: size(megabytes) }));
-    if (!isSure) return;
+    const question = say("runs.deleteAsk", { name, size: size(megabytes) });
+    if (!(await confirmDeletion(say("runs.deleteTitle"), question))) return;
     try {
       await postJson("/lora_atelier/runs/delete", { run });
       notify("success", say("runs.deleted", { name }));
     } catch (problem) {
       notify("error", say("live.refused", { reason: problem.message }));
     }
-    this.acts.changed();
+    this.onDelete();
   }
 }
 
@@ -123,7 +127,8 @@ function when(seconds) {
   const isToday = then.toDateString() === now.toDateString();
   const isThisYear = then.getFullYear() === now.getFullYear();
   if (isToday) return then.toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
-  return then.toLocaleDateString(locale(), { day: "numeric", month: "short", year: isThisYear ? undefined : "numeric" });
+  const year = isThisYear ? undefined : "numeric";
+  return then.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
 }
 
 /** Words that a run is found by beside its names.

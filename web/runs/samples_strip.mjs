@@ -41,5 +41,6 @@ function picture(run, { epoch, step, number, prompt }) {
   const query = `run=${encodeURIComponent(run)}&epoch=${epoch}&number=${number}&side=${SIDE}&step=${step}`;
   const name = epoch === 0 ? say("live.before") : say("live.epochShort", { epoch });
   const image = make("img", { src: addressOf(`/lora_atelier/runs/sample?${query}`), alt: prompt, loading: "lazy" });
-  return make("figure.la-sample", { role: "listitem", title: `${name} · ${prompt}` }, image, make("figcaption", { text: name }));
+  const title = `${name} · ${prompt}`;
+  return make("figure.la-sample", { role: "listitem", title }, image, make("figcaption", { text: name }));
 }

@@ -25,7 +25,8 @@ export function runsTab() {
     element.replaceChildren(shown.element);
   };
   const destroy = () => (shown = null);
-  return { id: "loraAtelierRuns", icon: "pi pi-chart-line", title: say("runs.tab"), tooltip: say("runs.tabHint"), render, destroy };
+  const title = say("runs.tab");
+  return { id: "loraAtelierRuns", icon: "pi pi-chart-line", title, tooltip: title, render, destroy };
 }
 
 class RunsSidebar {
@@ -39,7 +40,10 @@ class RunsSidebar {
 
   constructor() {
     this.input = make("input.la-input", {
-      type: "search", placeholder: say("runs.search"), "aria-label": say("runs.search"), on: { input: () => this.#show() },
+      type: "search",
+      placeholder: say("runs.search"),
+      "aria-label": say("runs.search"),
+      on: { input: () => this.#show() },
     });
     this.hint = make("div.la-runs-hint", { hidden: true });
     this.list = make("div.la-runs-list", { role: "list", "aria-label": say("runs.tab") });
@@ -52,9 +56,6 @@ class RunsSidebar {
       this.message,
       this.list,
     );
-    for (const name of ["keydown", "keyup", "keypress", "copy", "cut", "paste"]) {
-      this.element.addEventListener(name, (event) => event.stopPropagation()); // they are not for the canvas
-    }
     this.read();
   }
 
@@ -97,7 +98,7 @@ class RunsSidebar {
   }
 
   #card(run) {
-    const card = this.#cards.get(run.run) ?? new RunCard({ compare: (name) => this.#compare(name), changed: () => this.read() });
+    const card = this.#cards.get(run.run) ?? new RunCard((name) => this.#compare(name), () => this.read());
     this.#cards.set(run.run, card);
     card.show(run, this.#first);
     return card;

@@ -3,7 +3,8 @@
  *
  * @typedef {{comfyClass: string, values: Record<string, any>, inputs: Map<string, Step | null>}} Step
  *   a node as it will be run: its widgets, and the nodes its links come from; null where a link cannot be followed
- * @typedef {{node: string, values?: Record<string, any>, datasets?: Source[]}} Source what the server makes a dataset of
+ * @typedef {{node: string, values?: Record<string, any>, datasets?: Source[]}} Source
+ *   what the server makes a dataset of
  */
 
 const LOAD = "LoraAtelierLoadDataset";

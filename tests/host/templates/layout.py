@@ -51,9 +51,9 @@ _ROOM = {
     "LoraAtelierSmartCrop": 80,
     "LoraAtelierAutoTag": 80,
     "LoraAtelierCheckDataset": 290,
-    "LoraAtelierTrainLora": 280,
-    "LoraAtelierPreviewSample": 280,
-    "LoraAtelierEpochSheet": 280,
+    "LoraAtelierTrainLora": 620,
+    "LoraAtelierPreviewSample": 340,
+    "LoraAtelierEpochSheet": 340,
 }
 """Pixels kept free below a node for what it shows after a run."""
 

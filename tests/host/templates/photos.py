@@ -54,6 +54,8 @@ _MUTE = """([type, mode]) => app.graph.nodes.filter((node) => node.type === type
     .forEach((node) => { node.mode = mode; })"""
 _MUTED, _ACTIVE = 2, 0
 """Modes of a node."""
+_GROWING = 2500
+"""Milliseconds that nodes take to show what a run has made."""
 _SET = """(settings) => app.graph.nodes.flatMap((node) =>
     Object.entries(settings[node.type] ?? {}).map(([name, value]) => {
         const widget = node.widgets.find((one) => one.name === name);
@@ -81,11 +83,12 @@ def photograph(page: ComfyPage, template: Template) -> bytes:
     """The nodes of `photo` as a JPEG, after a run where that needs nothing of the user's."""
     page.load(json.loads((WORKFLOWS / f"{template.name}.json").read_text(encoding="utf-8")))
     if template.name not in _NOT_RUN:
-        changed = page.page.evaluate(_SET, DEMO)
+        changed = page.page.evaluate(_SET, DEMO if "train" in template.nodes else {})
         page.page.evaluate(_MUTE, ["LoraAtelierSamples", _MUTED])  # so that all are one run, which is trained once
         page.run()
         page.page.evaluate(_MUTE, ["LoraAtelierSamples", _ACTIVE])
         page.page.evaluate(_RESTORE, changed)
+        page.page.wait_for_timeout(_GROWING)
     numbers = {name: number for number, name in enumerate(template.nodes, 1)}
     return _picture(page, page.page.evaluate(_AROUND, [numbers[name] for name in template.photo]))
 

@@ -70,7 +70,7 @@ def quick_start() -> Template:
 
 def with_regularisation(template: Template) -> Template:
     load = _with_settings(template.nodes["load"], {"regularisation": DEMO_REGULARISATION})
-    return replace(template, nodes=template.nodes | {"load": load}, photo=("train",))
+    return replace(template, nodes=template.nodes | {"load": load}, photo=("load", "crop"))
 
 
 def continued(template: Template) -> Template:
@@ -87,7 +87,7 @@ def continued(template: Template) -> Template:
         template,
         nodes=nodes,
         stages=(*template.stages[:2], train_stage, *template.stages[3:]),
-        photo=("network", "train"),
+        photo=("network",),
     )
 
 

@@ -1,0 +1,116 @@
+"""Self-attention on a CPU in fp32, some queries at a time, with oneDNN's multiplications instead of MKL's.
+
+As in FlashAttention (Dao et al., arXiv:2205.14135) no scores are kept: the backward pass computes them again. Unlike
+there, each part of the queries sees all keys at once, so a softmax is a single operation.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
+
+from . import onednn
+
+# Shape suffixes: B batch, N heads, Q queries, K keys, D values of a head, L tokens, C channels, P queries of a part.
+
+_PART = 256
+"""Queries at a time: with 1,024 keys 1 MB of scores, which a core's cache holds."""
+_FEWEST = 256
+"""Queries and keys from which on this is faster; of fewer, the calls cost more than the arithmetic."""
+
+
+def use_cpu_attention(unet: UNet2DConditionModel) -> None:
+    """Let a UNet attend as here, where its attention is diffusers' usual one."""
+    if all(type(processor) is AttnProcessor2_0 for processor in unet.attn_processors.values()):
+        unet.set_attn_processor(CpuAttention())
+
+
+class CpuAttention:
+    """What a Stable Diffusion UNet's transformers need of diffusers' AttnProcessor2_0."""
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """(B, Q, C) from image tokens (B, Q, C) and, of cross-attention, text states (B, L, D)."""
+        seen_BLC = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            project(tokens).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            for project, tokens in (
+                (attention.to_q, hidden_states),
+                (attention.to_k, seen_BLC),
+                (attention.to_v, seen_BLC),
+            )
+        )
+        answer_BNQD = attend(query, key, value, attention_mask)
+        return attention.to_out[0](answer_BNQD.transpose(1, 2).flatten(2))
+
+
+def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`functional.scaled_dot_product_attention`, the same but for the order of additions."""
+    is_long = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST
+    if mask is None and is_long and onednn.can_multiply(query_BNQD, key_BNKD, value_BNKD):
+        return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
+    return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(Q K^T / sqrt(D)) V, head by head and part by part."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(query, key, value)
+        answer = _empty_as(query)
+        for place in _heads(query):
+            query_QD, key_KD, value_KD = (tensor[place].contiguous() for tensor in (query, key, value))
+            query_QD = query_QD * query.shape[-1] ** -0.5
+            for query_PD, answer_PD in zip(query_QD.split(_PART), answer[place].split(_PART), strict=True):
+                weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
+                answer_PD.copy_(onednn.multiply(weights_PK, value_KD.t()))
+        return answer
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
+        tensors = ctx.saved_tensors
+        gradients = tuple(map(_empty_as, tensors))
+        for place in _heads(grad):
+            head = [tensor[place].contiguous() for tensor in (*tensors, grad)]
+            for gradient, found in zip(gradients, _gradients_of_head(*head), strict=True):
+                gradient[place] = found
+        return gradients
+
+
+def _gradients_of_head(query_QD: Tensor, key_KD: Tensor, value_KD: Tensor, grad_QD: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of queries, keys and values. Those of keys and values are summed the other way round, (D, K): then no
+    matrix of scores has to be turned."""
+    scale = query_QD.shape[-1] ** -0.5
+    query_QD = query_QD * scale
+    grad_query, grad_key_DK, grad_value_DK = torch.empty_like(query_QD), 0, 0
+    parts = zip(*(tensor.split(_PART) for tensor in (query_QD, grad_QD, grad_query)), strict=True)
+    for query_PD, grad_PD, grad_query_PD in parts:
+        weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
+        grad_value_DK = grad_value_DK + onednn.multiply(grad_PD.t(), weights_PK.t())
+        grad_weights_PK = onednn.multiply(grad_PD, value_KD)
+        grad_scores_PK = torch._softmax_backward_data(grad_weights_PK, weights_PK, -1, weights_PK.dtype)
+        torch.mul(onednn.multiply(grad_scores_PK, key_KD.t()), scale, out=grad_query_PD)
+        grad_key_DK = grad_key_DK + onednn.multiply(query_PD.t(), grad_scores_PK.t())
+    return grad_query, grad_key_DK.t(), grad_value_DK.t()
+
+
+def _heads(tensor_BNQD: Tensor) -> list[tuple[int, int]]:
+    batch, heads = tensor_BNQD.shape[:2]
+    return [(picture, head) for picture in range(batch) for head in range(heads)]
+
+
+def _empty_as(tensor_BNQD: Tensor) -> Tensor:
+    """In the order of memory that joining the heads takes without a copy."""
+    batch, heads, tokens, values = tensor_BNQD.shape
+    return tensor_BNQD.new_empty(batch, tokens, heads, values).transpose(1, 2)
