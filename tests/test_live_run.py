@@ -54,6 +54,15 @@ def test_the_first_step_is_told_at_once_and_then_twice_a_second_at_most(watched)
     assert [event["step"] for event in watched.told[:3]] == [1, 51, 101]
 
 
+def test_a_stage_that_begins_is_told_at_once(watched):
+    for name in ("estimating memory", "loading the base model", "encoding pictures"):
+        watched.stage(name, 0, 4)
+        watched.stage(name, 1, 4)
+    assert [(event["stage"], event["done"]) for event in watched.told] == [
+        ("estimating memory", 0), ("loading the base model", 0), ("encoding pictures", 0),
+    ]  # fmt: skip
+
+
 def test_every_step_is_told_once(watched):
     for number in range(1, 201):
         watched.step(number, seconds=0.05)

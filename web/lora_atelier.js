@@ -31,6 +31,8 @@ const STYLES = [
   "./use_this_one.css",
   "./vendor/uPlot.css",
   "./runs/runs.css",
+  "./runs/large_view.css",
+  "./runs/sidebar.css",
 ];
 
 function editChosenNode() {

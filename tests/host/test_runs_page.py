@@ -126,7 +126,8 @@ def test_a_stopped_run_is_resumed_from_its_workflow(page: ComfyPage, runs: dict[
     assert card(page, runs["overfit-mochi"]).get_by_role("button", name="Resume").count() == 0
     card(page, runs["half-way"]).get_by_role("button", name="Resume").click()
     page.until(lambda: page.workflow()["id"] == WORKFLOW["id"])
-    assert page.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.filename").startswith("half-way")
+    title = "() => app.extensionManager.workflow.activeWorkflow.filename"
+    page.until(lambda: page.page.evaluate(title).startswith("half-way"))
 
 
 def test_a_run_is_deleted_only_if_the_user_is_sure(page: ComfyPage, comfy: ComfyServer) -> None:

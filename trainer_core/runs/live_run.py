@@ -50,7 +50,7 @@ class LiveRun:
         self._seconds_per_step: float | None = None
         self._reports: list[StepReport] = []
         self._news: set[News] = set()
-        self._stepped_at = self._told_at = 0.0
+        self._stepped_at, self._told_at = 0.0, -math.inf
 
     def reached_step(self, report: StepReport) -> None:
         now = time.perf_counter()
@@ -67,7 +67,10 @@ class LiveRun:
         self._tell_in_time(now)
 
     def reached_stage(self, report: StageReport) -> None:
+        begins = report.stage != self._stage and report.done == 0
         self._stage, self._done, self._total = report.stage, report.done, report.total
+        if begins:  # it may be long before it tells again
+            self._told_at = -math.inf
         self._tell_in_time(time.perf_counter())
 
     def has_drawn(self) -> None:
