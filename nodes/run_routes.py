@@ -99,7 +99,10 @@ class RunRoutes:
         folder = self._folder(value.get("run"))
         if running.run_in_training() == folder.name or RunLock.is_held(folder):
             raise TrainingError("this run is being trained. Stop it first.")
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as problem:
+            raise TrainingError(f"some of {folder.name} could not be deleted: {problem.strerror}. Try again.") from None
         return {"run": folder.name}
 
     def _use(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
