@@ -95,6 +95,8 @@ def test_a_run_folders_job_file_trains_the_same_run(trained, tmp_path, capsys):
     code, answer = run(capsys, "train", job, "--device", "cpu", "--runs", tmp_path / "runs", "--out", tmp_path)
     assert code == 0
     assert Path(answer["lora"]).read_bytes() == (trained / "loras" / "mochi.safetensors").read_bytes()
+    losses = [picture["last"] for picture in answer["pictures"]]
+    assert len(losses) == 4 and losses == sorted(losses, reverse=True)
 
 
 def test_training_a_finished_job_again_gives_the_same_file(trained, capsys):

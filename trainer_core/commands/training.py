@@ -19,6 +19,9 @@ from ..training.trainer import Trainer
 from .arguments import Answer, add_command, add_device, device_of, say, size
 from .plans import job_of_kohya, plan_like, remarks
 
+_HARDEST = 3
+"""Pictures of a run that are named."""
+
 
 def add_training_commands(commands) -> None:
     train = add_command(commands, "train", _train, "train a job file; an interrupted run goes on")
@@ -105,10 +108,17 @@ def _lead(options: argparse.Namespace, source: Path, trainer: Trainer) -> Answer
         "last_loss": lora.losses[-1],
         "loss_chart": str(chart),
         "verdict": trainer.verdict().to_json(),
+        "pictures": [{**asdict(picture), "gain": picture.gain} for picture in trainer.pictures()],
         "remarks": trainer.remarks,
     }
     lines = [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]
-    return answer, [*lines, *trainer.remarks, *trainer.verdict().lines]
+    return answer, [*lines, *trainer.remarks, *trainer.verdict().lines, *_hardest(trainer)]
+
+
+def _hardest(trainer: Trainer) -> list[str]:
+    """A line about the pictures that are learned worst."""
+    found = [f"{picture.name} {picture.last:.3f} ({-picture.gain:+.0%})" for picture in trainer.pictures()[:_HARDEST]]
+    return [f"hardest pictures, by their loss now and since the base model: {', '.join(found)}"] if found else []
 
 
 def _job_file(options: argparse.Namespace) -> Path:

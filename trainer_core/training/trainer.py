@@ -42,6 +42,7 @@ from .memory_choice import MemoryChoice
 from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer, make_optimizer, set_rates
+from .picture_ranking import RankedPicture, hardest_first
 from .precision import FORMATS, device_name, resolve_precision
 from .reports import StepReport, TrainedLora
 from .run import Run, RunLock, StopAsked
@@ -129,6 +130,11 @@ class Trainer:
     def verdict(self) -> Verdict:
         """Underfit, good or overfit, and what to change: of a finished run, or of one so far."""
         return self._judge.verdict(self.total_steps)
+
+    def pictures(self) -> list[RankedPicture]:
+        """What the LoRA has made of each picture that is measured, the hardest first; none where none is measured."""
+        reports = self._judge.reports()
+        return hardest_first(reports[0], reports[-1]) if len(reports) > 1 else []
 
     # ------------------------------------------------------------------------------------------- before the steps
 
