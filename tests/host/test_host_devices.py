@@ -16,16 +16,16 @@ pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cor
 
 
 def test_two_processes_train_a_run_that_one_then_has(comfy, pictures):
-    together = comfy.run(training_graph(pictures, {"name": "together", "devices": 2}))
+    together = comfy.run(training_graph(pictures, {"name": "together", "devices": 2, "seed": 41}))
     (run,) = _runs(comfy, "together")
     assert (run / "processes.log").exists()
     assert len(_losses(run)) == 4
-    alone = comfy.run(training_graph(pictures, {"name": "together", "devices": 1}))
+    alone = comfy.run(training_graph(pictures, {"name": "together", "devices": 1, "seed": 41}))
     assert alone["save"]["text"] == together["save"]["text"]
 
 
 def test_stop_ends_both_processes_and_keeps_the_state(comfy, pictures):
-    prompt = comfy.queue(training_graph(pictures, {"name": "stopped", "devices": 2, "epochs": 500}))
+    prompt = comfy.queue(training_graph(pictures, {"name": "stopped", "devices": 2, "epochs": 500, "seed": 41}))
     while not (runs := _runs(comfy, "stopped")) or not _losses(runs[0]):
         time.sleep(0.5)
     comfy.post("/interrupt", {})

@@ -155,7 +155,7 @@ def test_nothing_is_asked_of_a_run_that_is_not_trained(comfy, finished, what):
 
 
 def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
-    graph = training_graph(pictures, {"name": "shown", "epochs": 1})
+    graph = training_graph(pictures, {"name": "shown", "epochs": 1, "seed": 42})
     comfy.wait(queue_from(comfy, graph, "a-workflow"))
     run, node = run_named(comfy, "shown"), training_node(graph)
     of = f"/lora_atelier/runs/of?node={node}&workflow="
@@ -164,7 +164,7 @@ def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
     kept = comfy.get(f"/lora_atelier/runs/workflow?run={run['run']}")
     assert run["has_workflow"] and kept == {"id": "a-workflow", "nodes": []}
 
-    later = training_graph(pictures, {"name": "later", "epochs": 1, "seed": 8})
+    later = training_graph(pictures, {"name": "later", "epochs": 1, "seed": 43})
     comfy.wait(queue_from(comfy, later, "a-workflow"))
     newest = run_named(comfy, "later")["run"]
     assert comfy.get(f"{of}a-workflow") == {"run": newest}

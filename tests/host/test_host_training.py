@@ -121,16 +121,15 @@ def test_only_loras_that_load_lora_lists_can_be_merged(comfy, pictures, entry):
     assert "there is no LoRA" in error_message(comfy.wait(comfy.queue(graph)))
 
 
-def test_samples_are_drawn_on_the_way_and_shown_below_the_loss(comfy, pictures):
+def test_samples_are_drawn_on_the_way(comfy, pictures):
     graph = with_samples(
         training_graph(pictures, {"name": "sampled", "seed": 3}), {"prompts": "mochi, cat\nred cat --d 5 --s 3"}
     )
-    shown = _picture(comfy, comfy.run(graph)["train"])
+    comfy.run(graph)
     (run,) = _runs(comfy, "sampled")
     drawn = list_samples(run)
     assert [(sample.epoch, sample.number) for sample in drawn] == [(e, n) for e in range(3) for n in (1, 2)]
     assert [(sample.request.seed, sample.request.steps) for sample in drawn[:2]] == [(0, 2), (5, 3)]
-    assert shown.width >= 960 and shown.height > 480 + 2 * 170
 
 
 def test_a_sample_prompt_that_cannot_be_read_is_refused_by_its_line(comfy, pictures):

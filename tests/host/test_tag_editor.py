@@ -411,7 +411,7 @@ def test_the_node_keeps_its_widgets_and_hides_the_edits(page: ComfyPage) -> None
     hidden = """(id) => app.graph.getNodeById(id).widgets.map((widget) =>
         [widget.name, widget.hidden ?? false, widget.options.hidden ?? false])"""
     widgets = page.page.evaluate(hidden, ids["tag"])
-    assert [widget for widget in widgets if widget[1] or widget[2]] == [["edits", True, True]]
+    assert [name for name, _, is_gone in widgets if is_gone] == ["edits"]  # rare ones are only folded away
     assert "edits" in page.page.evaluate("async (id) => (await app.graphToPrompt()).output[id].inputs", str(ids["tag"]))
 
 
