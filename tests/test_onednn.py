@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+import timeit
+
 import pytest
 import torch
 from torch import nn
@@ -117,3 +120,14 @@ def test_a_unet_with_both_answers_and_learns_as_before():
     assert_alike([after, *gradients(after, inputs[0])], before)
     again = model.unet(*inputs).sample
     assert torch.equal(again, after)
+
+
+def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():
+    x, whole = drawn(32, 1024), drawn(320, 1024)
+    part = drawn(1024, 640)[:, :320].t().copy_(whole)
+
+    def least_seconds(weight: torch.Tensor) -> float:
+        return min(timeit.repeat(lambda: onednn.multiply(x, weight), number=1, repeat=5, timer=time.thread_time))
+
+    torch.testing.assert_close(onednn.multiply(x, part), onednn.multiply(x, whole))
+    assert least_seconds(part) < 20 * least_seconds(whole)

@@ -210,6 +210,13 @@ def test_only_names_of_runs_find_one(runs, name):
         find_run(runs, name)
 
 
+def test_a_path_that_leads_to_a_run_is_no_name(runs):
+    run = folder_of(runs, "finished").name
+    assert find_run(runs, run).name == run
+    with pytest.raises(TrainingError, match="there is no run"):
+        find_run(runs, f"{run}/../{run}")
+
+
 def test_a_link_to_a_run_is_none(runs, tmp_path):
     (tmp_path / "link").symlink_to(folder_of(runs, "finished"))
     with pytest.raises(TrainingError):
@@ -233,13 +240,15 @@ def test_200_runs_are_listed_at_once(runs, tmp_path):
 def test_a_list_shows_what_has_changed_since_it_was_shown(runs, tmp_path):
     folder = tmp_path / "mochi-1"
     shutil.copytree(folder_of(runs, "stopped"), folder)
+    (folder / "samples").mkdir()
     (before,) = list_runs(tmp_path)
     write_log(folder, [0.1] * 7)
-    (folder / "samples").mkdir()
+    (stepped,) = list_runs(tmp_path)
     (folder / "samples" / "000001-01.png").touch()
-    (after,) = list_runs(tmp_path)
+    (drawn,) = list_runs(tmp_path)
     assert (before.step, before.thumbnail, before.state) == (5, None, "stopped")
-    assert (after.step, after.thumbnail) == (7, {"epoch": 1.0, "number": 1})
+    assert (stepped.step, stepped.thumbnail) == (7, None)
+    assert drawn.thumbnail == {"epoch": 1.0, "number": 1}
     (folder / RESULT).write_text("{}")
     assert [one.state for one in list_runs(tmp_path)] == ["finished"]
 
@@ -276,6 +285,7 @@ def test_samples_and_a_lora_can_be_asked_for_and_change_nothing(runs, tmp_path_f
         if isinstance(report, Sample):
             drawn.append((report.epoch, report.step, report.number))
     assert drawn[:2] == [(0.5, 2, 1), (0.5, 2, 2)]
+    assert (trainer.run_folder / "samples" / "000000.5-01.png").is_file()
     asked = trainer.result()
     assert asked.file.read_bytes() == straight.file.read_bytes()
     assert [saved.step for saved in asked.epochs] == [3, 4, 8]
@@ -304,6 +314,7 @@ def test_a_lora_that_is_saved_anyway_is_not_saved_twice(tmp_path):
         if report.step == 3:
             trainer.run.ask("save")
     assert [saved.step for saved in trainer.result().epochs] == [4, 8]
+    assert len(list((trainer.run_folder / "epochs").iterdir())) == 2
 
 
 def test_what_was_asked_of_a_run_that_stops_is_forgotten(tmp_path):

@@ -14,6 +14,8 @@ import { say } from "./words.mjs";
 const KEPT = "lora_atelier_epochs";
 const LINE_HEIGHT = 32;
 const MOST_LINES = 4;
+/** What the canvas leaves around an element, above and below together. */
+const MARGIN = 20;
 
 /** @type {WeakMap<object, UsePanel>} */
 const panels = new WeakMap();
@@ -50,7 +52,7 @@ class UsePanel {
   }
 
   get #height() {
-    return LINE_HEIGHT * Math.min(MOST_LINES, this.buttons.childElementCount) + 4;
+    return LINE_HEIGHT * Math.min(MOST_LINES, this.buttons.childElementCount) + MARGIN;
   }
 
   #button(kept, { epoch, loss, is_best: isBest }) {

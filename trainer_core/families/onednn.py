@@ -98,7 +98,9 @@ def can_multiply(*tensors: Tensor | None) -> bool:
 
 
 def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
-    """x W^T + b + added, without a gradient. The weight may be a transposed matrix; any other view is slow."""
+    """x W^T + b + added, without a gradient. The weight may be a transposed matrix."""
+    if not (weight_OC.is_contiguous() or weight_OC.t().is_contiguous()):
+        weight_OC = weight_OC.contiguous()  # a part of a larger matrix would be multiplied a thousand times slower
     if added is None:
         return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
     return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
