@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
 from trainer_core.families.base_model import BaseModel, PictureSize
 from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
-from trainer_core.families.loading import family_of, identity_of, load_base_model, parts_of
+from trainer_core.families.loading import family_of, identity_of, load_base_model, outline_of, parts_of
 from trainer_core.families.writing import original_tensors
 
 BUILDERS = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}
@@ -254,3 +256,32 @@ def test_a_diffusers_folder_loads_to_the_same_outputs_as_the_file(built, loaded,
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"other")
     assert identity_of(folder) != before
     assert_refused(folder, "folder", only_load=True)
+
+
+@pytest.mark.parametrize("read", [load_base_model, outline_of])
+def test_models_that_other_threads_build_meanwhile_keep_their_weights(
+    read, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may ask for the arithmetic of a run while the host loads a model of its own."""
+    elsewhere: list[nn.Module] = []
+    begin = UNet2DConditionModel.__init__
+
+    @functools.wraps(begin)  # diffusers reads its arguments
+    def build_another(*args: object, **kwargs: object) -> None:
+        thread = threading.Thread(target=lambda: elsewhere.append(nn.Linear(1, 1)))
+        thread.start()
+        thread.join()
+        begin(*args, **kwargs)
+
+    monkeypatch.setattr(UNet2DConditionModel, "__init__", build_another)
+    read(path, *([torch.float32] if read is load_base_model else []))
+    assert [layer.weight.device.type for layer in elsewhere] == ["cpu"]
+
+
+def test_an_outline_takes_no_memory_for_weights(path: Path) -> None:
+    model, outline = load_base_model(path, torch.float32), outline_of(path)
+    for part, empty in zip(parts_of(model), parts_of(outline), strict=True):
+        assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}
+        assert layout(part) == layout(empty)
+        for (name, buffer), (other, found) in zip(part.named_buffers(), empty.named_buffers(), strict=True):
+            assert name == other and torch.equal(buffer, found)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -21,8 +20,10 @@ from .identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
 from .sd15 import SD15
 from .sdxl import SDXL
 from .tokenizers import find_tokenizer
+from .without_storage import WithoutStorage
 
 FAMILIES: dict[str, type[BaseModel]] = {"sd15": SD15, "sdxl": SDXL}
+_TEXT_ENCODERS = (CLIPTextModel, CLIPTextModelWithProjection)
 _FOLDER_FAMILIES = {"StableDiffusionPipeline": SD15, "StableDiffusionXLPipeline": SDXL}
 
 
@@ -68,10 +69,10 @@ def outline_of(path: Path) -> BaseModel:
     family = family_of(path)
     outline = _folder_outline if path.is_dir() else _file_outline
     unet_settings, vae_settings, texts = outline(path, family)
-    with init_empty_weights(include_buffers=False):
+    with WithoutStorage():
         unet = UNet2DConditionModel.from_config(unet_settings)
         vae = AutoencoderKL.from_config(vae_settings)
-        encoders = [CLIPTextModel(config) for config in texts]
+        encoders = [kind(config) for kind, config in zip(_TEXT_ENCODERS, texts, strict=False)]
     return family(unet=unet, vae=vae, text_encoders=encoders, tokenizers=[])
 
 
@@ -122,7 +123,7 @@ def _from_file(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[Path]
 
 def _load_unet(file: Checkpoint, dtype: torch.dtype) -> UNet2DConditionModel:
     shapes = file.under(UNET)
-    with init_empty_weights(include_buffers=False):
+    with WithoutStorage():
         unet = UNet2DConditionModel(**configs.unet_config(shapes))
     prefixes = ldm_layout.unet_prefixes(unet.config.up_block_types, unet.config.layers_per_block)
     tensors = ldm_layout.translate(file.tensors(UNET, dtype), prefixes, unet.state_dict())
@@ -130,7 +131,7 @@ def _load_unet(file: Checkpoint, dtype: torch.dtype) -> UNet2DConditionModel:
 
 
 def _load_vae(file: Checkpoint, scale: float) -> AutoencoderKL:
-    with init_empty_weights(include_buffers=False):
+    with WithoutStorage():
         vae = AutoencoderKL(**configs.vae_config(file.under(VAE), scale))
     prefixes = ldm_layout.vae_prefixes(len(vae.config.block_out_channels), vae.config.layers_per_block)
     wanted = vae.state_dict()
@@ -157,7 +158,7 @@ def _fill_clip(
     kind: type[nn.Module], config: CLIPTextConfig, tensors: dict[str, Tensor], file: Checkpoint
 ) -> nn.Module:
     """Build a CLIP text model. transformers 5 dropped the `text_model.` level of some of them, so both are tried."""
-    with init_empty_weights(include_buffers=False):
+    with WithoutStorage():
         encoder = kind(config)
     bare = {name.removeprefix("text_model."): tensor for name, tensor in tensors.items()}
     wanted = {name: bare.get(name.removeprefix("text_model.")) for name in encoder.state_dict()}
@@ -193,7 +194,7 @@ def _folder_family(path: Path) -> type[BaseModel]:
 
 def _from_folder(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[Path]) -> BaseModel:
     family = _folder_family(path)
-    kinds = (CLIPTextModel, CLIPTextModelWithProjection)[: len(family.text_encoder_prefixes)]
+    kinds = _TEXT_ENCODERS[: len(family.text_encoder_prefixes)]
     places = [("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")]
     try:
         unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=dtype, **_LOCAL)
