@@ -1,9 +1,10 @@
 """What the page may ask this pack, put into ComfyUI's table of routes."""
 
+from ..trainer_core.crop.board import CropBoard
+from ..trainer_core.health.board import HealthBoard
 from . import host
 from .arithmetic_routes import add_arithmetic_routes
-from .crop_routes import CropRoutes
-from .health_routes import HealthRoutes
+from .board_routes import BoardRoutes
 from .preset_routes import add_preset_routes
 from .routes import Routes
 from .run_routes import RunRoutes
@@ -24,8 +25,8 @@ def add_routes() -> None:
         captions=tuple(writable),
     )
     TagRoutes(places).add(routes)
-    CropRoutes(host.crop_boards_folder(), shown).add(routes)
-    HealthRoutes(host.health_boards_folder(), shown).add(routes)
+    BoardRoutes("crops", CropBoard, host.crop_boards_folder(), shown).add(routes)
+    BoardRoutes("health", HealthBoard, host.health_boards_folder(), shown).add(routes)
     TaggerRoutes(host.tagger_places, host.list_found_taggers).add(routes)
     add_preset_routes(routes)
     RunRoutes(host.runs_folder()).add(routes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Mapping
 from functools import lru_cache
@@ -24,14 +23,14 @@ from ..trainer_core.training.samples import sample_path
 from . import running
 from .publishing import publish_kept
 from .routes import NotThere, Routes, number
+from .thumbnail_routes import jpeg, picture_answer
 
 _REQUESTS: tuple[Request, ...] = ("finish", "sample", "save")
 """What the page may ask of a run; it is stopped as any node is, by ComfyUI's own button."""
 _SIDES = (64, 2048)
-_QUALITY = 88
 _LOGS_KEPT = 8
 """Runs whose logs stay read, for pages that ask again and again."""
-_SAMPLE_HEADERS = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
+_SAMPLE_SECONDS = 60
 """A sample never changes; but its run may be deleted and trained again, with other prompts."""
 
 
@@ -79,13 +78,11 @@ class RunRoutes:
         path = sample_path(folder, epoch, which)
         if not path.is_file():
             raise NotThere(f"this run has no sample {which} of epoch {epoch:g}.")
-        side = int(number(request, "side", 256, *_SIDES)) if "side" in request.query else None
-        headers = {**_SAMPLE_HEADERS, "ETag": f'"{path.stat().st_mtime_ns}-{side}"'}
-        if request.headers.get("If-None-Match") == headers["ETag"]:
-            return web.Response(status=304, headers=headers)
-        if side is None:
-            return web.Response(body=path.read_bytes(), content_type="image/png", headers=headers)
-        return web.Response(body=_small(path, side), content_type="image/jpeg", headers=headers)
+        tag = f"{path.stat().st_mtime_ns}-{request.query.get('side')}"
+        if "side" not in request.query:
+            return picture_answer(request, tag, "image/png", path.read_bytes, _SAMPLE_SECONDS)
+        side = int(number(request, "side", 256, *_SIDES))
+        return picture_answer(request, tag, "image/jpeg", lambda: _small(path, side), _SAMPLE_SECONDS)
 
     def _workflow(self, request: web.Request) -> dict[str, Any]:
         path = self._folder(request.query.get("run", "")) / WORKFLOW
@@ -142,8 +139,4 @@ def _at_rest(folder: Path, history: Mapping[str, Any]) -> dict[str, Any]:
 
 def _small(path: Path, side: int) -> bytes:
     with Image.open(path) as picture:
-        small = picture.convert("RGB")
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+        return jpeg(picture, side)

@@ -13,8 +13,9 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
+from ..trainer_core.boards import Boards
 from ..trainer_core.captions.advisor import advise
-from ..trainer_core.captions.board import TaggingBoard, board_file, keep_board, open_board, write_board
+from ..trainer_core.captions.board import TaggingBoard, keep_board, write_board
 from ..trainer_core.captions.choosing import TagChoice
 from ..trainer_core.captions.composing import Composition
 from ..trainer_core.captions.kinds import kind_of
@@ -127,8 +128,8 @@ class TagRoutes:
     def _open(self, request: web.Request) -> tuple[str, TaggingBoard, AnswerStore | None]:
         name = request.match_info["board"]
         try:
-            path = board_file(self._places.boards, name)
-            board = _board(path, path.stat().st_mtime_ns)
+            file = Boards(self._places.boards).file(name)
+            board = _board(file, file.stat().st_mtime_ns)
         except (TrainingError, OSError) as problem:
             raise NotThere(str(problem)) from None
         return name, board, _answers(self._places.answers, board.model.identity) if board.model else None
@@ -170,9 +171,9 @@ def _share(value: Mapping[str, Any], name: str, default: float) -> float:
 
 
 @lru_cache(maxsize=2)
-def _board(path: Path, changed: int) -> TaggingBoard:
+def _board(file: Path, changed: int) -> TaggingBoard:
     """Read once while its file stays as it is."""
-    return open_board(path)
+    return TaggingBoard.from_json(Boards(file.parent).read(file.stem))
 
 
 def _answers(folder: Path, identity: str) -> AnswerStore:

@@ -1,4 +1,4 @@
-"""Small pictures for the page, of pictures that nodes know; never of a path that a request names."""
+"""Pictures for the page, of files that nodes know; never of a path that a request names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..trainer_core.files import is_within
 from .routes import NotThere, number
 
 _SIZES = (64, 1024)
-_JPEG_QUALITY = 85
+_JPEG_QUALITY = 88
 
 
 def numbered_picture(images: Sequence[DatasetImage], name: str, roots: Sequence[Path]) -> DatasetImage:
@@ -38,15 +38,34 @@ def thumbnail(
 ) -> web.Response:
     """A JPEG whose longer side is ?size= pixels at most, made only where the browser does not have it yet."""
     size = int(number(request, "size", 256, *_SIZES))
-    tag = f'"{image.fingerprint}-{size}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    if request.headers.get("If-None-Match") == tag:
+
+    def make() -> bytes:
+        try:
+            return jpeg(open_pixels(image), size)
+        except (UnreadableFile, TrainingError) as problem:
+            raise NotThere(str(problem)) from None
+
+    return picture_answer(request, f"{image.fingerprint}-{size}", "image/jpeg", make, seconds=3600)
+
+
+def picture_answer(
+    request: web.Request, tag: str, content_type: str, make: Callable[[], bytes], seconds: int
+) -> web.Response:
+    """A picture that the browser keeps for `seconds` and then asks for by its tag: made only if it has another."""
+    headers = {
+        "ETag": f'"{tag}"',
+        "Cache-Control": f"private, max-age={seconds}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("If-None-Match") == headers["ETag"]:
         return web.Response(status=304, headers=headers)
-    try:
-        picture = open_pixels(image)
-    except (UnreadableFile, TrainingError) as problem:
-        raise NotThere(str(problem)) from None
-    picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return web.Response(body=make(), content_type=content_type, headers=headers)
+
+
+def jpeg(picture: Image.Image, size: int) -> bytes:
+    """A picture as a JPEG whose longer side is `size` pixels at most."""
+    small = picture.convert("RGB")
+    small.thumbnail((size, size), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return web.Response(body=buffer.getvalue(), content_type="image/jpeg", headers=headers)
+    small.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()

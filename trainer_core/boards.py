@@ -22,28 +22,40 @@ class Boards:
         self._folder = folder
 
     def keep(self, value: dict[str, Any]) -> str:
-        """Write a board; its name, 32 hex digits, is the same for the same content. The oldest ones are deleted.
+        """Write a board under a name, given back, that is the same for the same content; else as `write`."""
+        name = digest(value)
+        self.write(name, value)
+        return name
+
+    def write(self, name: str, value: dict[str, Any]) -> None:
+        """Write a board under a name of 32 hex digits. The oldest ones are deleted.
 
         Raises:
             TrainingError: the folder cannot be written to.
         """
-        name = digest(value)
         write_atomic(self._folder / f"{name}.json", json.dumps(value, ensure_ascii=False).encode())
         boards = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         for old in boards[:-_KEPT]:
             old.unlink(missing_ok=True)
-        return name
+
+    def file(self, name: str) -> Path:
+        """Where the board of that name is.
+
+        Raises:
+            TrainingError: there is none, as it may be deleted by now.
+        """
+        path = self._folder / f"{name}.json"
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise TrainingError("what this run showed is not at hand any more. Queue the graph once, then try again.")
+        return path
 
     def read(self, name: str) -> dict[str, Any]:
         """The board of that name.
 
         Raises:
-            TrainingError: there is none, as it may be deleted by now, or it cannot be read.
+            TrainingError: there is none, or it cannot be read.
         """
-        path = self._folder / f"{name}.json"
-        if not _NAME.fullmatch(name) or not path.is_file():
-            raise TrainingError("what this run showed is not at hand any more. Queue the graph once, then try again.")
         try:
-            return json.loads(path.read_bytes())
+            return json.loads(self.file(name).read_bytes())
         except (OSError, ValueError) as problem:
             raise TrainingError(f"this board cannot be read: {problem}. Queue the graph once more.") from problem

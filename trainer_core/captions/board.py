@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..boards import Boards
 from ..dataset.types import Dataset
 from ..errors import TrainingError
-from ..files import digest, write_atomic
+from ..files import digest
 from ..tagging.answers import AnswerStore
 from ..tagging.tagger import TagAnswer, TaggerModel
 from .composing import Composition, compose
@@ -20,11 +19,8 @@ from .edits import CaptionEdits
 from .rules import CaptionRules
 from .sidecars import WrittenSidecar, read_sidecars, write_sidecars
 
-_KEPT = 30
-"""Boards; older ones go when a new one is written. A board is made again by queueing its graph."""
 _CHANGED = b"\0"
 """Stands for the bytes of a caption file that is another one by now: no such file holds this."""
-_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,38 +137,9 @@ def _first(*values: float | None, default: float | None = 0.0) -> float | None:
 
 
 def keep_board(folder: Path, board: TaggingBoard) -> str:
-    """Write a board under its id, which is given back; the oldest beyond the last few are deleted."""
-    name = board.id
-    write_atomic(folder / f"{name}.json", json.dumps(board.to_json(), ensure_ascii=False).encode())
-    boards = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-    for old in boards[:-_KEPT]:
-        old.unlink(missing_ok=True)
-    return name
-
-
-def board_file(folder: Path, name: str) -> Path:
-    """Where the board of an id is.
-
-    Raises:
-        TrainingError: no such board; it may be deleted by now.
-    """
-    path = folder / f"{name}.json"
-    if not _NAME.fullmatch(name) or not path.is_file():
-        raise TrainingError("these tags are not at hand any more. Queue the graph once, then open the editor again.")
-    return path
-
-
-def open_board(path: Path) -> TaggingBoard:
-    """The board in a file.
-
-    Raises:
-        TrainingError: it cannot be read.
-    """
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as problem:
-        raise TrainingError(f"this tag board cannot be read: {problem}. Queue the graph once more.") from problem
-    return TaggingBoard.from_json(value)
+    """Write a board under its id, which is given back."""
+    Boards(folder).write(board.id, board.to_json())
+    return board.id
 
 
 def write_board(board: TaggingBoard, captioned: Dataset) -> tuple[list[WrittenSidecar], dict[str, str]]:

@@ -20,7 +20,7 @@ class HealthBoard:
 
     dataset: Dataset
     card: dict[str, Any]
-    """For the page, JSON-able: counts, how many steps it makes, findings worst first."""
+    """JSON-able: counts, how many steps it makes, findings worst first."""
 
     @classmethod
     def of(cls, dataset: Dataset, report: HealthReport, size: str = "") -> HealthBoard:
@@ -54,6 +54,10 @@ class HealthBoard:
             ],
         }
         return cls(dataset=dataset, card=card)
+
+    def content(self) -> dict[str, Any]:
+        """For the page."""
+        return self.card
 
     def to_json(self) -> dict[str, Any]:
         return {"dataset": self.dataset.to_json(), "card": self.card}
