@@ -30,6 +30,7 @@ from ..trainer_core.training.plan import (
 )
 from . import host
 from .folders import NO_FOLDER, find_folder
+from .train_lora_rate_inputs import own_rate
 
 Values = Mapping[str, Any]
 
@@ -79,8 +80,8 @@ def plan_of(training: Values) -> TrainingPlan:
         adapter=_adapter(_Widgets(network)) if network else AdapterPlan(),
         optimizer=OptimizerPlan(
             learning_rate=value.number("learning_rate"),
-            unet_rate=_own_rate(value.number("unet_rate")),
-            text_encoder_rate=_own_rate(value.number("text_encoder_rate")),
+            unet_rate=own_rate(value.number("unet_rate")),
+            text_encoder_rate=own_rate(value.number("text_encoder_rate")),
         ),
         precision=PrecisionPlan(
             training=value.word("precision"),
@@ -172,11 +173,6 @@ def _adapter(value: _Widgets) -> AdapterPlan:
         lokr_factor=value.whole("lokr_factor"),
         block_weights=value.word("block_weights"),
     )
-
-
-def _own_rate(rate: float) -> float | None:
-    """The widget's -1 stands for the learning rate, which the plan writes as None."""
-    return None if rate < 0 else rate
 
 
 def part_of(value: Values, name: str, kind: type) -> Any:

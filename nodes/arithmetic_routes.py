@@ -19,7 +19,6 @@ from ..trainer_core.runs.summary import find_run
 from ..trainer_core.training.arithmetic import run_size
 from ..trainer_core.training.batches import check_trainable
 from ..trainer_core.training.holdout import hold_out
-from ..trainer_core.training.plan import TrainingPlan
 from ..trainer_core.training.precision import device_name, resolve_precision
 from . import host
 from .arithmetic import dataset_of, part_of, plan_of
@@ -41,7 +40,10 @@ def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
     widgets = part_of(training, "again", dict) or part_of(training, "train", dict)
     outline = _outline(host.find_base_model(str(widgets.get("base_model"))))
     size = run_size(split.training, plan, outline)
-    pace = expected_seconds_per_step(host.runs_folder(), _work(split.training, plan, outline))
+    device = host.device()
+    precision = resolve_precision(plan.precision.training, device)
+    work = Work.of(split.training, plan, family=outline.title, precision=precision, device=device_name(device))
+    pace = expected_seconds_per_step(host.runs_folder(), work)
     return {
         "size": asdict(size),
         "held_out": len(split.held_out),
@@ -53,20 +55,6 @@ def _dataset_of_run(run: Any) -> Dataset:
     if not isinstance(run, str):
         raise TrainingError("this dataset is not known before the graph is run. Queue it once.")
     return Dataset.from_json(read_json(find_run(host.runs_folder(), run) / "job.json")["dataset"])
-
-
-def _work(dataset: Dataset, plan: TrainingPlan, outline: BaseModel) -> Work:
-    device = host.device()
-    return Work(
-        family=outline.title,
-        pixels=max(width * height for width, height in (image.bucket for image in dataset.training_images)),
-        pictures=plan.batch_size * plan.accumulation,
-        precision=resolve_precision(plan.precision.training, device),
-        device=device_name(device),
-        trains_text=bool(plan.optimizer.rate_of_text_encoder),
-        checkpointing=plan.precision.gradient_checkpointing,
-        rank=plan.network.rank,
-    )
 
 
 def _outline(base_model: Path) -> BaseModel:

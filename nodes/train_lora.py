@@ -23,6 +23,7 @@ from ..trainer_core.training.plan import (
 from . import host
 from .running import train, training_outputs
 from .train_lora_inputs import train_lora_inputs
+from .train_lora_rate_inputs import own_rate
 from .types import NoiseAndLossPlans
 
 
@@ -82,8 +83,8 @@ class TrainLora(io.ComfyNode):
             optimizer=OptimizerPlan(
                 name=optimizer,
                 learning_rate=learning_rate,
-                unet_rate=_own_rate(unet_rate),
-                text_encoder_rate=_own_rate(text_encoder_rate),
+                unet_rate=own_rate(unet_rate),
+                text_encoder_rate=own_rate(text_encoder_rate),
                 lora_plus_ratio=lora_plus_ratio,
                 weight_decay=weight_decay,
                 max_grad_norm=max_grad_norm,
@@ -140,8 +141,3 @@ class TrainLora(io.ComfyNode):
         )
         job = Job(base_model=host.find_base_model(base_model), dataset=dataset, plan=plan, name=name)
         return train(cls, job, [], devices)
-
-
-def _own_rate(rate: float) -> float | None:
-    """The widget's -1 stands for the learning rate, which the plan writes as None."""
-    return None if rate < 0 else rate

@@ -188,3 +188,8 @@ def _prodigy_inputs() -> list[io.Input]:
             "it on.",
         ),
     ]
+
+
+def own_rate(rate: float) -> float | None:
+    """The widget's -1 stands for the learning rate, which the plan writes as None."""
+    return None if rate < 0 else rate

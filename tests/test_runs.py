@@ -18,12 +18,12 @@ from trainer_core.runs.history import run_history
 from trainer_core.runs.pace import Pace, StepTimes, Work, expected_seconds_per_step, read_pace
 from trainer_core.runs.saves import BEST, LAST, choose_kept, kept_loras
 from trainer_core.runs.shown import ShownRuns
-from trainer_core.runs.step_log import STEP_LOG, StepLog
+from trainer_core.runs.step_log import StepLog
 from trainer_core.runs.summary import find_run, list_runs
 from trainer_core.training.loss_chart import running_mean
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import StepReport
-from trainer_core.training.run import ABOUT, RESULT, RunLock, StopAsked
+from trainer_core.training.run import ABOUT, RESULT, STEP_LOG, RunLock, StopAsked
 from trainer_core.training.samples import Sample
 from trainer_core.training.trainer import Trainer
 

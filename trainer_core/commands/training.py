@@ -108,7 +108,7 @@ def _lead(options: argparse.Namespace, source: Path, trainer: Trainer) -> Answer
         "last_loss": lora.losses[-1],
         "loss_chart": str(chart),
         "verdict": trainer.verdict().to_json(),
-        "pictures": [{**asdict(picture), "gain": picture.gain} for picture in trainer.pictures()],
+        "pictures": [picture.to_json() for picture in trainer.pictures()],
         "remarks": trainer.remarks,
     }
     lines = [f"LoRA: {file}", f"loss chart: {chart}", f"all kept epochs: {lora.run_folder / 'epochs'}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json
-from ..training.picture_ranking import hardest_first
+from ..training.picture_ranking import rank_pictures
 from ..training.plan import TrainingPlan
 from ..training.run import ABOUT, VALIDATION_LOG, VERDICT
 from ..training.samples import Sample, list_samples
@@ -62,20 +62,13 @@ def run_history(folder: Path, log: StepLog, *, points: int, is_training: bool) -
 
 
 def _measured(report: ValidationReport) -> dict[str, Any]:
-    return {
-        "epoch": report.epoch,
-        "step": report.step,
-        "training_loss": _finite(report.training_loss),
-        "held_out_loss": _finite(report.held_out_loss),
-    }
+    value = report.to_json()
+    return {name: value[name] for name in ("epoch", "step", "training_loss", "held_out_loss")}
 
 
 def _pictures(reports: list[ValidationReport]) -> list[dict[str, Any]]:
-    if len(reports) < 2:
-        return []
-    ranked = hardest_first(reports[0], reports[-1])
-    known = [picture for picture in ranked if math.isfinite(picture.first) and math.isfinite(picture.last)]
-    return [{**asdict(picture), "gain": picture.gain} for picture in known[:_MOST_PICTURES]]
+    known = [one for one in rank_pictures(reports) if math.isfinite(one.first) and math.isfinite(one.last)]
+    return [picture.to_json() for picture in known[:_MOST_PICTURES]]
 
 
 def _shown(sample: Sample) -> dict[str, Any]:
@@ -95,7 +88,3 @@ def _shown(sample: Sample) -> dict[str, Any]:
 def _saves(folder: Path, *, is_finished: bool) -> list[dict[str, Any]]:
     kept = kept_loras(folder)
     return [{**one.to_json(), "is_last": is_finished and one is kept[-1]} for one in kept]
-
-
-def _finite(loss: float | None) -> float | None:
-    return loss if loss is not None and math.isfinite(loss) else None

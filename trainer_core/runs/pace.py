@@ -11,8 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..dataset.types import Dataset
 from ..errors import TrainingError
 from ..files import read_json, write_json
+from ..training.plan import TrainingPlan
 
 PACE_FILE = "pace.json"
 _STEPS = 200
@@ -35,6 +37,20 @@ class Work:
     trains_text: bool
     checkpointing: bool
     rank: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, plan: TrainingPlan, *, family: str, precision: str, device: str) -> Work:
+        """What a run of this plan does at each step."""
+        return cls(
+            family=family,
+            pixels=max(width * height for width, height in (image.bucket for image in dataset.training_images)),
+            pictures=plan.batch_size * plan.accumulation,
+            precision=precision,
+            device=device,
+            trains_text=bool(plan.optimizer.rate_of_text_encoder),
+            checkpointing=plan.precision.gradient_checkpointing,
+            rank=plan.network.rank,
+        )
 
     def likeness(self, other: Work) -> int:
         """How much the two have in common; rank counts least, as it hardly changes the time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,13 +10,8 @@ from typing import Any
 
 from ..errors import TrainingError
 from ..lora.file import read_header
-from ..training.run import VALIDATION_LOG
-from ..training.validation_report import read_reports
+from ..training.best import NONE_IS_BEST, best_step
 
-_NONE_IS_BEST = (
-    "no kept epoch was measured on held-out pictures, so none can be called the best. Train with held_out_share 0.1, "
-    "or choose an epoch by its pictures."
-)
 LAST, BEST = 0, -1
 """What stands for an epoch beside its number."""
 _REMEMBERED = 4096
@@ -50,9 +44,7 @@ def kept_loras(run_folder: Path) -> list[KeptLora]:
     """By their steps."""
     found = [kept for path in (run_folder / "epochs").glob("*.safetensors") if (kept := _read(path))]
     found.sort(key=lambda kept: kept.step)
-    losses = {report.step: report.held_out_loss for report in read_reports(run_folder / VALIDATION_LOG)}
-    measured = {kept.step: loss for kept in found if (loss := losses.get(kept.step)) and math.isfinite(loss)}
-    best = min(measured, key=measured.__getitem__) if measured else None
+    best = best_step(run_folder, (kept.step for kept in found))
     return [replace(kept, is_best=kept.step == best) for kept in found]
 
 
@@ -69,7 +61,7 @@ def choose_kept(run_folder: Path, epoch: float) -> KeptLora:
         return kept[-1]
     found = [one for one in kept if (one.is_best if epoch == BEST else one.epoch == epoch)]
     if not found:
-        raise TrainingError(_NONE_IS_BEST if epoch == BEST else _not_kept(epoch, kept))
+        raise TrainingError(NONE_IS_BEST if epoch == BEST else _not_kept(epoch, kept))
     return found[-1]
 
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-STEP_LOG = "metrics.jsonl"
-"""In a run's folder: a JSON object a step."""
+from ..training.run import STEP_LOG
+
 _DIGITS = 5
 _END = 256
 """Bytes, more than a line has, by which a log is known to be the one that was read."""

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from ..errors import TrainingError
 from ..files import read_json
-from ..training.run import ABOUT, RESULT, VERDICT, WORKFLOW, RunLock
+from ..training.run import ABOUT, RESULT, STEP_LOG, VERDICT, WORKFLOW, RunLock
 from ..training.samples import newest_sample
-from .step_log import STEP_LOG
 
 State = Literal["training", "finished", "stopped"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from statistics import median
+from typing import Any
 
 from .validation_report import ValidationReport
 
@@ -27,6 +29,14 @@ class RankedPicture:
     def gain(self) -> float:
         """Share of the base model's loss that is gone."""
         return 1 - self.last / self.first
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "gain": self.gain}
+
+
+def rank_pictures(reports: Sequence[ValidationReport]) -> list[RankedPicture]:
+    """`hardest_first` of what a run has measured so far; none before the LoRA itself was measured."""
+    return hardest_first(reports[0], reports[-1]) if len(reports) > 1 else []
 
 
 def hardest_first(first: ValidationReport, last: ValidationReport) -> list[RankedPicture]:

@@ -28,9 +28,8 @@ _LOCK = "run.lock"
 TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives."""
 
-
-VALIDATION_LOG = "validation.jsonl"
-"""In a run's folder: what was measured, a report a line."""
+STEP_LOG, VALIDATION_LOG = "metrics.jsonl", "validation.jsonl"
+"""In a run's folder, JSON objects: one a step, and one each time the LoRA was measured."""
 _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
 ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
@@ -93,11 +92,11 @@ class Run:
     def rewind_log(self, step: int) -> None:
         """Drop the log of steps after `step`: they are about to be trained again."""
         lines = [line for line in self._log_lines() if json.loads(line)["step"] <= step]
-        write_atomic(self.folder / "metrics.jsonl", "".join(f"{line}\n" for line in lines).encode())
+        write_atomic(self.folder / STEP_LOG, "".join(f"{line}\n" for line in lines).encode())
 
     def log(self, report: StepReport) -> None:
         entry = {"step": report.step, "epoch": report.epoch, "loss": report.loss, "rate": report.learning_rate}
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with open(self.folder / STEP_LOG, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def losses(self) -> tuple[float, ...]:
@@ -105,7 +104,7 @@ class Run:
         return tuple(json.loads(line)["loss"] for line in self._log_lines())
 
     def _log_lines(self) -> list[str]:
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / STEP_LOG
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
         return [line for line in text.splitlines() if line.endswith("}")]  # a crash may cut the last one
 

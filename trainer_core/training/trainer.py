@@ -42,7 +42,7 @@ from .memory_choice import MemoryChoice
 from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer, make_optimizer, set_rates
-from .picture_ranking import RankedPicture, hardest_first
+from .picture_ranking import RankedPicture, rank_pictures
 from .precision import FORMATS, device_name, resolve_precision
 from .reports import StepReport, TrainedLora
 from .run import Run, RunLock, StopAsked
@@ -133,8 +133,7 @@ class Trainer:
 
     def pictures(self) -> list[RankedPicture]:
         """What the LoRA has made of each picture that is measured, the hardest first; none where none is measured."""
-        reports = self._judge.reports()
-        return hardest_first(reports[0], reports[-1]) if len(reports) > 1 else []
+        return rank_pictures(self._judge.reports())
 
     # ------------------------------------------------------------------------------------------- before the steps
 
@@ -325,7 +324,9 @@ class Trainer:
         keeping.save_missing(step)
         self._judge.begin(learner, step)
         finite = FiniteWatch()
-        times = StepTimes(self.run_folder, self._work())
+        device = device_name(self.device)
+        work = Work.of(self.dataset, self.plan, family=self.family.title, precision=self.precision, device=device)
+        times = StepTimes(self.run_folder, work)
         try:
             if step in (edges := [0, *accumulate(self.lengths)]):
                 yield from self._looked_at(learner, keeping, edges.index(step), step)
@@ -449,19 +450,6 @@ class Trainer:
             "size": asdict(size),
             "plan": shareable(self.plan).to_json(),
         }
-
-    def _work(self) -> Work:
-        buckets = [image.bucket for image in self.dataset.training_images]
-        return Work(
-            family=self.family.title,
-            pixels=max(width * height for width, height in buckets),
-            pictures=self.plan.batch_size * self.plan.accumulation,
-            precision=self.precision,
-            device=device_name(self.device),
-            trains_text=bool(self.plan.optimizer.rate_of_text_encoder),
-            checkpointing=self.plan.precision.gradient_checkpointing,
-            rank=self.plan.network.rank,
-        )
 
     def _is_time_for_state(self, step: int) -> bool:
         every = self.plan.saving.state_every_steps
