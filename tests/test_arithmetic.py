@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 from safetensors import safe_open
+from torch import nn
 
 from tests.full_size_models import full_size
 from tests.training_jobs import small_job
 from trainer_core.families.loading import outline_of
+from trainer_core.lora.networks import fresh_layer
 from trainer_core.training.amount import saves as saves_of
 from trainer_core.training.arithmetic import lora_size, run_size
 from trainer_core.training.plan import TrainingPlan
@@ -65,3 +67,24 @@ def test_the_size_is_the_files(tmp_path, family, rates):
         metadata = len(json.dumps(opened.metadata(), ensure_ascii=False).encode())
     assert file.stat().st_size - metadata == pytest.approx(promised, rel=0.02)
     assert lora_size(outline_of(job.base_model), job.plan) == promised
+
+
+@pytest.mark.parametrize(
+    ("adapter", "scale", "told"),
+    [
+        ({}, 0.5, "0.5"),
+        ({"rank_stabilised": True}, 4 / 8**0.5, "1.41"),
+        ({"kind": "oft"}, None, "none (oft)"),
+    ],
+)
+def test_the_scale_that_rank_and_alpha_make_is_told(dataset, adapter, scale, told):
+    size = run_size(dataset, planned(network={"rank": 8, "alpha": 4}, adapter=adapter))
+    assert size.scale == (pytest.approx(scale) if scale else None)
+    assert size.scale_line() == f"scale of the LoRA at strength 1: {told}"
+
+
+@pytest.mark.parametrize("adapter", [{}, {"rank_stabilised": True}, {"kind": "loha"}])
+def test_that_scale_is_what_a_layer_counts(dataset, adapter):
+    plan = planned(network={"rank": 8, "alpha": 4}, adapter=adapter)
+    layer = fresh_layer(nn.Linear(16, 16), 8, 4.0, plan.adapter)
+    assert layer.scale == pytest.approx(run_size(dataset, plan).scale)

@@ -106,7 +106,7 @@ def test_findings_stand_between_the_counts_and_the_shapes(messy):
     assert len(report.findings) == 5
     assert report.lines()[2:-1] == [finding.line for finding in report.findings]
     assert report.lines()[-1] == "shapes: square 29"
-    assert report.count_of("stop") == 1
+    assert [finding.level for finding in report.findings].count("stop") == 1
 
 
 def test_shapes_are_counted():

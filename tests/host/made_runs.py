@@ -89,6 +89,7 @@ def _tell_about(folder: Path, made: MadeRun) -> None:
     size = RunSize(
         pictures=24, repeats=(10,), samples=240, regularised=False, epochs=_PLAN.epochs, batch_size=2, accumulation=1,
         steps=_PLAN.epochs * made.steps_per_epoch, counts_steps=False, saves=_PLAN.epochs, bytes_each=37_900_000,
+        scale=0.5,
     )  # fmt: skip
     about = {"name": made.name, "base": made.base, "family": "SD1.5", "arithmetic": size.line()}
     write_json(folder / ABOUT, about | {"size": asdict(size), "plan": _PLAN.to_json()})

@@ -70,6 +70,11 @@ test("without a base model and an earlier run only the number of saves is known"
   assert.equal(lines({ bytes_each: null })[1], "5 saves");
 });
 
+test("what rank and alpha make of the LoRA's strength is told where it has a scale", () => {
+  assert.equal(lines({ scale: 1 / 3 })[1], "5 saves of 36 MB · scale 0.333");
+  assert.equal(lines({ scale: null })[1], "5 saves of 36 MB");
+});
+
 test("the arithmetic in Chinese", () => {
   assert.equal(lines({}, { locale: "zh" })[0], "20 张图片 × 重复 10 次 × 10 轮 ÷ 批大小 2 = 1,000 步");
 });

@@ -87,7 +87,7 @@ def _lead(options: argparse.Namespace, source: Path, trainer: Trainer) -> Answer
     size = trainer.size()
     if options.dry_run:
         memory = trainer.step_memory()
-        lines = [size.line(), memory.line()]
+        lines = [size.line(), size.scale_line(), memory.line()]
         return {**asdict(size), "line": size.line(), "memory": {**asdict(memory), "total": memory.total}}, lines
     say(options, f"{size.line()}; run {trainer.run_folder.name}")
     for stage in trainer.prepare():

@@ -91,10 +91,6 @@ class HealthReport:
     def _shape_line(self) -> str:
         return "shapes: " + ", ".join(f"{shape} {count:,}" for shape, count in self.shapes.items())
 
-    def count_of(self, level: str) -> int:
-        """How many findings there are of a level."""
-        return sum(finding.level == level for finding in self.findings)
-
 
 def health_report(
     dataset: Dataset, *, batch_size: int | None = None, tokenizer: CLIPTokenizer | None = None

@@ -19,6 +19,13 @@ KINDS: dict[str, type[AdapterLayer]] = {
 }
 
 
+def scale_of(rank: int, alpha: float, plan: AdapterPlan) -> float | None:
+    """What the product of an adapter's matrices counts at strength 1; None of oft, which has no scale."""
+    if plan.kind == "oft":
+        return None
+    return alpha / math.sqrt(rank) if plan.rank_stabilised else alpha / rank
+
+
 def fresh_layer(base: nn.Linear | nn.Conv2d, rank: int, alpha: float, plan: AdapterPlan) -> AdapterLayer:
     """An adapter on `base` as planned, its tensors not filled yet; 3x3 convolutions have a rank of their own."""
     if _is_wide(base):

@@ -12,7 +12,7 @@ from ..dataset.wording import many
 from ..families.base_model import BaseModel
 from ..lora.file import lora_bytes, stored_format
 from ..lora.names import targets_of
-from ..lora.networks import fresh_shapes
+from ..lora.networks import fresh_shapes, scale_of
 from .amount import saves, steps_per_epoch
 from .plan import TrainingPlan
 from .precision import FORMATS
@@ -41,6 +41,8 @@ class RunSize:
     """LoRAs that are there at the end."""
     bytes_each: int | None
     """Size of one saved LoRA; None where the base model is not known yet."""
+    scale: float | None
+    """What the LoRA's matrices count at strength 1, from rank and alpha; None of oft, which has none."""
 
     def line(self) -> str:
         """ "20 pictures x 10 repeats x 10 epochs / batch 2 = 1,000 steps, 5 saves, about 36 MB each"."""
@@ -55,6 +57,10 @@ class RunSize:
         if self.counts_steps:
             return f"{pictures} / {batch}: {many(self.steps, 'step')} in {many(self.epochs, 'epoch')}, {saves}"
         return f"{pictures} x {many(self.epochs, 'epoch')} / {batch} = {self._steps()}, {saves}"
+
+    def scale_line(self) -> str:
+        """ "scale of the LoRA at strength 1: 0.5"."""
+        return f"scale of the LoRA at strength 1: {'none (oft)' if self.scale is None else f'{self.scale:.3g}'}"
 
     def _steps(self) -> str:
         samples = self.samples * (2 if self.regularised else 1) * self.epochs
@@ -79,6 +85,7 @@ def run_size(dataset: Dataset, plan: TrainingPlan, outline: BaseModel | None = N
         counts_steps=bool(plan.steps),
         saves=min(kept, plan.saving.keep_last or kept),
         bytes_each=lora_size(outline, plan) if outline else None,
+        scale=scale_of(plan.network.rank, plan.network.alpha, plan.adapter),
     )
 
 

@@ -24,7 +24,7 @@ export function questionOf(step, run) {
   return { ...pictures, train: values, network: network.values };
 }
 
-/** "20 pictures × 10 repeats × 10 epochs ÷ batch 2 = 1,000 steps", then files and time.
+/** "20 pictures × 10 repeats × 10 epochs ÷ batch 2 = 1,000 steps", then files, scale and time.
  * @param {{size: any, held_out: number, seconds: number | null}} answer
  * @param {(key: string, values?: Record<string, string | number>) => string} say
  * @returns {[string, string]} two lines */
@@ -34,6 +34,7 @@ export function arithmeticLines({ size, held_out, seconds }, say) {
     size.bytes_each === null
       ? say("arithmetic.saves", { count: size.saves })
       : say("arithmetic.savesOf", { count: size.saves, size: sizeText(size.bytes_each / 2 ** 20) }),
+    typeof size.scale === "number" ? say("arithmetic.scale", { scale: Number(size.scale.toPrecision(3)) }) : "",
     seconds === null ? "" : say("arithmetic.time", { time: say(key, values) }),
     held_out > 0 ? say("arithmetic.heldOut", { count: held_out }) : "",
   ];

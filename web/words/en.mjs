@@ -269,6 +269,7 @@ export const en = {
   "arithmetic.saves.one": "1 save",
   "arithmetic.savesOf": "{count} saves of {size}",
   "arithmetic.savesOf.one": "1 save of {size}",
+  "arithmetic.scale": "scale {scale}",
   "arithmetic.time": "about {time}",
   "arithmetic.heldOut": "{count} pictures held out",
   "arithmetic.heldOut.one": "1 picture held out",

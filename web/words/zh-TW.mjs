@@ -256,6 +256,7 @@ export const zhTW = {
   "arithmetic.stepsIn": "{steps}，共 {epochs}",
   "arithmetic.saves": "儲存 {count} 個",
   "arithmetic.savesOf": "儲存 {count} 個，每個 {size}",
+  "arithmetic.scale": "縮放 {scale}",
   "arithmetic.time": "約 {time}",
   "arithmetic.heldOut": "留出 {count} 張用於驗證",
   "arithmetic.runOnce": "先執行一次工作流程，才能看到總步數。",

@@ -256,6 +256,7 @@ export const zh = {
   "arithmetic.stepsIn": "{steps}，共 {epochs}",
   "arithmetic.saves": "保存 {count} 个",
   "arithmetic.savesOf": "保存 {count} 个，每个 {size}",
+  "arithmetic.scale": "缩放 {scale}",
   "arithmetic.time": "约 {time}",
   "arithmetic.heldOut": "留出 {count} 张用于验证",
   "arithmetic.runOnce": "先运行一次工作流，才能看到总步数。",
