@@ -85,9 +85,7 @@ def write_pictures(folder: Path, subject: Subject, count: int, rng: random.Rando
 
 
 def read_pictures(folder: Path, repeats: int) -> Dataset:
-    dataset = compose(
-        read_folder(folder, repeats=repeats), CaptionRules(trigger_word=world.MASCOT_TRIGGER)
-    ).dataset
+    dataset = compose(read_folder(folder, repeats=repeats), CaptionRules(trigger_word=world.MASCOT_TRIGGER)).dataset
     return crop_dataset(dataset, CropRules(width=SIDE, height=SIDE, method="center"))
 
 

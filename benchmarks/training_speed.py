@@ -1,6 +1,10 @@
-"""Seconds a training step takes: ours against a plain diffusers and peft loop, on an SD1.5 of full size.
+"""Seconds a training step takes: ours against other trainers, on an SD1.5 of full size.
 
     make bench        or        python -m benchmarks.training_speed [--side 256] [--rounds 3] [--steps 6] [--out FILE]
+
+Always against a plain diffusers and peft loop. Against kohya's sd-scripts where SD_SCRIPTS_DIR and SD_SCRIPTS_PYTHON
+name a checkout and its Python, and against ComfyUI's own trainer where COMFYUI_DIR and COMFYUI_PYTHON do (24 GB of
+memory). CLIP's vocabulary, which sd-scripts needs, is taken from ComfyUI.
 
 The base model has random weights (2 GB, kept in the cache folder), since no value changes what a step costs. UNet
 only, rank 32, batch 1, fp32. The contenders take turns, each time in a new process, so that a load on the machine that
@@ -17,6 +21,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -32,9 +37,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.full_size_models import full_size
 from trainer_core.demo.tokenizer import vocabulary_size, write_tokenizer
 from trainer_core.families import onednn
+from trainer_core.families.tokenizers import CLIP_VOCABULARY
 from trainer_core.families.writing import original_tensors
 
-from .training_contenders import CONTENDERS, Task, write_pictures
+from .other_trainers import COMFYUI, OTHERS, SD_SCRIPTS
+from .step_clock import Task
+from .training_contenders import CONTENDERS, write_pictures
 
 _SIDES_OF_MATRICES = (320, 640, 1280, 2048)
 _CACHE = Path.home() / ".cache" / "lora-atelier-benchmarks"
@@ -59,21 +67,37 @@ class Row:
 
 
 def write_base(folder: Path) -> Path:
-    """A random SD1.5 with the demo's small vocabulary, once."""
-    path = folder / "random-sd15.safetensors"
+    """A random SD1.5 with its tokenizer beside it, once: CLIP's where a ComfyUI is given, else the demo's small one."""
+    clip = COMFYUI.place()[0] / "comfy" / "sd1_tokenizer" if COMFYUI.is_given() else None
+    path = folder / ("clip" if clip else "demo") / "random-sd15.safetensors"
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    model = full_size("sd15", vocabulary=vocabulary_size())
+    model = full_size("sd15", vocabulary=CLIP_VOCABULARY if clip else vocabulary_size())
     for part in (model.unet, model.vae, *model.text_encoders):
         part.to_empty(device="cpu")
         for module in part.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    write_tokenizer(folder / "tokenizer")
-    save_file(original_tensors(model, torch.float16), folder / "part")
-    return (folder / "part").rename(path)
+    if clip:
+        shutil.copytree(clip, path.with_name("tokenizer"), dirs_exist_ok=True)
+    else:
+        write_tokenizer(path.with_name("tokenizer"))
+    save_file(original_tensors(model, torch.float16), path.with_name("part"))
+    return path.with_name("part").rename(path)
+
+
+def contenders() -> list[str]:
+    """Those that can be run here.
+
+    Raises:
+        SystemExit: a variable names something else than it should.
+    """
+    found = [name for name, (checkout, _) in OTHERS.items() if checkout.is_given() and checkout.place()]
+    if SD_SCRIPTS.is_given() and not COMFYUI.is_given():
+        sys.exit("sd-scripts needs CLIP's vocabulary. Set COMFYUI_DIR and COMFYUI_PYTHON too.")
+    return [*CONTENDERS, *found]
 
 
 def flops_of_step(side: int) -> int:
@@ -100,8 +124,19 @@ def fastest_multiplication() -> float:
 
 def run(contender: str, base: Path, pictures: Path, side: int, steps: int) -> dict:
     """A contender's Measured as JSON."""
-    task = Task(contender=contender, base=str(base), pictures=str(pictures), side=side, steps=steps, began=time.time())
-    command = [sys.executable, "-m", "benchmarks.training_contenders", json.dumps(asdict(task))]
+    task = Task(
+        contender=contender,
+        base=str(base),
+        pictures=str(pictures),
+        tokenizer=str(base.with_name("tokenizer")),
+        side=side,
+        steps=steps,
+        began=time.time(),
+    )
+    module, python = "training_contenders", sys.executable
+    if contender in OTHERS:
+        module, python = "other_trainers", OTHERS[contender][0].place()[1]
+    command = [python, "-m", f"benchmarks.{module}", json.dumps(asdict(task))]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -127,12 +162,12 @@ def summarise(contender: str, runs: list[dict], flops: int, flops_per_second: fl
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "trainer    steps   s/step   +-     CPU s   pictures/s   first step s   peak GB   of steps   share of limit"
+        "trainer          steps   s/step   +-   CPU s   pictures/s   first step s   peak GB   of steps   share of limit"
     ]
     for row in rows:
         of_steps = "-" if row.peak_gb_of_steps is None else f"{row.peak_gb_of_steps:.2f}"
         lines.append(
-            f"{row.contender:8}{row.steps:8}{row.seconds:9.2f}{row.spread:6.0%}{row.cpu_seconds:8.2f}"
+            f"{row.contender:15}{row.steps:8}{row.seconds:9.2f}{row.spread:6.0%}{row.cpu_seconds:7.2f}"
             f"{row.pictures_per_second:13.2f}{row.to_first_step:15.1f}{row.peak_gb:10.2f}{of_steps:>11}{row.share_of_limit:17.0%}"
         )
     return "\n".join(lines)
@@ -145,7 +180,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=6, help="in each run; the first is not counted")
     parser.add_argument("--out", type=Path, help="a file for the figures as JSON")
     options = parser.parse_args()
-    base, flops, runs = write_base(_CACHE), flops_of_step(options.side), {name: [] for name in CONTENDERS}
+    base, flops, runs = write_base(_CACHE), flops_of_step(options.side), {name: [] for name in contenders()}
     ceilings = []
     with tempfile.TemporaryDirectory() as pictures:
         write_pictures(Path(pictures), options.side)
