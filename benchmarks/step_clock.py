@@ -58,8 +58,8 @@ class StepClock:
     def stepped(self) -> None:
         now, now_cpu = time.perf_counter(), time.process_time()
         if not self._seconds:
-            self._to_first_step, self._peak_until_then = time.time() - self._began, _peak_bytes()
-            self._can_tell = _forget_peak()
+            self._to_first_step, self._peak_until_then = time.time() - self._began, peak_bytes()
+            self._can_tell = forget_peak()
         self._seconds.append(now - self._last)
         self._cpu_seconds.append(now_cpu - self._last_cpu)
         self._last, self._last_cpu = time.perf_counter(), time.process_time()
@@ -70,13 +70,14 @@ class StepClock:
             seconds=self._seconds,
             cpu_seconds=self._cpu_seconds,
             to_first_step=self._to_first_step,
-            peak_bytes=max(self._peak_until_then, _peak_bytes()),
-            peak_bytes_of_steps=_peak_bytes() if self._can_tell else None,
+            peak_bytes=max(self._peak_until_then, peak_bytes()),
+            peak_bytes_of_steps=peak_bytes() if self._can_tell else None,
         )
         print(json.dumps(asdict(measured)))
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """The largest resident set so far."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -84,7 +85,7 @@ def _peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _forget_peak() -> bool:
+def forget_peak() -> bool:
     """Let the system's count of the largest resident set begin anew; whether it did."""
     try:
         Path("/proc/self/clear_refs").write_text("5")

@@ -14,7 +14,7 @@ from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training import memory_fit
 from trainer_core.training.amount import Step
-from trainer_core.training.memory import largest_shape, step_memory
+from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_memory
 from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
 from trainer_core.training.memory_count import MemoryCount
 from trainer_core.training.optimizer import make_optimizer, trained_parameters
@@ -22,7 +22,7 @@ from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPla
 from trainer_core.training.step_memory import GB, StepMemory, StepShape
 from trainer_core.training.trainer import Trainer
 
-AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full")
+AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full", tiles=False)
 WHOLE_SHAPE = {"sd15": StepShape(pictures=1, width=512, height=512, chunks=1)}
 UNET_ONLY = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
 
@@ -183,7 +183,7 @@ def test_where_nobody_knows_what_is_free_the_run_is_as_set():
 
 def test_a_plan_with_checkpointing_is_never_given_less_of_it():
     plan = TrainingPlan(precision=PrecisionPlan(gradient_checkpointing=True, checkpoint_every=2, base="int8"))
-    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8")
+    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8", tiles=False)
     assert [(choice.checkpoint_every, choice.base) for choice in savings(plan, 1)] == [(1, "int8"), (1, "nf4")]
 
 
@@ -200,8 +200,9 @@ def with_free(monkeypatch, share):
 
     real = memory_fit.MemoryFit.settle
     monkeypatch.setattr(memory_fit.MemoryFit, "settle", settle)
-    monkeypatch.setattr("trainer_core.training.memory._FIXED_OVERHEAD", {})
+    monkeypatch.delitem(FIXED_OVERHEAD, "cpu")
     memory_fit._counted.cache_clear()
+    memory_fit._counted_encoding.cache_clear()
 
 
 def test_a_run_that_does_not_fit_is_refused_before_the_model_is_loaded(folder, tmp_path, monkeypatch):
@@ -251,5 +252,6 @@ def test_every_second_block_is_checkpointed(folder, tmp_path):
     plain = load_file(train(small_job(folder), tmp_path).result().file)
     for name, tensor in load_file(train(job, tmp_path).result().file).items():
         assert torch.equal(tensor, plain[name])
-    peaks = [_whole_sd15(MemoryChoice(checkpoint_every=every, parts=1, base="full")).step for every in (0, 4, 2, 1)]
+    choices = [MemoryChoice(checkpoint_every=every, parts=1, base="full", tiles=False) for every in (0, 4, 2, 1)]
+    peaks = [_whole_sd15(choice).step for choice in choices]
     assert peaks == sorted(set(peaks), reverse=True) and peaks[2] < 0.75 * peaks[0]

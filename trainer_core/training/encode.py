@@ -58,7 +58,7 @@ def encode_pictures(
 def _latent(
     model: BaseModel, base_identity: str, image: DatasetImage, cache: Path, device: str, mirrored: bool
 ) -> Latent:
-    path = cache / f"{_latent_key(image, base_identity, mirrored)}.safetensors"
+    path = cache / f"{_latent_key(image, base_identity, mirrored, model.vae.use_tiling)}.safetensors"
     latent = _read_latent(path)
     if latent is None:
         latent = _encode_picture(model, image, device, mirrored)
@@ -66,9 +66,10 @@ def _latent(
     return latent
 
 
-def _latent_key(image: DatasetImage, base_identity: str, mirrored: bool) -> str:
+def _latent_key(image: DatasetImage, base_identity: str, mirrored: bool, in_tiles: bool) -> str:
     box = image.crop and [image.crop.left, image.crop.top, image.crop.right, image.crop.bottom]
-    return digest("latent", 2, image.fingerprint, box, image.bucket, image.background, mirrored, base_identity)
+    kind = "latent in tiles" if in_tiles else "latent"
+    return digest(kind, 2, image.fingerprint, box, image.bucket, image.background, mirrored, base_identity)
 
 
 def _read_latent(path: Path) -> Latent | None:

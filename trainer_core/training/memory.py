@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..families.base_model import BaseModel, Conditioning, PictureSize
@@ -25,7 +25,7 @@ from .step_memory import GB, StepMemory, StepShape
 
 # Shape suffixes: B batch, C latent channels, H and W latent height and width, L tokens, D text width, P pooled width.
 
-_FIXED_OVERHEAD = {"cpu": 0.7 * GB, "cuda": 0.3 * GB}
+FIXED_OVERHEAD = {"cpu": 0.7 * GB, "cuda": 0.3 * GB}
 """Bytes that no tensor shows: on a GPU the workspaces of cuBLAS and cuDNN; on a CPU oneDNN's copies of weights and what
 the heap does not give back (0.4 to 1.1 GB for SD1.5, measured by benchmarks/step_memory.py)."""
 _SHARE_LOST = 0.05
@@ -72,7 +72,7 @@ def step_memory(
             stand_in_for(module, FORMATS[precision])
         if choice.base != "full":
             quantise(outline.unet, choice.base)
-        base = sum(tensor.nbytes for module in modules for tensor in _tensors_of(module))
+        base = sum(map(bytes_of, modules))
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
@@ -81,7 +81,7 @@ def step_memory(
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         step = _peak_of_step(outline, modules, parameters, shape, precision, device, passes=passes)
     lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
-    fixed = _FIXED_OVERHEAD.get(torch.device(device).type, 0)
+    fixed = FIXED_OVERHEAD.get(torch.device(device).type, 0)
     return StepMemory(base=base, lora=lora, step=step, overhead=int(fixed + _SHARE_LOST * step))
 
 
@@ -146,5 +146,6 @@ def _conditioning(
     return Conditioning(torch.cat(states, dim=-1).reshape(shape.pictures, length, -1), pooled_BP)
 
 
-def _tensors_of(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]
+def bytes_of(module: nn.Module) -> int:
+    """Of all that a module holds, be it real or not."""
+    return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))

@@ -35,12 +35,14 @@ class MemoryChoice:
     """In how many parts a batch goes through the model; their gradients add up to those of the batch."""
     base: Literal["full", "fp8", "int8", "nf4"]
     """How the frozen weights of the UNet are kept."""
+    tiles: bool
+    """Whether pictures go through the VAE in tiles."""
 
     @staticmethod
     def as_set(plan: TrainingPlan) -> MemoryChoice:
         precision = plan.precision
         every = precision.checkpoint_every if precision.gradient_checkpointing else 0
-        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base)
+        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, tiles=False)
 
     def words(self, plan: TrainingPlan) -> str:
         """ "checkpointing every 2 blocks, batch 4 in 2 parts, base model in fp8"."""
@@ -51,6 +53,8 @@ class MemoryChoice:
         words.append(f"batch {plan.batch_size}" + (f" in {self.parts} parts" if self.parts > 1 else ""))
         if self.base != "full":
             words.append(f"base model in {self.base}")
+        if self.tiles:
+            words.append("pictures encoded in tiles")
         return ", ".join(words)
 
 
@@ -95,6 +99,29 @@ def choose(
         return choice, [f"{free / GB:.1f} GB are free: {choice.words(plan)}", smaller.line()]
     raise TrainingError(
         f"{told}. Set short_memory to reduce ({choice.words(plan)}: {smaller.total / GB:.1f} GB). {_REMEDIES}"
+    )
+
+
+def choose_tiles(plan: TrainingPlan, needed: Callable[[bool], int], free: int | None) -> tuple[bool, list[str]]:
+    """Whether pictures are encoded in tiles, and what to tell of it. `needed`: bytes of encoding the largest picture,
+    with tiles or without; `free`: bytes; None where nobody knows.
+
+    Raises:
+        TrainingError: it does not fit, and the plan does not allow to change it, or tiles are not enough.
+    """
+    if free is None or (whole := needed(False)) <= free:
+        return False, []
+    told = f"encoding the largest picture needs about {whole / GB:.1f} GB of memory, {free / GB:.1f} GB are free"
+    if plan.precision.short_memory == "try":
+        return False, [f"{told}, so memory may run out"]
+    tiled = needed(True)
+    if tiled > free:
+        raise TrainingError(f"{told}, and tiles need {tiled / GB:.1f} GB. Crop to fewer pixels in Smart Crop.")
+    if plan.precision.short_memory == "reduce":
+        return True, [f"{told}, so pictures are encoded in tiles ({tiled / GB:.1f} GB)"]
+    raise TrainingError(
+        f"{told}. Set short_memory to reduce (pictures encoded in tiles: {tiled / GB:.1f} GB), or crop to fewer pixels "
+        "in Smart Crop."
     )
 
 

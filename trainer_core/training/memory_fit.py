@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from ..dataset.types import Dataset
 from ..families.loading import outline_of
 from ..job import Job
 from .batches import epoch_batches
+from .encoding_memory import encoding_memory
 from .memory import largest_shape, step_memory
-from .memory_choice import MemoryChoice, choose, free_memory, keep_choice, kept_choice
+from .memory_choice import MemoryChoice, choose, choose_tiles, free_memory, keep_choice, kept_choice
 from .plan import OptimizerPlan, TrainingPlan
 from .shares import largest_share
 from .step_memory import StepMemory, StepShape
@@ -39,10 +41,19 @@ class MemoryFit:
         plan = self._job.plan
         if kept := kept_choice(path, plan):
             return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
-        choice, told = choose(plan, self._shape().pictures, self._needed, free_memory(self._device))
+        free = free_memory(self._device)
+        choice, told = choose(plan, self._shape().pictures, self._needed, free)
+        tiles, also_told = choose_tiles(plan, self._encoding, free)
+        choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":
             keep_choice(path, choice)
-        return choice, told
+        return choice, [*told, *also_told]
+
+    def _encoding(self, tiles: bool) -> int:
+        buckets = (image.bucket for image in self._dataset.images)
+        width, height = max(buckets, key=lambda bucket: bucket[0] * bucket[1])
+        base_model, device = self._job.base_model, self._device
+        return _counted_encoding(base_model, self._base_identity, width, height, tiles, device)
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
         job, plan = self._job, _what_counts(self._job.plan)
@@ -66,6 +77,11 @@ def _counted(
     device: str,
 ) -> StepMemory:
     return step_memory(outline_of(base_model), plan, shape, choice, precision=precision, device=device)
+
+
+@lru_cache(maxsize=64)
+def _counted_encoding(base_model: Path, base_identity: str, width: int, height: int, tiles: bool, device: str) -> int:
+    return encoding_memory(outline_of(base_model), width, height, tiles=tiles, device=device)
 
 
 def _what_counts(plan: TrainingPlan) -> TrainingPlan:

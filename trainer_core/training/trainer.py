@@ -34,6 +34,7 @@ from .captions import VisitCaptions
 from .checkpointing import checkpoint_blocks
 from .ema import WeightAverage
 from .encode import Latents, encode_pictures, latent_mask
+from .encoding_memory import encode_in_tiles
 from .judging import Judge
 from .keeping import Keeping, check_room
 from .learner import Learner
@@ -152,6 +153,8 @@ class Trainer:
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
         latents: Latents = {}
+        if self._choice.tiles:
+            encode_in_tiles(model.vae)
         model.vae.to(self.device)
         yield from self._encode_pictures(model, latents)
         if self._team.is_first:
