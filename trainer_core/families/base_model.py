@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from .prompts import AS_CAPTION, PromptReading
+from .sending import send
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens, D text width, P pooled width.
 
@@ -31,6 +32,11 @@ class Conditioning:
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Conditioning:
         pooled = None if self.pooled_BP is None else self.pooled_BP.to(device, dtype)
         return Conditioning(self.states_BLD.to(device, dtype), pooled)
+
+    def sent_to(self, device: torch.device | str) -> Conditioning:
+        """Prompts that are kept on the CPU, on the device; a GPU is not waited for."""
+        pooled = None if self.pooled_BP is None else send(self.pooled_BP, device)
+        return Conditioning(send(self.states_BLD, device), pooled)
 
     def __getitem__(self, rows: slice) -> Conditioning:
         """Some of the prompts."""

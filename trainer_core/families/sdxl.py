@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .base_model import BaseModel, Conditioning, PictureSize
 from .prompts import PromptReading, chunk_prompts
+from .sending import send
 
 
 class SDXL(BaseModel):
@@ -40,4 +41,4 @@ class SDXL(BaseModel):
         """SDXL's micro-conditioning: pooled text and six sizes a picture (Podell et al., arXiv:2307.01952, 2.2)."""
         pooled = conditioning.pooled_BP
         numbers = [[*size.original, *size.crop, *size.target] for size in sizes]
-        return {"text_embeds": pooled, "time_ids": torch.tensor(numbers, device=pooled.device, dtype=pooled.dtype)}
+        return {"text_embeds": pooled, "time_ids": send(torch.tensor(numbers, dtype=pooled.dtype), pooled.device)}

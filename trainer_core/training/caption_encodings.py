@@ -64,8 +64,7 @@ class CaptionEncodings:
         """The captions of a step as one batch, on the device."""
         if self._known is None and step // self._window_steps != self._window:
             self._enter_window(step // self._window_steps)
-        joined = Conditioning.join([self._rows[caption] for caption in self._captions_of(step)])
-        return joined.to(self._device, joined.states_BLD.dtype)
+        return Conditioning.join([self._rows[caption] for caption in self._captions_of(step)]).sent_to(self._device)
 
     def _enter_window(self, window: int) -> None:
         first = window * self._window_steps

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..dataset.types import Dataset
 from ..families.base_model import BaseModel, Conditioning
+from ..families.sending import send
 from ..lora.adapters import Adapters
 from ..lora.dropout import Rows
 from . import objective
@@ -86,13 +87,13 @@ class Learner:
     def _learn(self, step: Step) -> float:
         """Gradients of this process's share of a step; its share of the loss."""
         pictures = sum(map(len, step.batches))
-        loss = 0.0
+        losses = []
         for portion in share(step, self._team.rank, self._team.size):
             for rows in self._parts_of(portion):
                 part = self._losses(list(portion.batch), portion.place, rows).sum() / pictures
                 self._scaler.scale(part).backward()
-                loss += part.item()
-        return loss
+                losses.append(part.detach())
+        return sum(torch.stack(losses).tolist()) if losses else 0.0  # fetched once, for a fetch waits for the device
 
     def _parts_of(self, portion: Portion) -> list[slice]:
         start, end = portion.rows.start, portion.rows.stop
@@ -109,7 +110,9 @@ class Learner:
         for part in self.adapters:
             shown = Rows(rows, len(batch)) if part.module is self.model.unet else None
             part.set_dropout_seed(stream_seed(self.plan.seed, "dropout", place), shown)
-        x_BCHW, noise_BCHW, seen_BCHW, t_B = (drawn[rows] for drawn in self._draw(visits, place))
+        drawn = [tensor[rows] for tensor in self._draw(visits, place)]
+        x_BCHW, noise_BCHW, seen_BCHW, t_B = (send(tensor, self.device) for tensor in drawn)
+        t_cpu_B = drawn[-1]
         visits = visits[rows]
         images = [self.dataset.images[index] for index, _ in visits]
         sizes = [picture_size(image, flips) for image, (_, flips) in zip(images, visits, strict=True)]
@@ -117,33 +120,32 @@ class Learner:
             noisy_BCHW = self.schedule.add_noise(x_BCHW, seen_BCHW, t_B)
             predicted_BCHW = self.model.predict(noisy_BCHW, t_B, self._conditioning(batch, place, rows), sizes)
         target_BCHW = objective.target(self.schedule, x_BCHW, noise_BCHW, t_B)
-        t_cpu_B = t_B.cpu()
         loss_B = objective.loss_per_picture(
             predicted_BCHW,
             target_BCHW,
             self._mask(visits),
             self.plan.loss.kind,
-            self._bends_T[t_cpu_B].to(self.device),
+            send(self._bends_T[t_cpu_B], self.device),
         )
         prior = self.plan.loss.prior_loss_weight
         counts_B = torch.tensor([prior if image.is_regularisation else 1.0 for image in images])
-        return loss_B * (counts_B * self._weights_T[t_cpu_B]).to(self.device)
+        return loss_B * send(counts_B * self._weights_T[t_cpu_B], self.device)
 
     def _draw(self, visits: list[Visit], place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents, noise of the target, noise as it is shown, timesteps: drawn on the CPU, so that every device gets
-        the same."""
+        """Latents, noise of the target, noise as it is shown, timesteps: drawn and left on the CPU, so that every
+        device gets the same."""
         seed, generator = self.plan.seed, step_generator(self.plan.seed, place)
         x_BCHW = draw_latents([self.latents[visit] for visit in visits], self.model.latent_scale, generator)
         white_BCHW = torch.randn(x_BCHW.shape, generator=generator)
         t_B = draw_timesteps(len(visits), self.plan.timesteps, generator)
         noise_BCHW = shape_noise(white_BCHW, self.plan.noise, seed, place)
         seen_BCHW = perturb_noise(noise_BCHW, self.plan.noise, seed, place)
-        return tuple(tensor.to(self.device) for tensor in (x_BCHW, noise_BCHW, seen_BCHW, t_B))
+        return x_BCHW, noise_BCHW, seen_BCHW, t_B
 
     def _mask(self, visits: list[Visit]) -> Tensor | None:
         if not self.masks:
             return None
-        return torch.stack([self.masks[visit] for visit in visits]).to(self.device)
+        return send(torch.stack([self.masks[visit] for visit in visits]), self.device)
 
     def _conditioning(self, batch: list[int], place: int, rows: slice) -> Conditioning:
         if self.encodings:
@@ -161,7 +163,7 @@ class Learner:
         limit = self.plan.optimizer.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
         self.is_updating = True
-        if torch.isfinite(norm) and math.isfinite(loss):
+        if math.isfinite(loss) and math.isfinite(norm.item()):
             self._scaler.step(optimizer)
             for part in self.adapters:
                 part.limit_norms()
