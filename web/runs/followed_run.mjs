@@ -1,12 +1,11 @@
 /** One run by its name: what its folder tells, and what is heard of it while it is trained. */
 
-import { getJson, onReconnected, onServerEvent } from "../host.mjs";
+import { onReconnected, onServerEvent } from "../host.mjs";
+import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
+import { readHistory } from "./requests.mjs";
 
 /** @typedef {import("./record.mjs").RunEvent} RunEvent */
-
-/** Milliseconds between two readings of the folder. */
-const BETWEEN_READINGS = 1000;
 
 /** @type {Set<FollowedRun>} */
 const followed = new Set();
@@ -17,8 +16,7 @@ onServerEvent("lora_atelier.run", (/** @type {RunEvent} */ event) => {
 onReconnected(() => followed.forEach((run) => run.read()));
 
 export class FollowedRun {
-  #isReading = false;
-  #isOutdated = false;
+  #reading = new Reading(() => this.#read());
 
   /** @param {string} run @param {() => void} onChange @param {(problem: Error) => void} onMissing */
   constructor(run, onChange, onMissing) {
@@ -33,6 +31,7 @@ export class FollowedRun {
 
   leave() {
     followed.delete(this);
+    this.#reading.stop();
   }
 
   /** @param {RunEvent} event of this run */
@@ -41,19 +40,11 @@ export class FollowedRun {
     if (this.history) this.onChange();
   }
 
-  async read() {
-    this.#isOutdated = true;
-    if (this.#isReading) return;
-    this.#isReading = true;
-    while (this.#isOutdated && followed.has(this)) {
-      this.#isOutdated = false;
-      await this.#readOnce();
-      if (this.#isOutdated) await new Promise((resolve) => setTimeout(resolve, BETWEEN_READINGS));
-    }
-    this.#isReading = false;
+  read() {
+    this.#reading.again();
   }
 
-  async #readOnce() {
+  async #read() {
     try {
       const history = await readHistory(this.record.run);
       if (!followed.has(this)) return;
@@ -64,9 +55,4 @@ export class FollowedRun {
       if (!this.history && followed.has(this)) this.onMissing(problem);
     }
   }
-}
-
-/** @param {string} run @returns {Promise<any>} @throws {import("../host.mjs").ServerError} */
-export function readHistory(run) {
-  return getJson(`/lora_atelier/runs/history?${new URLSearchParams({ run })}`);
 }

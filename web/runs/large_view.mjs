@@ -1,6 +1,6 @@
 /** One run in a window: its curve, all samples, every picture's loss, its saves and its settings. */
 
-import { getJson, notify, postJson } from "../host.mjs";
+import { getJson, notify } from "../host.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { Dialog } from "../tag_editor/dialog.mjs";
 import { button, iconButton, make } from "../tag_editor/element.mjs";
@@ -8,10 +8,11 @@ import { say } from "../words.mjs";
 import { duration, size, speed } from "./amounts.mjs";
 import { arithmeticLines } from "./arithmetic.mjs";
 import { Curve } from "./curve.mjs";
-import { FollowedRun, readHistory } from "./followed_run.mjs";
+import { FollowedRun } from "./followed_run.mjs";
 import { LargeChart } from "./large_chart.mjs";
 import { PictureLosses } from "./picture_losses.mjs";
 import { PlanTable } from "./plan_table.mjs";
+import { askFor, readHistory } from "./requests.mjs";
 import { optionName } from "./run_list.mjs";
 import { SampleTimeline } from "./sample_timeline.mjs";
 import { SavesList } from "./saves_list.mjs";
@@ -70,8 +71,8 @@ class LargeView {
       "div.la-large-acts",
       { hidden: true },
       button(say("run.finish"), () => stopAndKeep(this.followed.record.run)),
-      button(say("live.sampleNow"), () => this.#ask("sample", "live.sampling")),
-      button(say("live.saveNow"), () => this.#ask("save", "live.saving")),
+      button(say("live.sampleNow"), () => askFor("sample", this.followed.record.run)),
+      button(say("live.saveNow"), () => askFor("save", this.followed.record.run)),
     );
     const hint = make("span.la-count", { text: say("view.zoomHint") });
     const main = make(
@@ -161,16 +162,6 @@ class LargeView {
       this.#other = history && { curve: new Curve(history.curve), validation: history.validation };
       this.#otherName = history ? this.compare.selectedOptions[0].textContent : "";
       if (this.followed.history) this.#chart();
-    } catch (problem) {
-      notify("warn", say("live.refused", { reason: problem.message }));
-    }
-  }
-
-  /** @param {"sample" | "save"} what @param {string} answer key of what is told if the server takes it */
-  async #ask(what, answer) {
-    try {
-      await postJson(`/lora_atelier/runs/${what}`, { run: this.followed.record.run });
-      notify("info", say(answer));
     } catch (problem) {
       notify("warn", say("live.refused", { reason: problem.message }));
     }

@@ -1,12 +1,12 @@
 /** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
 import { executionIds, getJson, isInView, onReconnected, onServerEvent, workflowId } from "../host.mjs";
+import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
+import { readHistory } from "./requests.mjs";
 
 /** @typedef {import("./record.mjs").RunEvent} RunEvent */
 
-/** Milliseconds between two readings of a run's folder. */
-const BETWEEN_READINGS = 1000;
 /** Milliseconds without a word, after which a run that is being trained is asked for: under --multi-user the server
  * tells only the page that queued it. */
 const SILENCE = 10_000;
@@ -19,8 +19,7 @@ onReconnected(() => followed.forEach((run) => run.find()));
 setInterval(() => followed.forEach((run) => run.wake()), SILENCE / 2);
 
 export class LiveRun {
-  #isReading = false;
-  #isOutdated = false;
+  #reading = new Reading(() => this.#read());
   #heardAt = 0;
 
   /** @param {any} node that trains @param {() => void} onChange */
@@ -34,6 +33,7 @@ export class LiveRun {
   /** Nothing more is to be shown. */
   leave() {
     followed.delete(this);
+    this.#reading.stop();
   }
 
   /** Look for the newest run of this node; quietly, as most nodes have none. */
@@ -55,12 +55,12 @@ export class LiveRun {
     if (!executionIds(this.node).includes(event.node)) return;
     this.#heardAt = Date.now();
     if (this.record?.run !== event.run) this.record = new RunRecord(event.run);
-    if (this.record.take(event)) this.#read();
+    if (this.record.take(event)) this.#reading.again();
     this.onChange();
   }
 
   wake() {
-    if (!document.hidden && this.record?.isTraining && Date.now() - this.#heardAt > SILENCE) this.#read();
+    if (!document.hidden && this.record?.isTraining && Date.now() - this.#heardAt > SILENCE) this.#reading.again();
   }
 
   /** Its run was deleted, unless it has none. */
@@ -72,26 +72,13 @@ export class LiveRun {
 
   #follow(run) {
     if (this.record?.run !== run) this.record = new RunRecord(run);
-    this.#read();
+    this.#reading.again();
   }
 
   async #read() {
-    this.#isOutdated = true;
-    if (this.#isReading) return;
-    this.#isReading = true;
-    while (this.#isOutdated && followed.has(this)) {
-      this.#isOutdated = false;
-      await this.#readOnce();
-      if (this.#isOutdated) await new Promise((resolve) => setTimeout(resolve, BETWEEN_READINGS));
-    }
-    this.#isReading = false;
-  }
-
-  async #readOnce() {
     const { record } = this;
     if (!record) return;
-    const query = new URLSearchParams({ run: record.run });
-    const history = await getJson(`/lora_atelier/runs/history?${query}`).catch(() => null);
+    const history = await readHistory(record.run).catch(() => null);
     if (!history || this.record !== record) return; // the run's folder is not there yet, or no more
     record.read(history);
     this.onChange();

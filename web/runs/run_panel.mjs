@@ -1,11 +1,12 @@
 /** How a run goes, on the node that trains it: nothing before the first one. */
 
-import { notify, postJson } from "../host.mjs";
+import { notify } from "../host.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { button, make } from "../tag_editor/element.mjs";
 import { say } from "../words.mjs";
 import { duration, rateText, size, speed } from "./amounts.mjs";
 import { LossChart } from "./chart.mjs";
+import { askFor } from "./requests.mjs";
 import { SamplesStrip } from "./samples_strip.mjs";
 import { verdictCard } from "./verdict_card.mjs";
 
@@ -34,8 +35,8 @@ export class RunPanel {
     this.saves = make("div.la-saves");
     this.verdict = make("div");
     this.finish = act(say("run.finish"), say("run.finishHint"), () => stopAndKeep(this.#record.run));
-    this.sample = act(say("live.sampleNow"), say("live.sampleNowHint"), () => this.#ask("sample", "live.sampling"));
-    this.save = act(say("live.saveNow"), say("live.saveNowHint"), () => this.#ask("save", "live.saving"));
+    this.sample = act(say("live.sampleNow"), say("live.sampleNowHint"), () => askFor("sample", this.#record.run));
+    this.save = act(say("live.saveNow"), say("live.saveNowHint"), () => askFor("save", this.#record.run));
     this.open = act(say("live.open"), say("live.openHint"), () => this.#openLargeView());
     this.element = make(
       "section.la-run",
@@ -112,16 +113,6 @@ export class RunPanel {
     this.#verdict = said;
     this.verdict.hidden = !verdict;
     this.verdict.replaceChildren(...(verdict ? [verdictCard(verdict)] : []));
-  }
-
-  /** @param {"sample" | "save"} what @param {string} answer key of what is told if the server takes it */
-  async #ask(what, answer) {
-    try {
-      await postJson(`/lora_atelier/runs/${what}`, { run: this.#record.run });
-      notify("info", say(answer));
-    } catch (problem) {
-      notify("warn", say("live.refused", { reason: problem.message }));
-    }
   }
 
   async #openLargeView() {
