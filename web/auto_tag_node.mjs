@@ -3,10 +3,10 @@
 import {
   addPanel, after, fitHeight, hideWidget, markModified, onWidgetChange, placeOf, setWidgetValue, widgetValue,
 } from "./host.mjs";
+import { button, make } from "./parts/element.mjs";
 import { hasDraft } from "./tag_editor/draft.mjs";
 import { openEditor } from "./tag_editor/editor.mjs";
 import { readEdits } from "./tag_editor/edits.mjs";
-import { button, make } from "./tag_editor/element.mjs";
 import { TaggerLine } from "./tagger_line.mjs";
 import { say } from "./words.mjs";
 

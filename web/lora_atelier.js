@@ -1,8 +1,8 @@
 /** LoRA Atelier in ComfyUI's page. The only file here that ComfyUI loads by itself: the others end in .mjs. */
 
 import * as autoTag from "./auto_tag_node.mjs";
-import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
 import * as healthCard from "./health_card/panel.mjs";
+import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
 import * as smartCrop from "./smart_crop_node.mjs";

@@ -3,7 +3,7 @@
 import { openCropEditor } from "./crop_editor/editor.mjs";
 import { readOverrides } from "./crop_editor/overrides.mjs";
 import { addPanel, after, markModified, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
-import { button, make } from "./tag_editor/element.mjs";
+import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 
 const BOARD = "lora_atelier_crops";

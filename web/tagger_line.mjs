@@ -8,7 +8,7 @@
  */
 
 import { downloadMirror, getJson, notify, postJson } from "./host.mjs";
-import { button, make } from "./tag_editor/element.mjs";
+import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 
 const POLL_MILLISECONDS = 1000;

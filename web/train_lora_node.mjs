@@ -2,9 +2,9 @@
  * training goes. */
 
 import { after, getJson, markModified, markWidget, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
+import { button, make } from "./parts/element.mjs";
 import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
 import { TrainingPanel } from "./runs/training_panel.mjs";
-import { button, make } from "./tag_editor/element.mjs";
 import { say } from "./words.mjs";
 
 /** @typedef {import("./presets.mjs").Preset} Preset */

@@ -1,7 +1,7 @@
 /** Below Epoch Sheet and Preview Sample: a button for each kept epoch, which puts it where Load LoRA lists it. */
 
 import { addPanel, after, askForText, notify, postJson, refit } from "./host.mjs";
-import { make } from "./tag_editor/element.mjs";
+import { make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 
 /**

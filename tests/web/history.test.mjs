@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { History } from "../../web/tag_editor/history.mjs";
+import { History } from "../../web/parts/history.mjs";
 
 const of = (/** @type {object} */ values) => new Map(Object.entries(values));
 

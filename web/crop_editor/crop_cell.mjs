@@ -1,6 +1,6 @@
 /** One picture of the crop editor with its window, which a pointer moves and resizes. */
 
-import { iconButton, make, setAttribute } from "../tag_editor/element.mjs";
+import { iconButton, make, setAttribute } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { BY_HAND } from "./desk.mjs";
 import { cornerDragged, edgeDragged, moved, sizeOf } from "./windows.mjs";

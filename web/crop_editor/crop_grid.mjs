@@ -1,6 +1,6 @@
 /** All pictures shown, of which only those in view are in the page. */
 
-import { make, setAttribute } from "../tag_editor/element.mjs";
+import { make, setAttribute } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { CropCell, cropCellId, TEXT_HEIGHT } from "./crop_cell.mjs";
 import { moved, scaled } from "./windows.mjs";

@@ -16,7 +16,7 @@
  * @property {number} enlargedBy 1 where it is not enlarged
  */
 
-import { History } from "../tag_editor/history.mjs";
+import { History } from "../parts/history.mjs";
 import { byPicture, valueOf, wishOf } from "./overrides.mjs";
 import { nearestShape, shapeWithin } from "./shapes.mjs";
 import { sizeOf, windowAroundBox, windowAtPlace } from "./windows.mjs";

@@ -8,9 +8,9 @@
  */
 
 import { notify } from "../host.mjs";
-import { Dialog } from "../tag_editor/dialog.mjs";
-import { button, iconButton, make, setAttribute, slider } from "../tag_editor/element.mjs";
-import { showSheet } from "../tag_editor/sheet.mjs";
+import { Dialog } from "../parts/dialog.mjs";
+import { button, iconButton, make, setAttribute, slider } from "../parts/element.mjs";
+import { showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 import { CropBoard } from "./board.mjs";
 import { CropGrid } from "./crop_grid.mjs";

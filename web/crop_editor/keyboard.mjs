@@ -1,7 +1,7 @@
 /** Keys of the whole crop editor, and the sheet that explains them and those of its grid. */
 
-import { make } from "../tag_editor/element.mjs";
-import { showSheet } from "../tag_editor/sheet.mjs";
+import { make } from "../parts/element.mjs";
+import { showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 
 /** @typedef {{undo: () => void, redo: () => void, save: () => void, help: () => void, close: () => void}} Actions */

@@ -2,7 +2,7 @@
  * files it is about. The node remembers where on the server the report of its last run is. */
 
 import { addPanel, addressOf, after, getJson, locale, refit } from "../host.mjs";
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { worded } from "./findings.mjs";
 

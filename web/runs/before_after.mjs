@@ -1,6 +1,6 @@
 /** Two epochs of one prompt over each other: what lies left of a line that is dragged is the earlier one. */
 
-import { iconButton, make } from "../tag_editor/element.mjs";
+import { iconButton, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { pairOf } from "./sample_pair.mjs";
 import { epochName, sampleAddress } from "./shown_sample.mjs";

@@ -1,6 +1,6 @@
 /** The zoomable loss chart of the large view: its legend shows and hides lines and has their values. */
 
-import { button, make } from "../tag_editor/element.mjs";
+import { button, make } from "../parts/element.mjs";
 import uPlot from "../vendor/uPlot.mjs";
 import { say } from "../words.mjs";
 import { rateText } from "./amounts.mjs";

@@ -1,9 +1,9 @@
 /** One run in a window: its curve, all samples, every picture's loss, its saves and its settings. */
 
 import { getJson, notify } from "../host.mjs";
+import { Dialog } from "../parts/dialog.mjs";
+import { button, iconButton, make } from "../parts/element.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
-import { Dialog } from "../tag_editor/dialog.mjs";
-import { button, iconButton, make } from "../tag_editor/element.mjs";
 import { say } from "../words.mjs";
 import { duration, size, speed } from "./amounts.mjs";
 import { arithmeticLines } from "./arithmetic.mjs";

@@ -1,6 +1,6 @@
 /** The loss of each picture, the hardest first: of the base model faint, now solid. */
 
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { Seen } from "./seen.mjs";
 

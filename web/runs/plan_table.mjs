@@ -1,7 +1,7 @@
 /** A run's settings: those that are not as they usually are, and behind a fold all of them. */
 
 import { nodeNames } from "../host.mjs";
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { rateText } from "./amounts.mjs";
 import { byPart, labelOf, planRows } from "./plan_rows.mjs";

@@ -1,7 +1,7 @@
 /** One run in the list of all runs, and what can be done with it. */
 
 import { confirmDeletion, copyText, getJson, locale, notify, openWorkflow, postJson } from "../host.mjs";
-import { button, make } from "../tag_editor/element.mjs";
+import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";
 import { openLargeView } from "./large_view.mjs";

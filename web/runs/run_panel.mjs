@@ -1,8 +1,8 @@
 /** How a run goes, on the node that trains it: nothing before the first one. */
 
 import { notify } from "../host.mjs";
+import { button, make } from "../parts/element.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
-import { button, make } from "../tag_editor/element.mjs";
 import { say } from "../words.mjs";
 import { duration, rateText, size, speed } from "./amounts.mjs";
 import { LossChart } from "./chart.mjs";

@@ -1,6 +1,6 @@
 /** All samples of a run: a row for each prompt, epochs from left to right. */
 
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { openBeforeAfter } from "./before_after.mjs";
 import { samplesByPrompt } from "./record.mjs";

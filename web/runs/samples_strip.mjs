@@ -1,7 +1,7 @@
 /** The samples of a run: a row for each prompt, the newest at the right end. */
 
 import { addressOf } from "../host.mjs";
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { samplesByPrompt } from "./record.mjs";
 

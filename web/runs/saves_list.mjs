@@ -1,7 +1,7 @@
 /** The LoRAs that a run has kept, each ready to be used. */
 
 import { askForText, notify, postJson } from "../host.mjs";
-import { button, make } from "../tag_editor/element.mjs";
+import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";
 import { Seen } from "./seen.mjs";

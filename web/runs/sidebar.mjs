@@ -1,7 +1,7 @@
 /** All runs, in a tab of ComfyUI's sidebar. */
 
 import { getJson, onReconnected, onServerEvent } from "../host.mjs";
-import { button, icon, make } from "../tag_editor/element.mjs";
+import { button, icon, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { openLargeView } from "./large_view.mjs";
 import { RunCard, saidOf } from "./run_card.mjs";

@@ -1,7 +1,7 @@
 /** What a node that trains shows last: its arithmetic, and how its newest run goes. */
 
 import { addPanel, after, refit } from "../host.mjs";
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { ArithmeticLine } from "./arithmetic_line.mjs";
 import { LiveRun } from "./live.mjs";
 import { RunPanel } from "./run_panel.mjs";

@@ -1,7 +1,7 @@
 /** What became of a run, in a word, a colour and a few sentences. */
 
 import { locale } from "../host.mjs";
-import { make } from "../tag_editor/element.mjs";
+import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { choose } from "../words/choosing.mjs";
 import { verdictSentence } from "./verdict.mjs";

@@ -1,9 +1,9 @@
 /** Below the pictures: add, remove or replace tags on all selected pictures at once. */
 
-import { button, iconButton, make, setAttribute } from "./element.mjs";
+import { button, iconButton, make, setAttribute } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { selectNone } from "./selection.mjs";
 import { TagInput } from "./tag_input.mjs";
-import { say } from "../words.mjs";
 
 /** @typedef {"add" | "remove" | "replace"} Action */
 

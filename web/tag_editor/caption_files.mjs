@@ -1,7 +1,7 @@
 /** Writing the captions beside the pictures: asked first, told afterwards. */
 
-import { make } from "./element.mjs";
-import { showSheet } from "./sheet.mjs";
+import { make } from "../parts/element.mjs";
+import { showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 
 /** @param {HTMLElement} host the editor's dialog @param {number} count of pictures

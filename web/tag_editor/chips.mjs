@@ -1,8 +1,8 @@
 /** Tags as chips, coloured by kind. */
 
-import { plainTag } from "./captions.mjs";
-import { icon, make } from "./element.mjs";
+import { icon, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
+import { plainTag } from "./captions.mjs";
 
 /** @typedef {import("./desk.mjs").Desk} Desk */
 

@@ -15,9 +15,9 @@
  * @property {ReadonlySet<string>} plain The tags of all its captions.
  */
 
+import { History } from "../parts/history.mjs";
 import { joinTags, leadWith, plainTag, splitTags, tagsOfAll } from "./captions.mjs";
 import { addTags, captionOf, removeTags, replaceTag, setText } from "./edits.mjs";
-import { History } from "./history.mjs";
 import { parseQuery } from "./query.mjs";
 import { keepShown, NOTHING } from "./selection.mjs";
 import { countTags } from "./tag_counts.mjs";

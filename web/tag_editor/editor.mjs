@@ -10,15 +10,17 @@
  * @property {() => void} onClose
  */
 
+import { notify } from "../host.mjs";
+import { Dialog } from "../parts/dialog.mjs";
+import { button, make } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { Board } from "./board.mjs";
 import { BulkBar } from "./bulk_bar.mjs";
 import { Candidates } from "./candidates.mjs";
 import { offerCaptionFiles } from "./caption_files.mjs";
 import { Desk } from "./desk.mjs";
-import { Dialog } from "./dialog.mjs";
 import { dropDraft, keepDraft, readDraft } from "./draft.mjs";
 import { readEdits, toJson, writeEdits } from "./edits.mjs";
-import { button, make } from "./element.mjs";
 import { Header } from "./header.mjs";
 import { actOnKey, showKeyboardHelp } from "./keyboard.mjs";
 import { PictureGrid } from "./picture_grid.mjs";
@@ -26,8 +28,6 @@ import { PicturePanel } from "./picture_panel.mjs";
 import { SearchBar } from "./search_bar.mjs";
 import { TagList } from "./tag_list.mjs";
 import { ThresholdSliders } from "./thresholds.mjs";
-import { notify } from "../host.mjs";
-import { say } from "../words.mjs";
 
 const FIRST_CELL_SIZE = 160;
 const NOT_FOUND = 404;

@@ -1,6 +1,6 @@
 /** The top of the editor: what is edited, whether it is saved, and what to do with it. */
 
-import { button, iconButton, make } from "./element.mjs";
+import { button, iconButton, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 
 /** @typedef {{undo: () => void, redo: () => void, save: () => void, writeFiles: () => void, help: () => void,

@@ -1,7 +1,7 @@
 /** Keys of the whole editor, and the sheet that explains them. */
 
-import { make } from "./element.mjs";
-import { showSheet } from "./sheet.mjs";
+import { make } from "../parts/element.mjs";
+import { showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 
 /** @typedef {import("./header.mjs").Actions & {search: () => void, add: () => void}} KeyActions */

@@ -1,9 +1,9 @@
 /** One picture of the grid with the beginning of its caption. */
 
+import { icon, make, setAttribute } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { plainTag } from "./captions.mjs";
 import { chip, triggerChip } from "./chips.mjs";
-import { icon, make, setAttribute } from "./element.mjs";
-import { say } from "../words.mjs";
 
 /** Pixels below the picture; as the style sheet has it. */
 export const CAPTION_HEIGHT = 82;

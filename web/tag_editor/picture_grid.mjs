@@ -1,9 +1,9 @@
 /** The middle: all pictures shown, of which only those in view are in the page. */
 
-import { make, setAttribute } from "./element.mjs";
+import { make, setAttribute } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { CAPTION_HEIGHT, cellId, PictureCell } from "./picture_cell.mjs";
 import { moveTo, select, selectAll, selectNone, toggleOne } from "./selection.mjs";
-import { say } from "../words.mjs";
 
 /** @typedef {import("./desk.mjs").Desk} Desk */
 

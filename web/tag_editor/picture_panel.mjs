@@ -1,11 +1,11 @@
 /** The right panel: one picture large, its caption tag by tag, and what else the tagger saw. */
 
+import { button, icon, iconButton, make } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { plainTag } from "./captions.mjs";
 import { chip, triggerChip } from "./chips.mjs";
-import { button, icon, iconButton, make } from "./element.mjs";
 import { moveTo } from "./selection.mjs";
 import { TagInput } from "./tag_input.mjs";
-import { say } from "../words.mjs";
 
 /** @typedef {import("./desk.mjs").Desk} Desk @typedef {import("./board.mjs").Candidate} Candidate */
 

@@ -1,8 +1,8 @@
 /** Above the pictures: the search, the thresholds, the size of the pictures. */
 
-import { button, icon, make, slider } from "./element.mjs";
-import { QueryError } from "./query.mjs";
+import { button, icon, make, slider } from "../parts/element.mjs";
 import { say } from "../words.mjs";
+import { QueryError } from "./query.mjs";
 
 const SMALLEST_CELL = 110;
 const LARGEST_CELL = 360;

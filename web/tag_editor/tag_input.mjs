@@ -1,7 +1,7 @@
 /** A text field for tags that offers those that the pictures have. */
 
+import { make, setAttribute } from "../parts/element.mjs";
 import { plainTag, splitTags } from "./captions.mjs";
-import { make, setAttribute } from "./element.mjs";
 import { suggestTags } from "./tag_counts.mjs";
 
 const MOST_SUGGESTIONS = 8;

@@ -1,10 +1,10 @@
 /** The left panel: every tag of the pictures shown, by kind, and what to do about those that nearly all have. */
 
-import { button, icon, iconButton, make, setAttribute } from "./element.mjs";
+import { button, icon, iconButton, make, setAttribute } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 import { plainTag } from "./captions.mjs";
 import { conditionFor, conditionsOf, withTag } from "./query.mjs";
 import { groupTags, isCommon, KINDS } from "./tag_counts.mjs";
-import { say } from "../words.mjs";
 
 /** @typedef {import("./desk.mjs").Desk} Desk */
 

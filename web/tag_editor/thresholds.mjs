@@ -1,8 +1,8 @@
 /** Sliders for the tagger's thresholds. The captions follow while they move. */
 
-import { iconButton, slider } from "./element.mjs";
-import { say } from "../words.mjs";
 import { notify } from "../host.mjs";
+import { iconButton, slider } from "../parts/element.mjs";
+import { say } from "../words.mjs";
 
 const REST_MILLISECONDS = 150;
 
