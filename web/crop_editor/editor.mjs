@@ -8,61 +8,54 @@
  */
 
 import { notify } from "../host.mjs";
-import { Dialog } from "../parts/dialog.mjs";
-import { button, iconButton, make, setAttribute, slider } from "../parts/element.mjs";
+import { openBoard } from "../parts/board_window.mjs";
+import { button, make, setAttribute, slider } from "../parts/element.mjs";
+import { Header } from "../parts/header.mjs";
+import { actOnKey, showKeyboardHelp } from "../parts/keyboard.mjs";
+import { NextFrame } from "../parts/next_frame.mjs";
+import { Notices } from "../parts/notices.mjs";
 import { showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 import { CropBoard } from "./board.mjs";
 import { CropGrid } from "./crop_grid.mjs";
 import { CropDesk } from "./desk.mjs";
-import { actOnKey, showKeyboardHelp } from "./keyboard.mjs";
 import { readOverrides, writeOverrides } from "./overrides.mjs";
 
 const FIRST_CELL_SIZE = 220;
-const NOT_FOUND = 404;
 const FILTERS = /** @type {const} */ (["all", "cut", "enlarged", "byHand"]);
 
 /** @param {Session} session */
 export async function openCropEditor(session) {
-  const dialog = new Dialog(say("crops.title"), (event) => event.key === "Escape" && dialog.close());
-  dialog.panel.append(make("p.la-empty", { role: "status", text: say("crops.loading") }));
-  dialog.open();
-  if (session.board === null) return tell(dialog, say("crops.emptyTitle"), say("crops.emptyText"));
-  const board = new CropBoard(session.board);
-  try {
-    const content = await board.read();
-    if (dialog.element.isConnected) new CropEditor(session, dialog, board, content);
-  } catch (problem) {
-    if (problem.status === NOT_FOUND) tell(dialog, say("crops.emptyTitle"), say("crops.emptyText"));
-    else tell(dialog, say("crops.failed"), problem.message);
-  }
-}
-
-function tell(dialog, title, text) {
-  const close = button(say("close"), () => dialog.close(), ".la-primary");
-  dialog.panel.replaceChildren(make("div.la-empty", {}, make("h1", { text: title }), make("p", { text }), close));
-  close.focus();
+  const board = session.board === null ? null : new CropBoard(session.board);
+  const sentences = {
+    title: say("crops.title"), loading: say("crops.loading"), emptyTitle: say("crops.emptyTitle"),
+    emptyText: say("crops.emptyText"), failed: say("crops.failed"),
+  };
+  const opened = await openBoard(sentences, board, () => {});
+  if (opened !== null) new CropEditor(session, opened.dialog, board, opened.content);
 }
 
 class CropEditor {
-  #isDrawing = false;
+  #frame = new NextFrame(() => this.#draw());
 
   constructor(session, dialog, board, content) {
     this.session = session;
     this.dialog = dialog;
-    this.notices = make("div.la-notices");
-    this.desk = new CropDesk(content, this.#readOverrides(), () => this.#drawSoon());
+    this.notices = new Notices();
+    this.desk = new CropDesk(content, this.#readOverrides(), () => this.#frame.ask());
     this.saved = this.#text;
     this.actions = {
       undo: () => this.desk.undo(),
       redo: () => this.desk.redo(),
       save: () => this.#save(),
-      help: () => showKeyboardHelp(dialog.element),
+      help: () => showKeyboardHelp(dialog.element, ownKeys(), say("cropKeys.close")),
       close: () => this.#close(),
     };
+    const subject = say("crops.count", { count: content.pictures.length });
+    this.header = new Header(say("crops.title"), subject, this.actions);
     this.grid = new CropGrid(this.desk, (id, size) => board.thumbnail(id, size), FIRST_CELL_SIZE);
     dialog.panel.classList.add("la-crops");
-    dialog.panel.replaceChildren(this.#header(content), this.#bar(), this.notices, this.grid.element);
+    dialog.panel.replaceChildren(this.header.element, this.#bar(), this.notices.element, this.grid.element);
     dialog.onKey = (/** @type {KeyboardEvent} */ event) => actOnKey(event, this.actions);
     this.grid.element.focus();
     this.#draw();
@@ -76,36 +69,9 @@ class CropEditor {
     try {
       return readOverrides(this.session.overrides);
     } catch {
-      this.#notice(say("crops.unreadable"));
+      this.notices.tell(say("crops.unreadable"));
       return new Map();
     }
-  }
-
-  #notice(text) {
-    const close = button(say("close"), () => notice.remove(), ".la-quiet");
-    const notice = make("p.la-notice", { role: "status" }, make("span", { text }), close);
-    this.notices.append(notice);
-  }
-
-  #header({ pictures }) {
-    const { actions } = this;
-    this.undo = iconButton("undo", say("undo"), actions.undo);
-    this.redo = iconButton("redo", say("redo"), actions.redo);
-    this.state = make("span.la-state", { role: "status" });
-    this.saveButton = button(say("save"), actions.save, ".la-primary");
-    return make(
-      "header.la-header",
-      {},
-      make("h1", { text: say("crops.title") }),
-      make("span.la-subject", { text: say("crops.count", { count: pictures.length }) }),
-      make("span.la-spring"),
-      this.state,
-      this.undo,
-      this.redo,
-      this.saveButton,
-      iconButton("help", say("help"), actions.help),
-      iconButton("close", say("close"), actions.close),
-    );
   }
 
   #bar() {
@@ -124,23 +90,10 @@ class CropEditor {
     );
   }
 
-  #drawSoon() {
-    if (this.#isDrawing) return;
-    this.#isDrawing = true;
-    requestAnimationFrame(() => this.#draw());
-  }
-
   #draw() {
-    this.#isDrawing = false;
-    if (!this.dialog.element.isConnected) return;
+    if (!this.dialog.isOpen) return;
     const { history, countByHand } = this.desk;
-    const isSaved = this.#isSaved;
-    const edited = say("crops.byHand", { count: countByHand });
-    this.undo.disabled = !history.canUndo;
-    this.redo.disabled = !history.canRedo;
-    this.saveButton.disabled = isSaved;
-    this.state.textContent = isSaved ? edited : `${edited} · ${say("state.unsaved")}`;
-    this.state.classList.toggle("la-unsaved", !isSaved);
+    this.header.draw(history, say("crops.byHand", { count: countByHand }), this.#isSaved);
     this.#drawFilters();
     this.grid.draw();
     const focused = /** @type {HTMLButtonElement | null} */ (document.activeElement);
@@ -163,9 +116,9 @@ class CropEditor {
     this.desk.commit();
     this.saved = this.#text;
     this.session.save(this.saved);
-    this.notices.replaceChildren();
+    this.notices.clear();
     notify("success", say("crops.saved"));
-    this.#drawSoon();
+    this.#frame.ask();
   }
 
   async #close() {
@@ -179,4 +132,15 @@ class CropEditor {
     this.grid.destroy();
     this.dialog.close();
   }
+}
+
+/** Those that no other editor has, and what they do. */
+function ownKeys() {
+  return [
+    ["← → ↑ ↓", say("cropKeys.nudge")],
+    ["Shift", say("cropKeys.far")],
+    ["+ / −", say("cropKeys.scale")],
+    ["Ctrl + ← → ↑ ↓", say("cropKeys.move")],
+    ["Del", say("cropKeys.reset")],
+  ];
 }

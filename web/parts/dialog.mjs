@@ -11,9 +11,13 @@ const FOCUSABLE = "button, input, textarea, [tabindex='0']";
 export class Dialog {
   #returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
 
-  /** @param {string} label @param {(event: KeyboardEvent) => void} onKey keys that nothing inside has taken */
-  constructor(label, onKey) {
-    this.onKey = onKey;
+  /** @param {string} label @param {() => void} onClose */
+  constructor(label, onClose) {
+    this.onClose = onClose;
+    /** Keys that nothing inside has taken. */
+    this.onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") this.close();
+    };
     this.panel = make("div.la-panel");
     this.element = make(
       "div.la-editor",
@@ -27,6 +31,10 @@ export class Dialog {
     });
   }
 
+  get isOpen() {
+    return this.element.isConnected;
+  }
+
   open() {
     document.body.append(this.element);
     this.element.focus();
@@ -35,6 +43,7 @@ export class Dialog {
   close() {
     this.element.remove();
     this.#returnFocus?.focus();
+    this.onClose();
   }
 
   #keepInside(event) {

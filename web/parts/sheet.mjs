@@ -1,16 +1,36 @@
-/** A question or an answer in front of the editor. */
+/** What stands in front of an editor: questions, answers, pictures. */
 
 import { button, make } from "./element.mjs";
+
+/** Cover an editor, which gets no key meanwhile.
+ * @param {HTMLElement} host the editor's dialog @param {HTMLElement} content
+ * @param {{onEscape?: () => void, onOutside?: () => void}} [acts] what Escape and a press beside the content do
+ * @returns {() => void} that takes it away again */
+export function cover(host, content, { onEscape = () => {}, onOutside = () => {} } = {}) {
+  const returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
+  const on = {
+    click: (event) => event.target === shade && onOutside(),
+    keydown: (event) => {
+      if (event.key === "Tab") return;
+      event.stopPropagation();
+      if (event.key === "Escape") onEscape();
+    },
+  };
+  const shade = make("div.la-shade", { on }, content);
+  host.append(shade);
+  return () => {
+    shade.remove();
+    returnFocus?.focus();
+  };
+}
 
 /** @param {HTMLElement} host the editor's dialog @param {string} title @param {Node[]} body
  * @param {string[]} actions labels of buttons, the last one is the main one
  * @returns {Promise<string | null>} the label that was chosen; null for Escape */
 export function showSheet(host, title, body, actions) {
-  const returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
   return new Promise((resolve) => {
     const finish = (/** @type {string | null} */ answer) => {
-      shade.remove();
-      returnFocus?.focus();
+      uncover();
       resolve(answer);
     };
     const buttons = actions.map((label, place) =>
@@ -23,13 +43,7 @@ export function showSheet(host, title, body, actions) {
       ...body,
       make("div.la-sheet-actions", {}, ...buttons),
     );
-    const shade = make("div.la-shade", {}, sheet);
-    shade.addEventListener("keydown", (event) => {
-      if (event.key === "Tab") return;
-      event.stopPropagation();
-      if (event.key === "Escape") finish(null);
-    });
-    host.append(shade);
+    const uncover = cover(host, sheet, { onEscape: () => finish(null) });
     buttons[buttons.length - 1].focus();
   });
 }

@@ -1,6 +1,7 @@
 /** Two epochs of one prompt over each other: what lies left of a line that is dragged is the earlier one. */
 
 import { iconButton, make } from "../parts/element.mjs";
+import { cover } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 import { pairOf } from "./sample_pair.mjs";
 import { epochName, sampleAddress } from "./shown_sample.mjs";
@@ -12,25 +13,10 @@ const MIDDLE = 50;
 /** @param {HTMLElement} host the dialog @param {string} run @param {Sample[]} row of one prompt, by epoch
  * @param {Sample} chosen */
 export function openBeforeAfter(host, run, row, chosen) {
-  const returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
-  const close = () => {
-    shade.remove();
-    returnFocus?.focus();
-  };
+  const close = () => uncover();
   const view = new BeforeAfter(run, row, chosen, close);
-  const shade = make(
-    "div.la-shade",
-    { on: { click: (event) => event.target === shade && close(), keydown: (event) => take(event, close) } },
-    view.element,
-  );
-  host.append(shade);
+  const uncover = cover(host, view.element, { onEscape: close, onOutside: close });
   view.line.focus();
-}
-
-function take(event, close) {
-  if (event.key === "Tab") return;
-  event.stopPropagation();
-  if (event.key === "Escape") close();
 }
 
 class BeforeAfter {

@@ -3,6 +3,7 @@
 import { getJson, notify } from "../host.mjs";
 import { Dialog } from "../parts/dialog.mjs";
 import { button, iconButton, make } from "../parts/element.mjs";
+import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { say } from "../words.mjs";
 import { duration, size, speed } from "./amounts.mjs";
@@ -29,14 +30,14 @@ export function openLargeView(run, other) {
 }
 
 class LargeView {
-  #frame = 0;
+  #frame = new NextFrame(() => this.#draw());
   #news = new Seen();
   /** @type {import("./chart_lines.mjs").Charted | null} */
   #other = null;
   #otherName = "";
 
   constructor(run, other) {
-    this.dialog = new Dialog(say("view.title", { name: run }), ({ key }) => key === "Escape" && this.close());
+    this.dialog = new Dialog(say("view.title", { name: run }), () => this.#stop());
     this.chart = new LargeChart();
     this.timeline = new SampleTimeline(this.dialog.element);
     this.pictures = new PictureLosses();
@@ -47,15 +48,18 @@ class LargeView {
     this.arithmetic = make("div.la-large-sum");
     this.#lay();
     this.dialog.open();
-    this.followed = new FollowedRun(run, () => this.#plan(), (problem) => this.#refuse(problem));
+    this.followed = new FollowedRun(run, () => this.#frame.ask(), (problem) => this.#refuse(problem));
     this.#offer(run, other);
   }
 
   close() {
-    cancelAnimationFrame(this.#frame);
+    this.dialog.close();
+  }
+
+  #stop() {
+    this.#frame.cancel();
     this.followed.leave();
     this.chart.stop();
-    this.dialog.close();
     if (opened === this) opened = null;
   }
 
@@ -101,13 +105,6 @@ class LargeView {
   }
 
   // ----------------------------------------------------------------------------------------------- what is shown
-
-  #plan() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#draw();
-    });
-  }
 
   #draw() {
     const { record, history } = this.followed;

@@ -2,6 +2,7 @@
 
 import { notify } from "../host.mjs";
 import { button, make } from "../parts/element.mjs";
+import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { say } from "../words.mjs";
 import { duration, rateText, size, speed } from "./amounts.mjs";
@@ -18,7 +19,7 @@ const DRAWING = /^drawing /;
 const MOST_SAVES = 6;
 
 export class RunPanel {
-  #frame = 0;
+  #frame = new NextFrame(() => this.#draw());
   /** @type {RunRecord | null} */
   #record = null;
   #verdict = "";
@@ -55,19 +56,18 @@ export class RunPanel {
   /** @param {RunRecord | null} record drawn with the next frame, however often it changes before */
   show(record) {
     this.#record = record;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.element.hidden = !this.#record;
-      if (this.#record) this.#draw(this.#record);
-    });
+    this.#frame.ask();
   }
 
   stop() {
-    cancelAnimationFrame(this.#frame);
+    this.#frame.cancel();
     this.chart.stop();
   }
 
-  #draw(record) {
+  #draw() {
+    const record = this.#record;
+    this.element.hidden = !record;
+    if (!record) return;
     this.element.dataset.state = record.state;
     this.element.dataset.run = record.run;
     this.title.textContent = headline(record);

@@ -1,7 +1,7 @@
 /** Writing the captions beside the pictures: asked first, told afterwards. */
 
 import { make } from "../parts/element.mjs";
-import { showSheet } from "../parts/sheet.mjs";
+import { cover, showSheet } from "../parts/sheet.mjs";
 import { say } from "../words.mjs";
 
 /** @param {HTMLElement} host the editor's dialog @param {number} count of pictures
@@ -10,10 +10,9 @@ export async function offerCaptionFiles(host, count, write) {
   const question = [make("p", { text: say("files.text", { count }) })];
   const answer = await showSheet(host, say("files.title"), question, [say("files.cancel"), say("files.write")]);
   if (answer !== say("files.write")) return;
-  const wait = make("div.la-shade", {}, make("p.la-sheet", { role: "status", text: say("files.writing") }));
-  host.append(wait);
+  const uncover = cover(host, make("p.la-sheet", { role: "status", text: say("files.writing") }));
   try {
-    const report = await write().finally(() => wait.remove());
+    const report = await write().finally(uncover);
     await showSheet(host, say("files.done"), describe(report), [say("files.close")]);
   } catch (problem) {
     await showSheet(host, say("files.failed"), [make("p", { text: problem.message })], [say("files.close")]);

@@ -11,8 +11,12 @@
  */
 
 import { notify } from "../host.mjs";
-import { Dialog } from "../parts/dialog.mjs";
+import { openBoard } from "../parts/board_window.mjs";
 import { button, make } from "../parts/element.mjs";
+import { Header } from "../parts/header.mjs";
+import { actOnKey, showKeyboardHelp } from "../parts/keyboard.mjs";
+import { NextFrame } from "../parts/next_frame.mjs";
+import { Notices } from "../parts/notices.mjs";
 import { say } from "../words.mjs";
 import { Board } from "./board.mjs";
 import { BulkBar } from "./bulk_bar.mjs";
@@ -21,8 +25,6 @@ import { offerCaptionFiles } from "./caption_files.mjs";
 import { Desk } from "./desk.mjs";
 import { dropDraft, keepDraft, readDraft } from "./draft.mjs";
 import { readEdits, toJson, writeEdits } from "./edits.mjs";
-import { Header } from "./header.mjs";
-import { actOnKey, showKeyboardHelp } from "./keyboard.mjs";
 import { PictureGrid } from "./picture_grid.mjs";
 import { PicturePanel } from "./picture_panel.mjs";
 import { SearchBar } from "./search_bar.mjs";
@@ -30,52 +32,20 @@ import { TagList } from "./tag_list.mjs";
 import { ThresholdSliders } from "./thresholds.mjs";
 
 const FIRST_CELL_SIZE = 160;
-const NOT_FOUND = 404;
 
 /** @param {Session} session */
 export async function openEditor(session) {
-  const window = new EmptyWindow(session);
-  if (session.board === null) return window.tell(say("empty.title"), say("empty.text"));
-  const board = new Board(session.board);
-  try {
-    const content = await board.read();
-    if (window.isOpen) new Editor(session, window.dialog, board, content);
-  } catch (problem) {
-    if (problem.status === NOT_FOUND) window.tell(say("empty.title"), say("empty.text"));
-    else window.tell(say("failed.title"), problem.message);
-  }
-}
-
-/** What is seen before the board is here, or instead of it. */
-class EmptyWindow {
-  constructor(session) {
-    this.dialog = new Dialog(say("title"), (event) => {
-      if (event.key === "Escape") this.close();
-    });
-    this.onClose = session.onClose;
-    this.dialog.panel.append(make("p.la-empty", { role: "status", text: say("loading") }));
-    this.dialog.open();
-  }
-
-  get isOpen() {
-    return this.dialog.element.isConnected;
-  }
-
-  tell(title, text) {
-    const close = button(say("close"), () => this.close(), ".la-primary");
-    const message = make("div.la-empty", {}, make("h1", { text: title }), make("p", { text }), close);
-    this.dialog.panel.replaceChildren(message);
-    close.focus();
-  }
-
-  close() {
-    this.dialog.close();
-    this.onClose();
-  }
+  const board = session.board === null ? null : new Board(session.board);
+  const sentences = {
+    title: say("title"), loading: say("loading"), emptyTitle: say("empty.title"), emptyText: say("empty.text"),
+    failed: say("failed.title"),
+  };
+  const opened = await openBoard(sentences, board, session.onClose);
+  if (opened !== null) new Editor(session, opened.dialog, board, opened.content);
 }
 
 class Editor {
-  #isDrawing = false;
+  #frame = new NextFrame(() => this.#draw());
 
   constructor(session, dialog, board, content) {
     this.session = session;
@@ -85,27 +55,29 @@ class Editor {
     const notice = this.#readSaved();
     const draft = readDraft(session.place);
     this.desk = new Desk(content, draft ?? this.saved, (change) => this.#changed(change));
-    this.candidates = new Candidates(board, content.has_scores, () => this.#drawSoon());
+    this.candidates = new Candidates(board, content.has_scores, () => this.#frame.ask());
     this.actions = {
       undo: () => this.desk.undo(),
       redo: () => this.desk.redo(),
       save: () => this.#save(),
-      writeFiles: () => this.#writeFiles(),
-      help: () => showKeyboardHelp(dialog.element),
+      help: () => showKeyboardHelp(dialog.element, ownKeys(), say("keys.close"), say("keys.query")),
       close: () => this.#close(),
       search: () => this.searchBar.focus(),
       add: () => this.panel.focusInput(),
     };
     this.#build(content);
-    if (notice !== null) this.#notice(notice, null);
-    if (draft !== null) this.#notice(say("draft.restored"), () => this.#discardDraft());
+    if (notice !== null) this.notices.tell(notice);
+    if (draft !== null) {
+      this.notices.tell(say("draft.restored"), { label: say("draft.discard"), act: () => this.#discardDraft() });
+    }
     this.grid.element.focus();
     this.#draw();
   }
 
   #build(content) {
     const { desk, board, dialog } = this;
-    this.header = new Header(desk, this.actions);
+    const writeFiles = content.can_write_files ? [button(say("writeFiles"), () => this.#writeFiles())] : [];
+    this.header = new Header(say("title"), content.model, this.actions, ...writeFiles);
     this.thresholds = content.has_scores ? new ThresholdSliders(desk, board, this.saved.thresholds) : null;
     this.grid = new PictureGrid(desk, (id, size) => board.thumbnail(id, size), FIRST_CELL_SIZE);
     const size = { value: FIRST_CELL_SIZE, onInput: (/** @type {number} */ wanted) => this.grid.resize(wanted) };
@@ -113,10 +85,10 @@ class Editor {
     this.tagList = new TagList(desk, (query) => this.searchBar.search(query));
     this.bulkBar = new BulkBar(desk);
     this.panel = new PicturePanel(desk, board, this.candidates);
-    this.notices = make("div.la-notices");
+    this.notices = new Notices();
     const middle = make("main.la-middle", {}, this.searchBar.element, this.grid.element, this.bulkBar.element);
     const columns = make("div.la-columns", {}, this.tagList.element, middle, this.panel.element);
-    dialog.panel.replaceChildren(this.header.element, this.notices, columns);
+    dialog.panel.replaceChildren(this.header.element, this.notices.element, columns);
     dialog.onKey = (/** @type {KeyboardEvent} */ event) => actOnKey(event, this.actions);
   }
 
@@ -139,40 +111,24 @@ class Editor {
 
   #changed({ captions }) {
     if (captions) this.#keepDraft();
-    this.#drawSoon();
+    this.#frame.ask();
   }
 
   #keepDraft() {
     const { place } = this.session;
     if (this.#isSaved) dropDraft(place);
     else if (!keepDraft(place, { edits: this.desk.history.values, thresholds: this.desk.thresholds })) {
-      this.#notice(say("draft.full"), null);
+      this.notices.tell(say("draft.full"));
     }
   }
 
-  #drawSoon() {
-    if (this.#isDrawing) return;
-    this.#isDrawing = true;
-    requestAnimationFrame(() => this.#draw());
-  }
-
   #draw() {
-    this.#isDrawing = false;
-    if (!this.dialog.element.isConnected) return;
-    this.header.draw(this.#isSaved);
+    if (!this.dialog.isOpen) return;
+    const { history, editedCount } = this.desk;
+    const edited = say(editedCount > 0 ? "node.edited" : "node.noEdits", { count: editedCount });
+    this.header.draw(history, edited, this.#isSaved);
     const { thresholds, searchBar, tagList, grid, bulkBar, panel } = this;
     for (const part of [thresholds, searchBar, tagList, grid, bulkBar, panel]) part?.draw();
-  }
-
-  #notice(text, discard) {
-    const close = button(say("close"), () => notice.remove(), ".la-quiet");
-    const act = () => {
-      discard();
-      notice.remove();
-    };
-    const actions = discard === null ? [close] : [button(say("draft.discard"), act, ".la-quiet"), close];
-    const notice = make("p.la-notice", { role: "status" }, make("span", { text }), ...actions);
-    this.notices.replaceChildren(notice);
   }
 
   #discardDraft() {
@@ -185,9 +141,9 @@ class Editor {
     this.saved = { edits: new Map(history.values), thresholds };
     this.session.save(writeEdits(history.values), thresholds);
     dropDraft(this.session.place);
-    this.notices.replaceChildren();
+    this.notices.clear();
     notify("success", say("saved"));
-    this.#drawSoon();
+    this.#frame.ask();
   }
 
   #writeFiles() {
@@ -201,6 +157,19 @@ class Editor {
     this.grid.destroy();
     this.thresholds?.destroy();
     this.dialog.close();
-    this.session.onClose();
   }
+}
+
+/** Those that no other editor has, and what they do. */
+function ownKeys() {
+  return [
+    ["← → ↑ ↓", say("keys.move")],
+    ["Home / End", say("keys.ends")],
+    ["Shift", say("keys.range")],
+    ["Space", say("keys.toggle")],
+    ["Ctrl + A", say("keys.all")],
+    ["/", say("keys.search")],
+    ["T", say("keys.add")],
+    [say("keys.altClick"), say("keys.exclude")],
+  ];
 }
