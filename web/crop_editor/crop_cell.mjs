@@ -36,7 +36,7 @@ export class CropCell {
     };
     this.element = make(
       "div.la-crop-cell",
-      { id: cropCellId(id), role: "option", "data-picture": id, title: this.picture.name, on },
+      { id: `la-crop-${id}`, role: "option", "data-picture": id, title: this.picture.name, on },
       make("div.la-crop-stage", {}, this.frame),
       make(
         "div.la-crop-text",
@@ -47,27 +47,16 @@ export class CropCell {
     );
   }
 
-  /** @param {number} position in the pictures shown
-   * @param {number} x @param {number} y @param {number} side in pixels */
-  draw(position, x, y, side) {
-    const { desk, id, element } = this;
-    element.style.transform = `translate(${x}px, ${y}px)`;
-    element.style.width = `${side}px`;
-    element.style.setProperty("--la-side", `${side}px`);
-    setAttribute(element, "aria-posinset", position + 1);
-    setAttribute(element, "aria-setsize", desk.shown.length);
-    setAttribute(element, "aria-selected", String(desk.focus === id));
+  /** @param {number} side in pixels */
+  draw(side) {
+    const { desk, id } = this;
+    setAttribute(this.element, "aria-selected", String(desk.focus === id));
     const crop = desk.crop(id);
     if (crop === this.#crop && side === this.#side) return;
     this.#crop = crop;
     this.#side = side;
     this.#lay();
     this.#tell();
-  }
-
-  discard() {
-    this.image.removeAttribute("src"); // a picture that is out of view need not arrive
-    this.element.remove();
   }
 
   /** Put picture and window where they belong, in shares of the frame. */
@@ -136,11 +125,6 @@ export class CropCell {
       this.view[0] + ((event.clientX - left) / width) * across, this.view[1] + ((event.clientY - top) / height) * down,
     ];
   }
-}
-
-/** @param {string} id of the picture @returns {string} of its element */
-export function cropCellId(id) {
-  return `la-crop-${id}`;
 }
 
 /** What the frame shows: the picture, and beside it what a padded window takes in.

@@ -1,118 +1,27 @@
-/** All pictures shown, of which only those in view are in the page. */
+/** All pictures shown, and what keys do to the window of the focused one. */
 
-import { make, setAttribute } from "../parts/element.mjs";
+import { CellGrid } from "../parts/cell_grid.mjs";
 import { say } from "../words.mjs";
-import { CropCell, cropCellId, TEXT_HEIGHT } from "./crop_cell.mjs";
+import { CropCell, TEXT_HEIGHT } from "./crop_cell.mjs";
 import { moved, scaled } from "./windows.mjs";
 
-/** @typedef {import("./desk.mjs").CropDesk} CropDesk */
-
-const GAP = 14;
-const ROWS_BEYOND = 1;
-const THUMBNAILS = [256, 512, 1024];
+const LAYOUT = { gap: 14, below: TEXT_HEIGHT, thumbnails: [256, 512, 1024] };
 /** Of the window, for one press. */
 const LARGER = 1.03;
 
-export class CropGrid {
-  /** @type {Map<string, CropCell>} cells in the page, by picture id */
-  #cells = new Map();
-  #columns = 1;
-  #side = 1;
-  #thumbnailSize = 0;
-
-  /** @param {CropDesk} desk @param {(id: string, size: number) => string} thumbnail @param {number} size of a cell */
+export class CropGrid extends CellGrid {
+  /** @param {import("./desk.mjs").CropDesk} desk @param {(id: string, size: number) => string} thumbnail
+   * @param {number} size of a cell */
   constructor(desk, thumbnail, size) {
-    this.desk = desk;
-    this.thumbnail = thumbnail;
-    this.size = size;
-    this.sheet = make("div.la-grid-sheet");
-    this.none = make("p.la-none", { text: say("crops.none") });
-    const on = {
-      scroll: () => requestAnimationFrame(() => this.#drawCells()),
-      keydown: (event) => this.#onKey(event),
-      keyup: () => desk.commit(),
-      blur: () => desk.commit(),
+    const pictures = {
+      ids: () => desk.shown,
+      focus: () => desk.focus,
+      cell: (/** @type {string} */ id, /** @type {number} */ pixels) => new CropCell(desk, id, thumbnail(id, pixels)),
     };
-    const attributes = { role: "listbox", tabindex: "0", "aria-label": say("crops.pictures") };
-    this.element = make("div.la-grid", { ...attributes, on }, this.sheet, this.none);
-    this.observer = new ResizeObserver(() => this.draw());
-    this.observer.observe(this.element);
-  }
-
-  destroy() {
-    this.observer.disconnect();
-  }
-
-  /** @param {number} size of a cell in pixels; cells grow to fill the width */
-  resize(size) {
-    this.size = size;
-    this.draw();
-    this.showFocus();
-  }
-
-  draw() {
-    const width = this.element.clientWidth - 2 * GAP;
-    if (width <= 0) return;
-    this.#columns = Math.max(1, Math.floor((width + GAP) / (this.size + GAP)));
-    this.#side = Math.floor((width - GAP * (this.#columns - 1)) / this.#columns);
-    this.#choosePixels();
-    const rows = Math.ceil(this.desk.shown.length / this.#columns);
-    this.sheet.style.height = `${rows * this.#pitch + GAP}px`;
-    this.none.hidden = rows > 0;
-    this.#drawCells();
-    const { focus } = this.desk;
-    setAttribute(this.element, "aria-activedescendant", this.#cells.has(focus ?? "") ? cropCellId(focus) : undefined);
-  }
-
-  /** Scroll so that the focused picture is in view. */
-  showFocus() {
-    const position = this.desk.shown.indexOf(this.desk.focus ?? "");
-    if (position < 0) return;
-    const top = Math.floor(position / this.#columns) * this.#pitch;
-    const { scrollTop, clientHeight } = this.element;
-    if (top < scrollTop) this.element.scrollTop = top;
-    else if (top + this.#pitch + GAP > scrollTop + clientHeight) {
-      this.element.scrollTop = top + this.#pitch + GAP - clientHeight;
-    }
-  }
-
-  get #pitch() {
-    return this.#side + TEXT_HEIGHT + GAP;
-  }
-
-  /** Cells of another size get thumbnails anew. */
-  #choosePixels() {
-    const size = THUMBNAILS.find((pixels) => pixels >= this.#side) ?? THUMBNAILS[THUMBNAILS.length - 1];
-    if (size === this.#thumbnailSize) return;
-    this.#thumbnailSize = size;
-    for (const [id, cell] of this.#cells) this.#discard(id, cell);
-  }
-
-  #drawCells() {
-    const first = Math.floor(this.element.scrollTop / this.#pitch) - ROWS_BEYOND;
-    const last = Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.#pitch) + ROWS_BEYOND;
-    const start = Math.max(0, first * this.#columns);
-    const visible = this.desk.shown.slice(start, Math.max(0, last * this.#columns));
-    const wanted = new Set(visible);
-    for (const [id, cell] of this.#cells) if (!wanted.has(id)) this.#discard(id, cell);
-    visible.forEach((id, offset) => this.#place(id, start + offset));
-  }
-
-  #discard(id, cell) {
-    cell.discard();
-    this.#cells.delete(id);
-  }
-
-  #place(id, position) {
-    let cell = this.#cells.get(id);
-    if (!cell) {
-      cell = new CropCell(this.desk, id, this.thumbnail(id, this.#thumbnailSize));
-      this.#cells.set(id, cell);
-      this.sheet.append(cell.element);
-    }
-    const x = GAP + (position % this.#columns) * (this.#side + GAP);
-    const y = GAP + Math.floor(position / this.#columns) * this.#pitch;
-    cell.draw(position, x, y, this.#side);
+    super(LAYOUT, pictures, size, { label: say("crops.pictures"), none: say("crops.none") });
+    this.desk = desk;
+    this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#onKey(event));
+    for (const end of ["keyup", "blur"]) this.element.addEventListener(end, () => desk.commit());
   }
 
   #onKey(event) {
@@ -126,12 +35,8 @@ export class CropGrid {
 
   /** To another picture. */
   #step(key) {
-    const { shown, focus } = this.desk;
-    const at = shown.indexOf(focus);
-    const place = {
-      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - this.#columns, ArrowDown: at + this.#columns,
-      Home: 0, End: shown.length - 1,
-    }[key];
+    const { shown } = this.desk;
+    const place = this.placeAfter(key);
     if (place === undefined) return null;
     return () => {
       this.desk.commit();

@@ -26,21 +26,14 @@ export class PictureCell {
     const check = make("span.la-check", { "aria-hidden": "true" }, icon("check"));
     this.element = make(
       "div.la-cell",
-      { id: cellId(id), role: "option", "data-picture": id, "aria-label": name, title: name },
+      { id: `la-picture-${id}`, role: "option", "data-picture": id, "aria-label": name, title: name },
       make("div.la-thumb", {}, this.image, this.marks, check),
       this.chips,
     );
   }
 
-  /** @param {number} position in the pictures shown
-   * @param {number} x @param {number} y @param {number} side in pixels */
-  draw(position, x, y, side) {
-    const { selection, shown } = this.desk;
-    this.element.style.transform = `translate(${x}px, ${y}px)`;
-    this.element.style.width = `${side}px`;
-    this.element.style.setProperty("--la-side", `${side}px`);
-    setAttribute(this.element, "aria-posinset", position + 1);
-    setAttribute(this.element, "aria-setsize", shown.length);
+  draw() {
+    const { selection } = this.desk;
     setAttribute(this.element, "aria-selected", String(selection.ids.has(this.id)));
     this.element.classList.toggle("la-focused", selection.focus === this.id);
     const caption = this.desk.caption(this.id);
@@ -48,11 +41,6 @@ export class PictureCell {
     this.#caption = caption;
     this.edited.hidden = caption.edit === undefined;
     this.chips.replaceChildren(...this.#chips());
-  }
-
-  discard() {
-    this.image.removeAttribute("src"); // a picture that is out of view need not arrive
-    this.element.remove();
   }
 
   /** What changed comes first: the room is small. */
@@ -72,9 +60,4 @@ export class PictureCell {
     ];
     return chips.length > 0 ? chips : [make("span.la-none", { text: say("grid.noCaption") })];
   }
-}
-
-/** @param {string} id of the picture @returns {string} of its element */
-export function cellId(id) {
-  return `la-picture-${id}`;
 }
