@@ -1,7 +1,8 @@
 /** What Auto Tag shows below its widgets: the way into the tag editor, what is edited, a tagger that is missing. */
 
 import {
-  addPanel, after, fitHeight, hideWidget, markModified, onWidgetChange, placeOf, setWidgetValue, widgetValue,
+  addPanel, after, fitHeight, hideWidget, markModified, onWidgetChange, placeOf, rememberOutput, setWidgetValue,
+  widgetValue,
 } from "./host.mjs";
 import { button, make } from "./parts/element.mjs";
 import { hasDraft } from "./tag_editor/draft.mjs";
@@ -41,7 +42,7 @@ class AutoTagPanel {
     const edit = button(say("node.edit"), () => this.edit());
     this.element = make("div.la-node", {}, edit, this.summary, this.tagger.element);
     addPanel(node, "tags", this.element, () => this.#height);
-    after(node, "onExecuted", (output) => this.#executed(output));
+    rememberOutput(node, BOARD, () => this.draw());
     after(node, "onConfigure", () => this.draw());
     after(node, "onRemoved", () => this.tagger.destroy());
     onWidgetChange(node, "method", () => this.#checkTagger());
@@ -89,12 +90,6 @@ class AutoTagPanel {
     } catch {
       return say("node.unreadable");
     }
-  }
-
-  #executed(output) {
-    const board = output?.[BOARD]?.[0];
-    if (board !== undefined) this.node.properties[BOARD] = board;
-    this.draw();
   }
 
   #checkTagger() {

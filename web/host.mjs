@@ -125,6 +125,16 @@ export function after(node, method, act) {
   };
 }
 
+/** Keep on the node, and so in the workflow, what its last run left for the page; then call `act`, after every run.
+ * @param {any} node @param {string} name of it among the node's outputs and its properties @param {() => void} act */
+export function rememberOutput(node, name, act) {
+  after(node, "onExecuted", (output) => {
+    const [left] = output?.[name] ?? [];
+    if (left !== undefined) node.properties[name] = left;
+    act();
+  });
+}
+
 /** Show an element at the end of the node. It saves nothing.
  * @param {any} node @param {string} name @param {HTMLElement} element @param {() => number} height in pixels */
 export function addPanel(node, name, element, height) {

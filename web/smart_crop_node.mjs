@@ -2,7 +2,7 @@
 
 import { openCropEditor } from "./crop_editor/editor.mjs";
 import { readOverrides } from "./crop_editor/overrides.mjs";
-import { addPanel, after, markModified, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
+import { addPanel, after, markModified, onWidgetChange, rememberOutput, setWidgetValue, widgetValue } from "./host.mjs";
 import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 
@@ -33,7 +33,7 @@ class SmartCropPanel {
     this.summary = make("p.la-node-line", { role: "status" });
     this.element = make("div.la-node", {}, button(say("crops.edit"), () => this.edit()), this.summary);
     addPanel(node, "crops", this.element, () => HEIGHT);
-    after(node, "onExecuted", (output) => this.#executed(output));
+    rememberOutput(node, BOARD, () => this.draw());
     after(node, "onConfigure", () => this.draw());
     onWidgetChange(node, "overrides", () => this.draw());
     this.draw();
@@ -69,11 +69,5 @@ class SmartCropPanel {
     } catch {
       return say("crops.unreadable");
     }
-  }
-
-  #executed(output) {
-    const board = output?.[BOARD]?.[0];
-    if (board !== undefined) this.node.properties[BOARD] = board;
-    this.draw();
   }
 }

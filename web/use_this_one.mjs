@@ -1,6 +1,6 @@
 /** Below Epoch Sheet and Preview Sample: a button for each kept epoch, which puts it where Load LoRA lists it. */
 
-import { addPanel, after, askForText, notify, postJson, refit } from "./host.mjs";
+import { addPanel, after, askForText, notify, postJson, refit, rememberOutput } from "./host.mjs";
 import { make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 
@@ -36,7 +36,7 @@ class UsePanel {
     this.buttons = make("div.la-use");
     this.element = make("div.la-node", {}, this.buttons);
     addPanel(node, "use", this.element, () => this.#height);
-    after(node, "onExecuted", (output) => this.#executed(output));
+    rememberOutput(node, KEPT, () => this.draw());
     after(node, "onConfigure", () => this.draw());
     this.draw();
   }
@@ -75,11 +75,5 @@ class UsePanel {
     } catch (problem) {
       notify("error", say("use.failed"), problem.message);
     }
-  }
-
-  #executed(output) {
-    const kept = output?.[KEPT]?.[0];
-    if (kept !== undefined) this.node.properties[KEPT] = kept;
-    this.draw();
   }
 }

@@ -1,7 +1,7 @@
 /** The health report as a card on Load Dataset and Check Dataset: worst first, each with what to do about it and the
  * files it is about. The node remembers where on the server the report of its last run is. */
 
-import { addPanel, addressOf, after, getJson, locale, refit } from "../host.mjs";
+import { addPanel, addressOf, after, getJson, locale, refit, rememberOutput } from "../host.mjs";
 import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { worded } from "./findings.mjs";
@@ -37,7 +37,7 @@ class HealthCard {
     this.body = make("div.la-health", { "data-capture-wheel": "true", tabindex: "0", on });
     this.element = make("div.la-node", {}, this.body);
     addPanel(node, "health", this.element, () => this.#height);
-    after(node, "onExecuted", (output) => this.#executed(output));
+    rememberOutput(node, BOARD, () => this.load());
     after(node, "onConfigure", () => this.load());
     this.#tell(say("health.notRun"));
   }
@@ -54,13 +54,6 @@ class HealthCard {
       this.#shown = null;
       this.#tell(problem.status === 404 ? say("health.notRun") : problem.message);
     }
-  }
-
-  #executed(output) {
-    const board = output?.[BOARD]?.[0];
-    if (board === undefined) return;
-    this.node.properties[BOARD] = board;
-    this.load();
   }
 
   #tell(text) {
