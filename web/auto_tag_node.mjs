@@ -15,45 +15,28 @@ const BOARD = "lora_atelier_board";
 const BUTTON_HEIGHT = 34;
 const LINE_HEIGHT = 24;
 
-/** @type {WeakMap<object, AutoTagPanel>} */
-const panels = new WeakMap();
-
-/** @param {any} node that was just made */
-export function equip(node) {
-  hideWidget(node, "edits");
-  panels.set(node, new AutoTagPanel(node));
-}
-
-/** @param {any} node */
-export function editTags(node) {
-  panels.get(node)?.edit();
-}
-
-/** @param {any} node whose values were read from a workflow */
-export function refresh(node) {
-  panels.get(node)?.draw();
-}
-
-class AutoTagPanel {
+export class AutoTagPanel {
+  /** @param {any} node that was just made */
   constructor(node) {
     this.node = node;
+    hideWidget(node, "edits");
     this.summary = make("p.la-node-line", { role: "status" });
     this.tagger = new TaggerLine(() => this.#fit());
     const edit = button(say("node.edit"), () => this.edit());
     this.element = make("div.la-node", {}, edit, this.summary, this.tagger.element);
     addPanel(node, "tags", this.element, () => this.#height);
-    rememberOutput(node, BOARD, () => this.draw());
-    after(node, "onConfigure", () => this.draw());
+    rememberOutput(node, BOARD, () => this.refresh());
+    after(node, "onConfigure", () => this.refresh());
     after(node, "onRemoved", () => this.tagger.destroy());
     onWidgetChange(node, "method", () => this.#checkTagger());
-    this.draw();
+    this.refresh();
   }
 
   get #height() {
     return BUTTON_HEIGHT + LINE_HEIGHT * (1 + this.tagger.lines) + 12;
   }
 
-  draw() {
+  refresh() {
     const place = this.node.graph ? placeOf(this.node) : null;
     const isDraft = place !== null && hasDraft(place);
     this.summary.textContent = isDraft ? say("node.draft") : this.#summarise();
@@ -70,7 +53,7 @@ class AutoTagPanel {
       edits: widgetValue(node, "edits") ?? "",
       thresholds: { general: chosen(node, "threshold"), character: chosen(node, "character_threshold") },
       save: (edits, thresholds) => this.#save(edits, thresholds),
-      onClose: () => this.draw(),
+      onClose: () => this.refresh(),
     });
   }
 
@@ -79,7 +62,7 @@ class AutoTagPanel {
     setWidgetValue(this.node, "threshold", general ?? 0);
     setWidgetValue(this.node, "character_threshold", character ?? 0);
     markModified();
-    this.draw();
+    this.refresh();
   }
 
   #summarise() {

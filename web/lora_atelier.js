@@ -1,15 +1,15 @@
 /** LoRA Atelier in ComfyUI's page. The only file here that ComfyUI loads by itself: the others end in .mjs. */
 
-import * as autoTag from "./auto_tag_node.mjs";
-import * as healthCard from "./health_card/panel.mjs";
+import { AutoTagPanel } from "./auto_tag_node.mjs";
+import { HealthCard } from "./health_card/panel.mjs";
 import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
-import * as smartCrop from "./smart_crop_node.mjs";
+import { SmartCropPanel } from "./smart_crop_node.mjs";
 import { stopAndKeep } from "./stop_and_keep.mjs";
-import * as trainAgain from "./train_again_node.mjs";
-import * as trainLora from "./train_lora_node.mjs";
-import * as useThisOne from "./use_this_one.mjs";
+import { TrainAgainPanel } from "./train_again_node.mjs";
+import { TrainLoraPanel } from "./train_lora_node.mjs";
+import { UsePanel } from "./use_this_one.mjs";
 import { say } from "./words.mjs";
 
 const AUTO_TAG = "LoraAtelierAutoTag";
@@ -18,12 +18,14 @@ const TRAIN_LORA = "LoraAtelierTrainLora";
 const TRAIN_AGAIN = "LoraAtelierTrainAgain";
 const TRAINING = [TRAIN_LORA, TRAIN_AGAIN];
 
-/** What nodes show below their widgets. */
+/** What nodes show below their widgets; it is refreshed once a node's values were read from a workflow. */
 const PANELS = {
-  [AUTO_TAG]: autoTag, [SMART_CROP]: smartCrop, [TRAIN_LORA]: trainLora, [TRAIN_AGAIN]: trainAgain,
-  LoraAtelierLoadDataset: healthCard, LoraAtelierCheckDataset: healthCard,
-  LoraAtelierEpochSheet: useThisOne, LoraAtelierPreviewSample: useThisOne,
+  [AUTO_TAG]: AutoTagPanel, [SMART_CROP]: SmartCropPanel, [TRAIN_LORA]: TrainLoraPanel, [TRAIN_AGAIN]: TrainAgainPanel,
+  LoraAtelierLoadDataset: HealthCard, LoraAtelierCheckDataset: HealthCard,
+  LoraAtelierEpochSheet: UsePanel, LoraAtelierPreviewSample: UsePanel,
 };
+/** Nodes that have an editor, and what opening it is called. */
+const EDITORS = { [AUTO_TAG]: "node.edit", [SMART_CROP]: "crops.edit" };
 const STYLES = [
   "./tag_editor/tag_editor.css",
   "./crop_editor/crop_editor.css",
@@ -35,9 +37,18 @@ const STYLES = [
   "./runs/sidebar.css",
 ];
 
+/** @type {WeakMap<object, any>} the panel of each node that has one */
+const panels = new WeakMap();
+
+/** @param {any} node */
+function equip(node) {
+  const Panel = PANELS[node.comfyClass];
+  if (Panel) panels.set(node, new Panel(node));
+}
+
 function editChosenNode() {
   const nodes = chosenNodes(AUTO_TAG);
-  if (nodes.length === 1) autoTag.editTags(nodes[0]);
+  if (nodes.length === 1) panels.get(nodes[0]).edit();
   else notify("warn", say(nodes.length === 0 ? "command.none" : "command.several"));
 }
 
@@ -72,17 +83,15 @@ registerExtension({
   setup: dress,
   nodeCreated(node) {
     fold(node);
-    PANELS[node.comfyClass]?.equip(node);
+    equip(node);
     widen(node);
   },
   loadedGraphNode(node) {
-    PANELS[node.comfyClass]?.refresh(node);
+    panels.get(node)?.refresh();
   },
   getNodeMenuItems(node) {
-    if (node.comfyClass === AUTO_TAG) return [{ content: say("node.edit"), callback: () => autoTag.editTags(node) }];
-    if (node.comfyClass === SMART_CROP) {
-      return [{ content: say("crops.edit"), callback: () => smartCrop.editCrops(node) }];
-    }
+    const edit = EDITORS[node.comfyClass];
+    if (edit) return [{ content: say(edit), callback: () => panels.get(node).edit() }];
     if (TRAINING.includes(node.comfyClass)) return [{ content: say("run.finish"), callback: () => stopAndKeep() }];
     return [];
   },

@@ -9,37 +9,20 @@ import { say } from "./words.mjs";
 const BOARD = "lora_atelier_crops";
 const HEIGHT = 70;
 
-/** @type {WeakMap<object, SmartCropPanel>} */
-const panels = new WeakMap();
-
-/** @param {any} node that was just made */
-export function equip(node) {
-  panels.set(node, new SmartCropPanel(node));
-}
-
-/** @param {any} node */
-export function editCrops(node) {
-  panels.get(node)?.edit();
-}
-
-/** @param {any} node whose values were read from a workflow */
-export function refresh(node) {
-  panels.get(node)?.draw();
-}
-
-class SmartCropPanel {
+export class SmartCropPanel {
+  /** @param {any} node that was just made */
   constructor(node) {
     this.node = node;
     this.summary = make("p.la-node-line", { role: "status" });
     this.element = make("div.la-node", {}, button(say("crops.edit"), () => this.edit()), this.summary);
     addPanel(node, "crops", this.element, () => HEIGHT);
-    rememberOutput(node, BOARD, () => this.draw());
-    after(node, "onConfigure", () => this.draw());
-    onWidgetChange(node, "overrides", () => this.draw());
-    this.draw();
+    rememberOutput(node, BOARD, () => this.refresh());
+    after(node, "onConfigure", () => this.refresh());
+    onWidgetChange(node, "overrides", () => this.refresh());
+    this.refresh();
   }
 
-  draw() {
+  refresh() {
     this.summary.textContent = this.#summarise();
   }
 
@@ -58,7 +41,7 @@ class SmartCropPanel {
   #save(overrides) {
     setWidgetValue(this.node, "overrides", overrides);
     markModified();
-    this.draw();
+    this.refresh();
   }
 
   #summarise() {

@@ -15,25 +15,14 @@ const APPLIED = "lora_atelier_preset";
 const HEIGHT = 128;
 const FIRST = { subject: "anime character", family: "SD1.5", memory: 12 };
 
-/** @type {WeakMap<object, TrainLoraPanel>} */
-const panels = new WeakMap();
 /** @type {Promise<{presets: Preset[]}> | undefined} */
 let asked;
 
-/** @param {any} node that was just made */
-export function equip(node) {
-  panels.set(node, new TrainLoraPanel(node));
-}
-
-/** @param {any} node whose values were read from a workflow */
-export function refresh(node) {
-  panels.get(node)?.refresh();
-}
-
-class TrainLoraPanel {
+export class TrainLoraPanel {
   #presets = /** @type {Preset[]} */ ([]);
   #isApplying = false;
 
+  /** @param {any} node that was just made */
   constructor(node) {
     this.node = node;
     this.subject = this.#select("preset.subject");
@@ -49,7 +38,7 @@ class TrainLoraPanel {
 
   refresh() {
     this.restore();
-    this.training.restore();
+    this.training.refresh();
   }
 
   /** Choose what the workflow says was applied. */

@@ -17,31 +17,19 @@ const MOST_LINES = 4;
 /** What the canvas leaves around an element, above and below together. */
 const MARGIN = 20;
 
-/** @type {WeakMap<object, UsePanel>} */
-const panels = new WeakMap();
-
-/** @param {any} node that was just made */
-export function equip(node) {
-  panels.set(node, new UsePanel(node));
-}
-
-/** @param {any} node whose values were read from a workflow */
-export function refresh(node) {
-  panels.get(node)?.draw();
-}
-
-class UsePanel {
+export class UsePanel {
+  /** @param {any} node that was just made */
   constructor(node) {
     this.node = node;
     this.buttons = make("div.la-use");
     this.element = make("div.la-node", {}, this.buttons);
     addPanel(node, "use", this.element, () => this.#height);
-    rememberOutput(node, KEPT, () => this.draw());
-    after(node, "onConfigure", () => this.draw());
-    this.draw();
+    rememberOutput(node, KEPT, () => this.refresh());
+    after(node, "onConfigure", () => this.refresh());
+    this.refresh();
   }
 
-  draw() {
+  refresh() {
     const kept = /** @type {KeptEpochs | undefined} */ (this.node.properties[KEPT]);
     if (kept === undefined) {
       this.buttons.replaceChildren(make("p.la-node-line", { text: say("use.notRun") }));

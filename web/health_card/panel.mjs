@@ -13,37 +13,25 @@ const HEIGHT = 216;
 const LINE_HEIGHT = 26;
 const THUMBNAIL = 256;
 
-/** @type {WeakMap<object, HealthCard>} */
-const cards = new WeakMap();
-
-/** @param {any} node that was just made */
-export function equip(node) {
-  cards.set(node, new HealthCard(node));
-}
-
-/** @param {any} node whose values were read from a workflow */
-export function refresh(node) {
-  cards.get(node)?.load();
-}
-
-class HealthCard {
+export class HealthCard {
   #height = LINE_HEIGHT;
   /** @type {string | null} */
   #shown = null;
 
+  /** @param {any} node that was just made */
   constructor(node) {
     this.node = node;
     const on = { wheel: (event) => event.stopPropagation() };
     this.body = make("div.la-health", { "data-capture-wheel": "true", tabindex: "0", on });
     this.element = make("div.la-node", {}, this.body);
     addPanel(node, "health", this.element, () => this.#height);
-    rememberOutput(node, BOARD, () => this.load());
-    after(node, "onConfigure", () => this.load());
+    rememberOutput(node, BOARD, () => this.refresh());
+    after(node, "onConfigure", () => this.refresh());
     this.#tell(say("health.notRun"));
   }
 
   /** Show the report of the last run, as far as the server still has it. */
-  async load() {
+  async refresh() {
     const board = this.node.properties[BOARD] ?? null;
     if (board === null || board === this.#shown) return;
     this.#shown = board;

@@ -31,8 +31,7 @@ export class TrainingPanel {
     queueMicrotask(() => this.live.find()); // once the node has its id and its graph
   }
 
-  /** The node's values were read from a workflow. */
-  restore() {
+  refresh() {
     this.live.find();
   }
 
