@@ -9,6 +9,7 @@ import { duration, rateText, size, speed } from "./amounts.mjs";
 import { LossChart } from "./chart.mjs";
 import { askFor } from "./requests.mjs";
 import { SamplesStrip } from "./samples_strip.mjs";
+import { Seen } from "./seen.mjs";
 import { verdictCard } from "./verdict_card.mjs";
 
 /** @typedef {import("./record.mjs").RunRecord} RunRecord */
@@ -22,7 +23,7 @@ export class RunPanel {
   #frame = new NextFrame(() => this.#draw());
   /** @type {RunRecord | null} */
   #record = null;
-  #verdict = "";
+  #news = new Seen();
 
   constructor() {
     this.title = make("span.la-run-state");
@@ -108,9 +109,7 @@ export class RunPanel {
   }
 
   #judge(verdict) {
-    const said = JSON.stringify(verdict);
-    if (said === this.#verdict) return;
-    this.#verdict = said;
+    if (!this.#news.isNews(verdict)) return;
     this.verdict.hidden = !verdict;
     this.verdict.replaceChildren(...(verdict ? [verdictCard(verdict)] : []));
   }

@@ -1,9 +1,9 @@
 /** The samples of a run: a row for each prompt, the newest at the right end. */
 
-import { addressOf } from "../host.mjs";
 import { make } from "../parts/element.mjs";
-import { say } from "../words.mjs";
 import { samplesByPrompt } from "./record.mjs";
+import { Seen } from "./seen.mjs";
+import { epochName, sampleAddress } from "./shown_sample.mjs";
 
 /** @typedef {import("./record.mjs").Sample} Sample */
 
@@ -14,7 +14,7 @@ const MOST_PICTURES = 24;
 const SIDE = 192;
 
 export class SamplesStrip {
-  #shown = "";
+  #seen = new Seen();
 
   constructor() {
     this.element = make("div.la-strip");
@@ -22,9 +22,7 @@ export class SamplesStrip {
 
   /** @param {string} run @param {Sample[]} samples */
   show(run, samples) {
-    const names = samples.map(({ number, step }) => `${number}@${step}`).join();
-    if (this.#shown === `${run}:${names}`) return;
-    this.#shown = `${run}:${names}`;
+    if (!this.#seen.isNews([run, samples])) return;
     this.element.hidden = samples.length === 0;
     const rows = samplesByPrompt(samples).slice(0, MOST_ROWS).map((row) => this.#row(run, row));
     this.element.replaceChildren(...rows);
@@ -37,10 +35,10 @@ export class SamplesStrip {
   }
 }
 
-function picture(run, { epoch, step, number, prompt }) {
-  const query = `run=${encodeURIComponent(run)}&epoch=${epoch}&number=${number}&side=${SIDE}&step=${step}`;
-  const name = epoch === 0 ? say("live.before") : say("live.epochShort", { epoch });
-  const image = make("img", { src: addressOf(`/lora_atelier/runs/sample?${query}`), alt: prompt, loading: "lazy" });
+function picture(run, sample) {
+  const { epoch, prompt } = sample;
+  const name = epochName(epoch);
+  const image = make("img", { src: sampleAddress(run, sample, SIDE), alt: prompt, loading: "lazy" });
   const title = `${name} · ${prompt}`;
   return make("figure.la-sample", { role: "listitem", title }, image, make("figcaption", { text: name }));
 }

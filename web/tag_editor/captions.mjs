@@ -71,7 +71,7 @@ export function leadWith(caption, triggers) {
 }
 
 /** @param {string} tag a tag, or a sentence */
-export function isSentence(tag) {
+function isSentence(tag) {
   return tag.split(/\s+/).length >= SENTENCE_WORDS;
 }
 

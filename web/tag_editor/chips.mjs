@@ -7,7 +7,7 @@ import { plainTag } from "./captions.mjs";
 /** @typedef {import("./desk.mjs").Desk} Desk */
 
 /** @param {Desk} desk @param {string} tag */
-export function kindOf(desk, tag) {
+function kindOf(desk, tag) {
   return desk.kinds.get(plainTag(tag)) ?? "other";
 }
 
