@@ -17,8 +17,8 @@ from tests.host.server import ComfyServer
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-RENDERERS = {"classic": False, "nodes 2.0": True}
-"""How ComfyUI draws nodes, and its setting for that."""
+RENDERERS = {"classic": {"Comfy.VueNodes.Enabled": False}, "nodes 2.0": {"Comfy.VueNodes.Enabled": True}}
+"""How ComfyUI draws nodes, and its settings for that."""
 
 NewNode = tuple[str, str, dict[str, Any]]
 """A name of its own, the node's type, values of widgets."""
@@ -84,6 +84,15 @@ def open_browser() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def open_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
+    """A page, in English unless the settings say otherwise, that must end without an error that nothing caught."""
+    page = ComfyPage(browser, server, {"Comfy.Locale": "en"} | settings)
+    yield page
+    page.page.close()
+    assert page.problems == []
+
+
 class ComfyPage:
     """One browser page that shows ComfyUI. `problems` are errors that no code of the page caught."""
 
@@ -131,6 +140,10 @@ class ComfyPage:
     def find(self, selector: str, text: str | None = None) -> Locator:
         """Elements by CSS, of those the ones that contain `text`."""
         return self.page.locator(selector, has_text=text)
+
+    def close_editors(self) -> None:
+        """Take away what a test has left open over the page."""
+        self.page.evaluate("() => document.querySelectorAll('.la-editor').forEach((editor) => editor.remove())")
 
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         """Wait for `condition`; the page goes on meanwhile."""

@@ -1,4 +1,4 @@
-"""One real ComfyUI for all tests in this folder.
+"""One real ComfyUI for all tests in this folder, and a browser that shows its page in each way of drawing nodes.
 
 COMFYUI_DIR says where it is (default ~/ComfyUI), COMFYUI_PYTHON which Python runs it (default ~/comfy-venv,
 then venv or .venv inside ComfyUI). Without them these tests are skipped.
@@ -11,13 +11,18 @@ import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.captioner_stand_ins import write_blip
+from tests.host.browser import RENDERERS, ComfyPage, open_browser, open_page
 from tests.host.server import ComfyServer, Installation, find_installation, make_base
 from tests.tagger_stand_ins import write_tags_csv, write_wd_onnx
 from trainer_core.demo import world
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PACK = Path(__file__).parents[2]
 TAGS = (
@@ -87,3 +92,34 @@ def wd(comfy: ComfyServer, installation: Installation, taggers: Path) -> str:
     if subprocess.run([installation.python, "-c", "import onnxruntime"], capture_output=True).returncode:
         pytest.skip("ComfyUI's Python has no onnxruntime")
     return "wd-vit-tagger-v3"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    try:
+        with open_browser() as opened:
+            yield opened
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def renderer(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser, comfy: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
+    """One page for each way of drawing nodes: loading it takes longer than most tests."""
+    with open_page(browser, comfy, RENDERERS[renderer]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(shown: ComfyPage) -> Iterator[ComfyPage]:
+    """The page for one test, which answers for the errors of its own and leaves no editor open."""
+    yield shown
+    shown.close_editors()
+    problems = shown.problems.copy()
+    shown.problems.clear()
+    assert problems == []

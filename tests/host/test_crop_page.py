@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import ComfyPage
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Locator
 
 MakeFolder = Callable[[int], str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def shown(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    page = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield page
-    page.page.close()
-
-
-@pytest.fixture
-def page(shown: ComfyPage) -> Iterator[ComfyPage]:
-    shown.problems.clear()
-    yield shown
-    if shown.find(".la-editor").count():
-        shown.page.evaluate("() => document.querySelector('.la-editor').remove()")
-    assert shown.problems == []
 
 
 @pytest.fixture(scope="module")

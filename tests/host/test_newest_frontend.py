@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.server import ComfyServer, Installation, make_base
 from tests.host.templates.__main__ import WORKFLOWS
 
@@ -38,20 +38,9 @@ def newest(installation: Installation, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, newest: ComfyServer, browser: Browser) -> Iterator[ComfyPage]:
-    shown = ComfyPage(browser, newest, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
+def shown(browser: Browser, newest: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
+    with open_page(browser, newest, RENDERERS[renderer]) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
-from tests.host.server import ComfyServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tests.host.browser import ComfyPage
 
 _TRAIN = "LoraAtelierTrainLora"
 _ADVANCED = """(id) => app.graph.getNodeById(id).widgets.filter((one) => one.options.advanced)
@@ -26,23 +19,6 @@ _COLOURS = """() => ["LORA_ATELIER_DATASET", "LORA_ATELIER_LORA"].map((type) => 
     getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${type}`).trim(),
 ])"""
 _EXPECTED = [["#26a69a"] * 3, ["#ec6b9b"] * 3]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    shown = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
 
 
 @pytest.fixture

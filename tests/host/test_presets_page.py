@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import ComfyPage
 from tests.host.server import ComfyServer
 from trainer_core.training.presets import presets
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    shown = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.made_runs import MadeRun, make_run, overfit
 from tests.host.server import ComfyServer
 
@@ -28,15 +28,6 @@ _SEND = """async (detail) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module")
 def runs(comfy: ComfyServer) -> dict[str, str]:
     """Runs by name: one that is overfit, one that is well, one that was stopped, and one that had no step yet."""
     folder = comfy.base / "output" / "lora_atelier" / "runs"
@@ -49,17 +40,13 @@ def runs(comfy: ComfyServer) -> dict[str, str]:
     return {one.name: make_run(folder, one) for one in made}
 
 
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(
-    request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer, runs: dict[str, str]
-) -> Iterator[ComfyPage]:
+@pytest.fixture(scope="module")
+def shown(browser: Browser, comfy: ComfyServer, renderer: str, runs: dict[str, str]) -> Iterator[ComfyPage]:
     """The page with the list of runs open."""
-    shown = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    shown.page.evaluate(_OPEN_TAB)
-    shown.find(".la-run-card").first.wait_for(timeout=30_000)
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
+    with open_page(browser, comfy, RENDERERS[renderer]) as opened:
+        opened.page.evaluate(_OPEN_TAB)
+        opened.find(".la-run-card").first.wait_for(timeout=30_000)
+        yield opened
 
 
 @pytest.fixture
@@ -278,17 +265,15 @@ def test_keys_of_the_large_view_do_nothing_to_the_graph(page: ComfyPage, view: L
 def test_the_large_view_speaks_the_users_language(
     browser: Browser, comfy: ComfyServer, runs: dict[str, str], locale: str, title: str
 ) -> None:
-    shown = ComfyPage(browser, comfy, {"Comfy.Locale": locale})
-    shown.page.evaluate(_OPEN_TAB)
-    card(shown, runs["overfit-mochi"]).locator(".la-run-face").click(timeout=30_000)
-    view = shown.page.get_by_role("dialog")
-    view.get_by_text(title).wait_for()
-    view.locator(".la-settings").first.wait_for()
-    label = {"zh": "学习率", "zh-TW": "學習率"}[locale]
-    assert label in view.locator(".la-plan > table").inner_text()
-    shown.page.close()
-    shown.set({"Comfy.Locale": "en"})
-    assert shown.problems == []
+    with open_page(browser, comfy, {"Comfy.Locale": locale}) as page:
+        page.page.evaluate(_OPEN_TAB)
+        card(page, runs["overfit-mochi"]).locator(".la-run-face").click(timeout=30_000)
+        view = page.page.get_by_role("dialog")
+        view.get_by_text(title).wait_for()
+        view.locator(".la-settings").first.wait_for()
+        label = {"zh": "学习率", "zh-TW": "學習率"}[locale]
+        assert label in view.locator(".la-plan > table").inner_text()
+        page.set({"Comfy.Locale": "en"})
 
 
 def event(run: str) -> dict:

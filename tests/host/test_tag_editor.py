@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
@@ -23,32 +23,6 @@ CAPTIONS = ("1girl, long hair, hat", "1girl, long hair, smile", "1girl, hat, out
 MakeAlbum = Callable[[Sequence[str]], Path]
 MARKUP = "<img src=x onerror=window.isBroken=1>"
 TAGS = ("1girl", "long hair", "hat", "smile", "outdoors", "blue eyes", "sitting", "white shirt", "night", "tree")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def shown(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    """One page for each way of drawing nodes; loading it takes longer than most tests."""
-    page = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield page
-    page.page.close()
-
-
-@pytest.fixture
-def page(shown: ComfyPage) -> Iterator[ComfyPage]:
-    shown.problems.clear()
-    yield shown
-    if shown.find(".la-editor").count():
-        shown.page.evaluate("() => document.querySelector('.la-editor').remove()")
-    assert shown.problems == []
 
 
 @pytest.fixture(scope="module")
@@ -417,14 +391,12 @@ def test_the_node_keeps_its_widgets_and_hides_the_edits(page: ComfyPage) -> None
 
 @pytest.mark.parametrize(("locale", "words"), [("zh", "保存到工作流"), ("zh-TW", "儲存到工作流程")])
 def test_it_speaks_chinese(browser: Browser, comfy: ComfyServer, album: Path, locale: str, words: str) -> None:
-    page = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": True, "Comfy.Locale": locale})
-    build(page, album)
-    page.find(".la-node button").first.click()
-    page.find(".la-editor").get_by_role("button", name=words).wait_for()
-    assert page.find(".la-header").inner_text().isascii() is False
-    page.page.close()
-    page.set({"Comfy.Locale": "en"})
-    assert page.problems == []
+    with open_page(browser, comfy, RENDERERS["nodes 2.0"] | {"Comfy.Locale": locale}) as page:
+        build(page, album)
+        page.find(".la-node button").first.click()
+        page.find(".la-editor").get_by_role("button", name=words).wait_for()
+        assert page.find(".la-header").inner_text().isascii() is False
+        page.set({"Comfy.Locale": "en"})
 
 
 def test_pictures_are_kept_small(page: ComfyPage, album: Path) -> None:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
-from tests.host.server import ComfyServer
 from tests.host.templates.__main__ import WORKFLOWS
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 _SHOWN = """() => app.graph.nodes.map((node) => ({
     id: Number(node.id),
@@ -27,23 +21,6 @@ _SHOWN = """() => app.graph.nodes.map((node) => ({
 _QUEUED = "async () => (await app.graphToPrompt()).output"
 
 by_template = pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    shown = ComfyPage(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param], "Comfy.Locale": "en"})
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
 
 
 @by_template

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_browser
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.graphs import SLIM
 from tests.host.server import ComfyServer
 
@@ -46,27 +46,16 @@ _INK = """(canvas) => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    try:
-        with open_browser() as opened:
-            yield opened
-    except LookupError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    with opened(browser, comfy, {"Comfy.VueNodes.Enabled": RENDERERS[request.param]}) as shown:
-        yield shown
+def shown(browser: Browser, comfy: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
+    with open_high_page(browser, comfy, RENDERERS[renderer]) as opened:
+        yield opened
 
 
 @contextmanager
-def opened(browser: Browser, comfy: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
-    shown = ComfyPage(browser, comfy, {"Comfy.Locale": "en"} | settings)
-    shown.page.set_viewport_size({"width": 1000, "height": 1600})
-    yield shown
-    shown.page.close()
-    assert shown.problems == []
+def open_high_page(browser: Browser, comfy: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
+    with open_page(browser, comfy, settings) as opened:
+        opened.page.set_viewport_size({"width": 1000, "height": 1600})
+        yield opened
 
 
 def build(page: ComfyPage, folder: str, name: str, epochs: int) -> dict[str, int]:
@@ -130,9 +119,9 @@ def test_a_training_that_would_be_refused_is_refused_in_red(page: ComfyPage, pic
 
 
 def test_a_training_is_seen_wherever_its_workflow_is_open(
-    page: ComfyPage, browser: Browser, comfy: ComfyServer, pictures: str, request: pytest.FixtureRequest
+    page: ComfyPage, browser: Browser, comfy: ComfyServer, pictures: str, renderer: str
 ) -> None:
-    name = f"live-{request.node.callspec.params['page'].split()[0]}"
+    name = f"live-{renderer.split()[0]}"
     ids = build(page, pictures, name, LONG + len(name))  # the same plan would be the same run
     workflow, train = page.workflow(), ids["train"]
     page.page.evaluate("() => void app.queuePrompt(0, 1)")
@@ -145,7 +134,7 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     before = step_shown(page)
     page.until(lambda: step_shown(page) > max(before, 2), SLOW)
 
-    with opened(browser, comfy, {}) as second:
+    with open_high_page(browser, comfy, {}) as second:
         show(second, workflow, train)
         second.until(lambda: step_shown(second) >= 2, SLOW)
         show(second, workflow | {"id": "00000000-0000-4000-8000-000000000000"}, train)
