@@ -6,13 +6,13 @@ CHROMIUM says where the browser is (default /usr/bin/chromium, as Debian install
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.host.server import ComfyServer
+from tests.host.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -61,6 +61,15 @@ _QUEUE = """async () => {
     });
     await app.queuePrompt(0, 1);
     return end;
+}"""
+_SET_WIDGET = """([id, name, value]) => {
+    const widget = app.graph.getNodeById(id).widgets.find((one) => one.name === name);
+    widget.value = value;
+    widget.callback?.(value);
+}"""
+_HEAR = """async (event) => {
+    const { api } = await import("/scripts/api.js");
+    api.dispatchCustomEvent("lora_atelier.run", event);
 }"""
 
 
@@ -127,6 +136,10 @@ class ComfyPage:
     def load(self, workflow: dict[str, Any]) -> None:
         self.page.evaluate("(workflow) => app.loadGraphData(workflow)", workflow)
 
+    def prompt(self) -> dict[str, Any]:
+        """What Run would queue, in API form."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
     def run(self) -> dict[str, Any]:
         """Press Run, wait, and give what the nodes show, by node id."""
         kind, detail = self.page.evaluate(_QUEUE)
@@ -136,6 +149,18 @@ class ComfyPage:
     def widget(self, node: int, name: str) -> Any:
         find = "([id, name]) => app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value"
         return self.page.evaluate(find, [node, name])
+
+    def set_widget(self, node: int, name: str, value: Any) -> None:
+        """As a user does it, so that the node hears of it."""
+        self.page.evaluate(_SET_WIDGET, [node, name, value])
+
+    def command(self, name: str) -> None:
+        """Give one of ComfyUI's commands, as its menus and keys do."""
+        self.page.evaluate("(name) => app.extensionManager.command.execute(name)", name)
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Give the page what a server tells of a run."""
+        self.page.evaluate(_HEAR, event)
 
     def find(self, selector: str, text: str | None = None) -> Locator:
         """Elements by CSS, of those the ones that contain `text`."""
@@ -147,7 +172,4 @@ class ComfyPage:
 
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         """Wait for `condition`; the page goes on meanwhile."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s"
-            self.page.wait_for_timeout(_POLL)
+        wait_until(condition, seconds, pause=lambda: self.page.wait_for_timeout(_POLL))

@@ -56,9 +56,8 @@ def comfy(
 ) -> Iterator[ComfyServer]:
     base = make_base(tmp_path_factory.mktemp("comfyui"))
     (base / "models" / "checkpoints" / "slim_sd15.safetensors").symlink_to(slim_checkpoint)
-    server = ComfyServer(installation, base)
-    yield server
-    server.stop()
+    with ComfyServer(installation, base) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -21,16 +21,13 @@ GRAPH = Path(__file__).parents[2] / "example_workflows" / "api" / "quick_start.j
 def run_graph(folder: Path) -> None:
     installation = find_installation()
     print(f"Starting the ComfyUI in {installation.folder}", flush=True)
-    server = ComfyServer(installation, make_base(folder / "base"), threads=2)
-    try:
+    with ComfyServer(installation, make_base(folder / "base"), threads=2) as server:
         print("Queueing the quick start graph", flush=True)
         started = time.monotonic()
         outputs = server.run(json.loads(GRAPH.read_text(encoding="utf-8")), seconds=580)
         print(f"Done in {time.monotonic() - started:.0f} s. Look at:")
         for node, shown in sorted(outputs.items()):
             _keep_pictures(server, folder, node, shown)
-    finally:
-        server.stop()
     for lora in sorted((folder / "base" / "output" / "loras").glob("*.safetensors")):
         print(f"  {lora}\n      the LoRA, where Load LoRA finds it")
 

@@ -84,8 +84,7 @@ def _packed(picture: bytes) -> bytes:
 def take_pictures() -> None:
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
-        server = ComfyServer(find_installation(), make_base(Path(folder)))
-        try:
+        with ComfyServer(find_installation(), make_base(Path(folder))) as server:
             types = [name for name in server.get("/object_info") if name.startswith("LoraAtelier")]
             for language, suffix in _LANGUAGES.items():
                 page = ComfyPage(browser, server, {**_QUIET, "Comfy.Locale": language})
@@ -94,8 +93,6 @@ def take_pictures() -> None:
                 page.page.close()
             for name, picture in results(server).items():
                 (PICTURES / f"{name}.jpg").write_bytes(picture)
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image, ImageFilter
@@ -83,6 +84,15 @@ def make_run(runs: Path, made: MadeRun) -> str:
     if made.is_finished:
         write_json(folder / RESULT, {"epochs": []})
     return made.run
+
+
+def run_event(run: str, told: dict[str, Any]) -> dict[str, Any]:
+    """What a server says of a run while it is trained: of its first step, unless `told` says otherwise."""
+    return {
+        "run": run, "name": run.rpartition("-")[0], "workflow": None, "node": "1", "prompt": "1", "stage": "training",
+        "done": 1, "total": 100_000, "step": 1, "total_steps": 100_000, "epoch": 1, "epochs": 10, "points": [],
+        "seconds_per_step": 0.5, "seconds_left": 3900, "memory_mb": 9318, "changed": [], "state": "training",
+    } | told  # fmt: skip
 
 
 def _tell_about(folder: Path, made: MadeRun) -> None:

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 _START_SECONDS = 180
@@ -82,6 +82,12 @@ class ComfyServer:
         self.port = _free_port()
         self._process = self._start(installation, arguments)
         self._wait_until_up()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         self._process.terminate()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.host.graphs import training_graph
+from tests.host.runs import history, run_named
 from tests.host.server import ComfyServer
 
 LOAD, CROP, MERGE = "LoraAtelierLoadDataset", "LoraAtelierSmartCrop", "LoraAtelierMergeDatasets"
@@ -36,8 +37,7 @@ def test_the_answer_is_what_the_training_then_does(comfy: ComfyServer, pictures:
     graph = training_graph(pictures, settings)
     graph["load"]["inputs"]["repeats"] = 2
     comfy.run(graph)
-    (run,) = [one for one in comfy.get("/lora_atelier/runs")["runs"] if one["name"] == "counted"]
-    told = comfy.get(f"/lora_atelier/runs/history?run={run['run']}")
+    told = history(comfy, run_named(comfy, "counted")["run"])
     assert answer["size"] == told["size"] and answer["size"]["steps"] == told["step"] == 12
     file = comfy.base / "output" / told["folder"] / "epochs" / told["saves"][-1]["file"]
     metadata = 2**17
@@ -54,7 +54,7 @@ def test_the_time_is_that_of_the_last_run_like_it(comfy: ComfyServer, pictures: 
 
 def test_pictures_that_cannot_be_followed_are_those_of_the_last_run(comfy: ComfyServer, pictures: str) -> None:
     comfy.run(training_graph(pictures, {"name": "before", "epochs": 1}))
-    (run,) = [one["run"] for one in comfy.get("/lora_atelier/runs")["runs"] if one["name"] == "before"]
+    run = run_named(comfy, "before")["run"]
     asked = question(pictures, {"epochs": 5, "batch_size": 1})
     assert ask(comfy, {"run": run, "train": asked["train"]})["size"]["steps"] == 20
 

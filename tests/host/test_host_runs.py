@@ -8,22 +8,18 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
 from tests.host.graphs import training_graph, with_samples
 from tests.host.listening import Listener
+from tests.host.runs import history, listed_runs, run_named, runs_folder
 from tests.host.server import ComfyServer, make_base
+from tests.host.waiting import wait_until
 
 LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3}
 BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", "..%2f..", "latents"]
-
-
-def history(comfy: ComfyServer, run: str) -> dict:
-    return comfy.get(f"/lora_atelier/runs/history?run={quote(run)}")
 
 
 def queue_from(comfy: ComfyServer, graph: dict, workflow: str) -> str:
@@ -38,32 +34,20 @@ def training_node(graph: dict) -> str:
     return next(name for name, one in graph.items() if one["class_type"] == "LoraAtelierTrainLora")
 
 
-def run_named(comfy: ComfyServer, name: str) -> dict:
-    return next(run for run in comfy.get("/lora_atelier/runs")["runs"] if run["name"] == name)
-
-
-def until(condition, seconds: float = 120):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
-    return found
-
-
 @pytest.fixture(scope="module")
 def finished(comfy: ComfyServer, pictures: str) -> str:
     """A run that was watched, asked for a sample and a LoRA, and ended early."""
     graph = with_samples(training_graph(pictures, LONG), {"prompts": "cat", "width": 64, "height": 64, "steps": 1})
     prompt = comfy.queue(graph)
-    training = until(lambda: [one for one in comfy.get("/lora_atelier/runs")["runs"] if one["state"] == "training"])
+    training = wait_until(lambda: [one for one in listed_runs(comfy) if one["state"] == "training"])
     run = training[0]["run"]
-    seen = until(lambda: (now := history(comfy, run))["step"] >= 2 and now)
+    seen = wait_until(lambda: (now := history(comfy, run))["step"] >= 2 and now)
     assert seen["state"] == "training" and seen["memory_mb"] > 0 and seen["total_steps"] == 160
     assert seen["curve"]["step"][0] == 1 and len(seen["curve"]["loss"]) == len(seen["curve"]["step"])
     for what in ("sample", "save"):
         assert comfy.post(f"/lora_atelier/runs/{what}", {"run": run})[0] == 200
     assert comfy.post("/lora_atelier/runs/delete", {"run": run})[0] == 400
-    until(lambda: (now := history(comfy, run))["saves"] and any(s["epoch"] for s in now["samples"]))
+    wait_until(lambda: (now := history(comfy, run))["saves"] and any(s["epoch"] for s in now["samples"]))
     assert comfy.post("/lora_atelier/runs/finish", {})[1] == {"name": "live"}
     comfy.wait(prompt)
     return run
@@ -78,7 +62,7 @@ def test_a_run_is_told_from_its_folder_when_it_is_over(comfy, finished):
 
 
 def test_runs_are_listed_with_what_became_of_them(comfy, finished):
-    (listed,) = [one for one in comfy.get("/lora_atelier/runs")["runs"] if one["run"] == finished]
+    (listed,) = [one for one in listed_runs(comfy) if one["run"] == finished]
     assert listed["state"] == "finished" and listed["base"] == "slim_sd15.safetensors"
     assert listed["thumbnail"]["number"] == 1 and listed["megabytes"] > 0
 
@@ -135,7 +119,7 @@ def test_what_is_no_run_is_not_there(comfy, finished, name):
     for path in ("delete", "use"):
         status, _ = comfy.post(f"/lora_atelier/runs/{path}", {"run": name, "epoch": 0, "name": "x"})
         assert status == 404
-    assert (comfy.base / "output" / "lora_atelier" / "runs").is_dir()
+    assert runs_folder(comfy).is_dir()
 
 
 @pytest.mark.parametrize("query", ["epoch=99&number=1", "epoch=0&number=9"])
@@ -179,7 +163,7 @@ def test_a_listening_page_is_told_how_a_training_goes(comfy, pictures):
     prompt = queue_from(comfy, graph, "told-workflow")
     comfy.wait(prompt)
     seconds = time.monotonic() - start
-    until(lambda: listener.heard and listener.heard[-1]["state"] == "finished")
+    wait_until(lambda: listener.heard and listener.heard[-1]["state"] == "finished")
     listener.close()
     told = listener.heard
     run = run_named(comfy, "told")["run"]
@@ -200,11 +184,11 @@ def test_a_run_that_is_stopped_is_told_as_stopped_and_goes_on(comfy, pictures):
     listener = Listener(comfy.port, "lora_atelier.run")
     graph = training_graph(pictures, {**LONG, "name": "halted", "seed": 22})
     prompt = comfy.queue(graph)
-    until(lambda: listener.heard and listener.heard[-1]["step"] >= 2)
+    wait_until(lambda: listener.heard and listener.heard[-1]["step"] >= 2)
     run = listener.heard[-1]["run"]
     comfy.post("/interrupt", {})
     comfy.wait(prompt)
-    until(lambda: listener.heard[-1]["state"] == "stopped")
+    wait_until(lambda: listener.heard[-1]["state"] == "stopped")
     listener.close()
     told = history(comfy, run)
     assert told["state"] == "stopped" and told["step"] >= 2 and told["verdict"] is None
@@ -215,19 +199,16 @@ def test_a_run_that_is_stopped_is_told_as_stopped_and_goes_on(comfy, pictures):
 def test_another_server_finds_the_runs_of_an_earlier_one(comfy, finished, installation, tmp_path):
     base = make_base(tmp_path)
     shutil.copytree(comfy.base / "output" / "lora_atelier", base / "output" / "lora_atelier")
-    later = ComfyServer(installation, base)
-    try:
+    with ComfyServer(installation, base) as later:
         assert history(later, finished) == history(comfy, finished)
-        assert later.get("/lora_atelier/runs") == comfy.get("/lora_atelier/runs")
+        assert listed_runs(later) == listed_runs(comfy)
         assert later.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": ""})[1]["file"]
-    finally:
-        later.stop()
 
 
 def test_a_run_is_deleted_with_all_its_files(comfy, pictures):
     comfy.run(training_graph(pictures, {"name": "unwanted", "epochs": 1, "seed": 5}))
     run = run_named(comfy, "unwanted")["run"]
-    folder = Path(comfy.base / "output" / "lora_atelier" / "runs" / run)
+    folder = runs_folder(comfy) / run
     assert folder.is_dir()
     assert comfy.post("/lora_atelier/runs/delete", {"run": run}) == (200, {"run": run})
     assert not folder.exists() and comfy.status(f"/lora_atelier/runs/history?run={run}") == 404
@@ -235,8 +216,8 @@ def test_a_run_is_deleted_with_all_its_files(comfy, pictures):
 
 def test_a_link_among_the_runs_is_never_followed(comfy, finished, tmp_path):
     outside = tmp_path / "outside"
-    shutil.copytree(comfy.base / "output" / "lora_atelier" / "runs" / finished, outside)
-    link = comfy.base / "output" / "lora_atelier" / "runs" / "link-1"
+    shutil.copytree(runs_folder(comfy) / finished, outside)
+    link = runs_folder(comfy) / "link-1"
     link.symlink_to(outside)
     try:
         assert comfy.status("/lora_atelier/runs/history?run=link-1") == 404

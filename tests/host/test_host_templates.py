@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,13 @@ import pytest
 from tests.host.graphs import SLIM
 from tests.host.server import ComfyServer
 from tests.host.templates.__main__ import WORKFLOWS, files
+from tests.host.templates.node_info import HOLLOW, inputs_of, is_widget
+from tests.host.workflows import API, EDITOR, by_api_form, by_editor_form
 from tests.tiny_models import tiny_sdxl, write_checkpoint
+from trainer_core.files import read_json
 from trainer_core.training.presets import preset
 
-EDITOR = sorted(WORKFLOWS.glob("*.json"))
-API = sorted((WORKFLOWS / "api").glob("*.json"))
 _NOTES = ("Note", "MarkdownNote")
-_WIDGETS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "COMFY_DYNAMICCOMBO_V3")
 _FROM_THE_USER = ("qwen3vl_4b_fp8_scaled.safetensors", "v1-5-pruned-emaonly-fp16.safetensors")
 """Models that templates name and that nobody can bring along."""
 _SLIM_SDXL = "slim_sdxl/slim_sdxl.safetensors"
@@ -45,11 +43,6 @@ _CUTS = {
     "KSampler": {"steps": 1},
 }  # fmt: skip
 """What a test sets on the nodes of a template, so that it runs in seconds."""
-_OPTIONAL_SHAPE = 7
-"""How the page draws a socket that may stay empty: a hollow circle."""
-
-Spec = tuple[str, str, dict[str, Any]]
-"""Name, type and options of an input."""
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +52,6 @@ def slim_sdxl(comfy: ComfyServer) -> str:
     return _SLIM_SDXL
 
 
-by_editor_form = pytest.mark.parametrize("path", EDITOR, ids=lambda path: path.stem)
-by_api_form = pytest.mark.parametrize("path", API, ids=lambda path: path.stem)
-
-
 @pytest.fixture(scope="module")
 def node_info(comfy: ComfyServer) -> dict[str, Any]:
     return comfy.get("/object_info")
@@ -70,7 +59,7 @@ def node_info(comfy: ComfyServer) -> dict[str, Any]:
 
 @by_editor_form
 def test_editor_workflow_fits_the_nodes(node_info, path):
-    workflow = _read(path)
+    workflow = read_json(path)
     nodes = {node["id"]: node for node in workflow["nodes"]}
     assert len(nodes) == len(workflow["nodes"]) and max(nodes) <= workflow["last_node_id"]
     for node in nodes.values():
@@ -85,7 +74,7 @@ def test_editor_workflow_fits_the_nodes(node_info, path):
 @by_editor_form
 def test_nodes_of_an_editor_workflow_do_not_overlap(path):
     title = 30
-    frames = [(*node["pos"], *node["size"], node["type"]) for node in _read(path)["nodes"]]
+    frames = [(*node["pos"], *node["size"], node["type"]) for node in read_json(path)["nodes"]]
     for index, (x, y, width, height, name) in enumerate(frames):
         for x2, y2, width2, height2, other in frames[:index]:
             is_apart = x + width <= x2 or x2 + width2 <= x or y + height <= y2 - title or y2 + height2 <= y - title
@@ -94,10 +83,10 @@ def test_nodes_of_an_editor_workflow_do_not_overlap(path):
 
 @by_api_form
 def test_api_workflow_fits_the_nodes(node_info, path):
-    graph = _read(path)
+    graph = read_json(path)
     for node in graph.values():
         info = node_info[node["class_type"]]
-        specs = {name: (kind, options) for name, kind, options in _specs(info)}
+        specs = {name: (kind, options) for name, kind, options in inputs_of(info)}
         assert info["input"]["required"].keys() <= node["inputs"].keys() <= specs.keys()
         for name, value in node["inputs"].items():
             kind, options = specs[name]
@@ -111,10 +100,10 @@ def test_api_workflow_fits_the_nodes(node_info, path):
 
 @by_api_form
 def test_both_forms_say_the_same(node_info, path):
-    workflow = _read(WORKFLOWS / path.name)
+    workflow = read_json(WORKFLOWS / path.name)
     editor = {str(node["id"]): node for node in workflow["nodes"] if node["type"] not in _NOTES}
     links = {number: [str(source), slot] for number, source, slot, *_ in workflow["links"]}
-    api = _read(path)
+    api = read_json(path)
     assert api.keys() == editor.keys()
     for number, node in api.items():
         shown = editor[number]
@@ -144,7 +133,7 @@ def test_editor_workflows_are_offered_as_templates_with_a_picture(comfy):
 
 @by_editor_form
 def test_every_node_stands_in_the_frame_of_a_stage(path):
-    workflow = _read(path)
+    workflow = read_json(path)
     frames = [group["bounding"] for group in workflow["groups"]]
     for node in workflow["nodes"]:
         assert (node["type"] in _NOTES) != any(_is_inside(node, frame) for frame in frames), node["type"]
@@ -152,7 +141,7 @@ def test_every_node_stands_in_the_frame_of_a_stage(path):
 
 @by_editor_form
 def test_notes_are_there_in_both_languages(path):
-    english, chinese = [node["widgets_values"][0] for node in _read(path)["nodes"] if node["type"] in _NOTES]
+    english, chinese = [node["widgets_values"][0] for node in read_json(path)["nodes"] if node["type"] in _NOTES]
     assert english.isascii() and not chinese.isascii()
     assert english.startswith("# ") and chinese.startswith("# ")
 
@@ -161,7 +150,7 @@ def test_notes_are_there_in_both_languages(path):
 def test_a_template_trains_with_the_preset_of_its_subject(name):
     found = preset(*_PRESETS[name], 12)
     plan, size = found.plan(), found.crop()["size"]
-    nodes = {node["class_type"]: node["inputs"] for node in _read(WORKFLOWS / "api" / f"{name}.json").values()}
+    nodes = {node["class_type"]: node["inputs"] for node in read_json(WORKFLOWS / "api" / f"{name}.json").values()}
     train, crop = nodes["LoraAtelierTrainLora"], nodes["LoraAtelierSmartCrop"]
     assert f"{crop['width']}x{crop['height']}" == size
     assert (train["steps"], train["batch_size"]) == (plan["steps"], plan["batch_size"])
@@ -182,7 +171,7 @@ def test_quick_start_runs(comfy):
 
 @pytest.mark.parametrize("name", [*_PRESETS, "continue_a_lora"])
 def test_a_template_that_trains_runs(comfy, slim_sdxl, name):
-    graph = _cut(_read(WORKFLOWS / "api" / f"{name}.json"))
+    graph = _cut(read_json(WORKFLOWS / "api" / f"{name}.json"))
     if name == "train_a_character_sdxl":
         _nodes(graph, "LoraAtelierTrainLora")["base_model"] = slim_sdxl
     if name == "continue_a_lora":
@@ -212,7 +201,7 @@ def test_tag_a_dataset_runs(comfy, wd):
 
 def test_caption_with_a_language_model_runs(comfy):
     """The model is the user's; in its place each picture is given its name, as a node that works picture by picture."""
-    graph = _read(WORKFLOWS / "api" / "caption_with_a_language_model.json")
+    graph = read_json(WORKFLOWS / "api" / "caption_with_a_language_model.json")
     (pictures, model, writer) = [
         _number(graph, kind) for kind in ("LoraAtelierDatasetPictures", "CLIPLoader", "TextGenerate")
     ]
@@ -228,7 +217,7 @@ def test_caption_with_a_language_model_runs(comfy):
 
 def _shown(comfy: ComfyServer, name: str) -> dict[str, Any]:
     """What each node of a template shows once it has run, by the node's title."""
-    return _shown_by(comfy, _read(WORKFLOWS / "api" / f"{name}.json"))
+    return _shown_by(comfy, read_json(WORKFLOWS / "api" / f"{name}.json"))
 
 
 def _shown_by(comfy: ComfyServer, graph: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +244,7 @@ def _nodes(graph: dict[str, Any], class_type: str) -> dict[str, Any]:
 
 def _trained_lora(comfy: ComfyServer) -> str:
     """A LoRA to go on from, as LoRA Network lists it."""
-    graph = _cut(_read(WORKFLOWS / "api" / "train_an_anime_character_sd15.json"))
+    graph = _cut(read_json(WORKFLOWS / "api" / "train_an_anime_character_sd15.json"))
     (saved,) = _shown_by(comfy, graph)["Save LoRA"]["text"]
     return Path(saved).name
 
@@ -273,11 +262,11 @@ def _check_png(comfy: ComfyServer, shown: dict[str, Any]) -> None:
 def _check_sockets(node: dict[str, Any], info: dict[str, Any]) -> None:
     """Sockets are all there and in order, optional ones drawn as such; so are our own nodes' outputs."""
     optional = info["input"].get("optional", {})
-    sockets = [(name, kind) for name, kind, options in _specs(info) if not _is_widget(kind, options)]
+    sockets = [(name, kind) for name, kind, options in inputs_of(info) if not is_widget(kind, options)]
     drawn = [entry for entry in node["inputs"] if "widget" not in entry]
     assert [(entry["name"], entry["type"]) for entry in drawn] == sockets, node["type"]
     for entry in drawn:
-        assert (entry.get("shape") == _OPTIONAL_SHAPE) == (entry["name"] in optional), entry["name"]
+        assert (entry.get("shape") == HOLLOW) == (entry["name"] in optional), entry["name"]
         assert entry["link"] or entry["name"] in optional, entry["name"]
     if node["type"].startswith("LoraAtelier"):
         outputs = [(entry["name"], entry["type"]) for entry in node["outputs"]]
@@ -288,32 +277,19 @@ def _check_widgets(node: dict[str, Any], info: dict[str, Any]) -> None:
     """A workflow's widget values have no names, only an order: each must fit the widget at its place."""
     linked = {entry["name"] for entry in node["inputs"] if "widget" in entry and entry["link"]}
     for name, value in _named_values(node, info).items():
-        _, kind, options = next(spec for spec in _specs(info) if spec[0] == name)
+        _, kind, options = next(spec for spec in inputs_of(info) if spec[0] == name)
         assert name in linked or _fits(value, kind, options), f"{node['type']}.{name} = {value!r}"
 
 
 def _named_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     """The values of an editor's node by widget, without what the page puts behind a seed."""
     names: list[str | None] = []
-    for name, kind, options in _specs(info):
-        if _is_widget(kind, options):
+    for name, kind, options in inputs_of(info):
+        if is_widget(kind, options):
             names += [name, None] if options.get("control_after_generate") else [name]
     values = node.get("widgets_values", [])
     assert len(values) == len(names), node["type"]
     return {name: value for name, value in zip(names, values, strict=True) if name}
-
-
-def _specs(info: dict[str, Any]) -> Iterator[Spec]:
-    """A node's inputs as the page lays them out: required ones, then optional ones."""
-    for group in ("required", "optional"):
-        for name in info["input_order"].get(group, []):
-            kind, *options = info["input"][group][name]
-            given = options[0] if options else {}
-            yield (name, "COMBO", {**given, "options": kind}) if isinstance(kind, list) else (name, kind, given)
-
-
-def _is_widget(kind: str, options: dict[str, Any]) -> bool:
-    return kind in _WIDGETS and not options.get("forceInput")
 
 
 def _fits(value: Any, kind: str, options: dict[str, Any]) -> bool:
@@ -333,7 +309,7 @@ def _check_link(number: int, link: list[Any], nodes: dict[int, Any], node_info: 
     assert number in source["outputs"][from_slot]["links"]
     assert target["inputs"][to_slot]["link"] == number
     assert node_info[source["type"]]["output"][from_slot] == kind
-    specs = {name: taken for name, taken, _ in _specs(node_info[target["type"]])}
+    specs = {name: taken for name, taken, _ in inputs_of(node_info[target["type"]])}
     assert _joins(kind, specs[target["inputs"][to_slot]["name"]])
 
 
@@ -346,7 +322,3 @@ def _links_named_by_nodes(nodes: Any) -> set[int]:
     ends = [[socket["link"]] for node in nodes for socket in node["inputs"]]
     ends += [socket["links"] or [] for node in nodes for socket in node["outputs"]]
     return {link for end in ends for link in end if link}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import time
 from pathlib import Path
 
@@ -18,7 +17,10 @@ from tests.host.graphs import (
     with_options,
     with_samples,
 )
+from tests.host.runs import folders_of, runs_folder, steps_logged
 from tests.host.server import ComfyServer, error_message
+from tests.host.waiting import wait_until
+from trainer_core.files import read_json
 from trainer_core.training.samples import list_samples
 
 
@@ -66,21 +68,19 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(comfy, pictures):
 
     stopped = training_graph(pictures, {"name": "straight", "epochs": 4, "seed": 1})
     prompt_id = comfy.queue(stopped)
-    log = _wait_for_steps(comfy, "straight", 2)
+    (run,) = wait_until(lambda: [run for run in folders_of(comfy, "straight") if steps_logged(run) >= 2])
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt_id)
     assert [kind for kind, _ in entry["status"]["messages"]][-1] == "execution_interrupted"
-    taken = len(log.read_text().splitlines())
-    assert taken < 8, "it was not stopped in time"
+    assert steps_logged(run) < 8, "it was not stopped in time"
 
     assert _saved_bytes(comfy, stopped) == expected
-    assert len(log.read_text().splitlines()) == 8
+    assert steps_logged(run) == 8
 
 
 def test_stop_is_heard_while_the_run_is_prepared(comfy, pictures):
     prompt_id = comfy.queue(training_graph(pictures, {"name": "early", "seed": 2, "epochs": 50}))
-    while prompt_id not in str(comfy.get("/queue")["queue_running"]):
-        time.sleep(0.05)
+    wait_until(lambda: prompt_id in str(comfy.get("/queue")["queue_running"]))
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt_id)
     assert entry["status"]["status_str"] == "error", error_message(entry)
@@ -94,7 +94,7 @@ def test_the_nodes_beside_train_lora_reach_the_run_and_leave_no_path_in_the_file
         caption_options={"shuffle": True, "caption_dropout": 0.1},
     )
     saved = _saved_bytes(comfy, graph)
-    (run,) = _runs(comfy, "options")
+    (run,) = folders_of(comfy, "options")
     plan = _plan_of(comfy, "options")
     lora = str(comfy.base / "output" / "loras" / saved_name)
     assert (plan["steps"], plan["accumulation"], plan["optimizer"]["beta2"]) == (3, 2, 0.99)
@@ -106,7 +106,7 @@ def test_the_nodes_beside_train_lora_reach_the_run_and_leave_no_path_in_the_file
     assert plan["weighting"]["min_snr_gamma"] == 5
     assert plan["timesteps"]["sampling"] == "style"
     assert plan["captions"]["shuffle"] and plan["captions"]["caption_dropout"] == 0.1
-    assert len((run / "metrics.jsonl").read_text().splitlines()) == 3
+    assert steps_logged(run) == 3
     assert str(comfy.base).encode() not in saved
 
 
@@ -126,7 +126,7 @@ def test_samples_are_drawn_on_the_way(comfy, pictures):
         training_graph(pictures, {"name": "sampled", "seed": 3}), {"prompts": "mochi, cat\nred cat --d 5 --s 3"}
     )
     comfy.run(graph)
-    (run,) = _runs(comfy, "sampled")
+    (run,) = folders_of(comfy, "sampled")
     drawn = list_samples(run)
     assert [(sample.epoch, sample.number) for sample in drawn] == [(e, n) for e in range(3) for n in (1, 2)]
     assert [(sample.request.seed, sample.request.steps) for sample in drawn[:2]] == [(0, 2), (5, 3)]
@@ -140,11 +140,11 @@ def test_a_sample_prompt_that_cannot_be_read_is_refused_by_its_line(comfy, pictu
 def test_stop_is_heard_while_a_sample_is_drawn(comfy, pictures):
     graph = with_samples(training_graph(pictures, {"name": "drawing", "seed": 4}), {"steps": 200, "width": 256})
     prompt_id = comfy.queue(graph)
-    _wait_for_folder(comfy, "drawing")
+    wait_until(lambda: any((run / "job.json").is_file() for run in folders_of(comfy, "drawing")))
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt_id)
     assert [kind for kind, _ in entry["status"]["messages"]][-1] == "execution_interrupted"
-    (run,) = _runs(comfy, "drawing")
+    (run,) = folders_of(comfy, "drawing")
     assert list_samples(run) == []
 
 
@@ -213,58 +213,32 @@ def _saved_bytes(comfy: ComfyServer, graph: dict) -> bytes:
     return (comfy.base / saved).read_bytes()
 
 
-def _runs(comfy: ComfyServer, name: str) -> list[Path]:
-    return sorted((comfy.base / "output" / "lora_atelier" / "runs").glob(f"{name}-*"))
-
-
 def _all_runs(comfy: ComfyServer) -> list[Path]:
-    return sorted(file.parent for file in (comfy.base / "output" / "lora_atelier" / "runs").glob("*/job.json"))
+    return sorted(file.parent for file in runs_folder(comfy).glob("*/job.json"))
 
 
 def _plan_of(comfy: ComfyServer, name: str) -> dict:
-    (run,) = _runs(comfy, name)
-    return json.loads((run / "job.json").read_text(encoding="utf-8"))["plan"]
+    (run,) = folders_of(comfy, name)
+    return read_json(run / "job.json")["plan"]
 
 
 def _forget_runs(comfy: ComfyServer, name: str) -> None:
     """Move finished runs away and have ComfyUI drop its cache, so that the same graph has to train again."""
-    for run in _runs(comfy, name):
+    for run in folders_of(comfy, name):
         run.rename(comfy.base / f"forgotten-{run.name}")
     comfy.post("/free", {"unload_models": True, "free_memory": True})
     comfy.run(drawing_graph(None))  # the cache is dropped after the next prompt
-
-
-def _wait_for_folder(comfy: ComfyServer, name: str) -> None:
-    """Until the run has begun: its job is written once it is prepared."""
-    deadline = time.monotonic() + 120
-    while not any((run / "job.json").is_file() for run in _runs(comfy, name)):
-        assert time.monotonic() < deadline, f"{name!r} did not begin in two minutes"
-        time.sleep(0.05)
-
-
-def _wait_for_steps(comfy: ComfyServer, name: str, steps: int) -> Path:
-    """The step log of the run, once it has that many lines."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for run in _runs(comfy, name):
-            log = run / "metrics.jsonl"
-            if log.is_file() and len(log.read_text().splitlines()) >= steps:
-                return log
-        time.sleep(0.05)
-    raise AssertionError(f"no {steps} steps of {name!r} in two minutes")
 
 
 def test_stop_and_keep_ends_a_run_as_a_finished_one_and_the_graph_goes_on(comfy, pictures):
     assert comfy.post("/lora_atelier/runs/finish", {})[0] == 400
     graph = training_graph(pictures, {"name": "enough", "epochs": 1000, "seed": 3})
     prompt_id = comfy.queue(graph)
-    while comfy.post("/lora_atelier/runs/finish", {})[0] != 200:
-        time.sleep(0.2)
+    wait_until(lambda: comfy.post("/lora_atelier/runs/finish", {})[0] == 200)
     entry = comfy.wait(prompt_id)
     assert entry["status"]["status_str"] == "success", error_message(entry)
-    (run_folder,) = (comfy.base / "output" / "lora_atelier" / "runs").glob("enough-*")
-    steps = len((run_folder / "metrics.jsonl").read_text().splitlines())
-    assert 0 < steps < 2000 and (run_folder / "result.json").is_file()
+    (run,) = folders_of(comfy, "enough")
+    assert 0 < steps_logged(run) < 2000 and (run / "result.json").is_file()
     assert comfy.run(graph)["save"]["text"] == entry["outputs"]["save"]["text"]
 
 

@@ -6,24 +6,23 @@ comfyui_frontend_package/static in it. Without it these tests are skipped.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.server import ComfyServer, Installation, make_base
 from tests.host.templates.__main__ import WORKFLOWS
+from tests.host.workflows import by_editor_form
+from trainer_core.files import read_json
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-_QUEUED = "async () => (await app.graphToPrompt()).output"
 _UNKNOWN = "() => app.graph.nodes.map((one) => one.type).filter((type) => !(type in LiteGraph.registered_node_types))"
-_FIT = "() => app.extensionManager.command.execute('Comfy.Canvas.FitView')"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +31,8 @@ def newest(installation: Installation, tmp_path_factory: pytest.TempPathFactory)
     if not folder:
         pytest.skip("COMFYUI_FRONTEND names no folder of a front end")
     base = make_base(tmp_path_factory.mktemp("newest"))
-    server = ComfyServer(installation, base, arguments=("--front-end-root", str(Path(folder).resolve())))
-    yield server
-    server.stop()
+    with ComfyServer(installation, base, arguments=("--front-end-root", str(Path(folder).resolve()))) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +41,12 @@ def shown(browser: Browser, newest: ComfyServer, renderer: str) -> Iterator[Comf
         yield opened
 
 
-@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
+@by_editor_form
 def test_templates_are_read_and_queued_as_they_are_meant(page, path):
-    page.load(_read(path))
+    page.load(read_json(path))
     assert page.page.evaluate(_UNKNOWN) == []
-    queued = page.page.evaluate(_QUEUED)
-    for number, node in _read(path.parent / "api" / path.name).items():
+    queued = page.prompt()
+    for number, node in read_json(path.parent / "api" / path.name).items():
         assert {name: queued[number]["inputs"][name] for name in node["inputs"]} == node["inputs"], node["class_type"]
 
 
@@ -62,17 +60,13 @@ def test_templates_are_read_and_queued_as_they_are_meant(page, path):
 )
 def test_nodes_have_their_buttons(page, node, button):
     page.build([("node", node, {})], [])
-    page.page.evaluate(_FIT)
+    page.command("Comfy.Canvas.FitView")
     page.find("body").get_by_role("button", name=button).first.wait_for()
 
 
 def test_a_graph_runs_and_its_tags_can_be_edited(page):
-    page.load(_read(WORKFLOWS / "prepare_a_dataset.json"))
+    page.load(read_json(WORKFLOWS / "prepare_a_dataset.json"))
     page.run()
-    page.page.evaluate("() => app.extensionManager.command.execute('LoraAtelier.EditTags')")
+    page.command("LoraAtelier.EditTags")
     page.find("[role=dialog]", "mochi_01").first.wait_for()
     page.page.keyboard.press("Escape")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

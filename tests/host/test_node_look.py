@@ -12,7 +12,6 @@ _ADVANCED = """(id) => app.graph.getNodeById(id).widgets.filter((one) => one.opt
 _PRESS = "(id) => app.graph.getNodeById(id).widgets.find((one) => one.name === 'advanced').callback()"
 _LABEL = "(id) => app.graph.getNodeById(id).widgets.find((one) => one.name === 'advanced').label"
 _SIZE = "(id) => [...app.graph.getNodeById(id).size]"
-_QUEUED = "async () => (await app.graphToPrompt()).output"
 _COLOURS = """() => ["LORA_ATELIER_DATASET", "LORA_ATELIER_LORA"].map((type) => [
     app.canvas.default_connection_color_byType[type],
     app.canvas.constructor.link_type_colors[type],
@@ -51,7 +50,7 @@ def test_what_is_folded_is_saved_and_queued_in_its_place(page):
     saved = page.workflow()
     (values,) = [one["widgets_values"] for one in saved["nodes"]]
     page.load(saved)
-    inputs = page.page.evaluate(_QUEUED)[str(node)]["inputs"]
+    inputs = page.prompt()[str(node)]["inputs"]
     assert (inputs["steps"], inputs["validation_seed"]) == (123, 7)
     assert "advanced" not in inputs and [value for value in values if value is not None][-1] != ""
 

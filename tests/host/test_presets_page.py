@@ -16,7 +16,7 @@ def node(page: ComfyPage) -> int:
     """Train LoRA alone, with its panel filled."""
     ids = page.build([("train", "LoraAtelierTrainLora", {})], [])
     page.find(".la-node").get_by_role("button", name="Apply preset").and_(page.find(":enabled")).wait_for()
-    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    page.command("Comfy.Canvas.FitView")
     return ids["train"]
 
 
@@ -77,15 +77,10 @@ def test_a_preset_fills_the_widgets_and_they_stay_through_a_reload(page: ComfyPa
 
 def test_a_widget_that_was_changed_since_is_named(page: ComfyPage, node: int) -> None:
     apply(page, "person", "SDXL", 12)
-    change = """([id, name, value]) => {
-        const widget = app.graph.getNodeById(id).widgets.find((one) => one.name === name);
-        widget.value = value;
-        widget.callback?.(value);
-    }"""
-    page.page.evaluate(change, [node, "learning_rate", 5e-5])
+    page.set_widget(node, "learning_rate", 5e-5)
     page.until(lambda: lines(page)[-1] == "Changed: learning_rate")
     assert label(page, node, "learning_rate").endswith("●") and not label(page, node, "rank").endswith("●")
-    page.page.evaluate(change, [node, "learning_rate", 1e-4])
+    page.set_widget(node, "learning_rate", 1e-4)
     page.until(lambda: "Changed" not in lines(page)[-1])
     assert not label(page, node, "learning_rate").endswith("●")
 

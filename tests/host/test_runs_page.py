@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
-from tests.host.made_runs import MadeRun, make_run, overfit
+from tests.host.made_runs import MadeRun, make_run, overfit, run_event
+from tests.host.runs import runs_folder
 from tests.host.server import ComfyServer
 
 if TYPE_CHECKING:
@@ -20,17 +21,13 @@ WORKFLOW = {
     "id": "the-workflow-of-a-run", "version": 0.4, "last_node_id": 7, "last_link_id": 0, "links": [], "groups": [],
     "nodes": [{"id": 7, "type": "Note", "pos": [0, 0], "size": [200, 80], "widgets_values": ["made for a test"]}],
 }  # fmt: skip
-_OPEN_TAB = "() => app.extensionManager.command.execute('Workspace.ToggleSidebarTab.loraAtelierRuns')"
-_SEND = """async (detail) => {
-    const { api } = await import("/scripts/api.js");
-    api.dispatchEvent(new CustomEvent("lora_atelier.run", { detail }));
-}"""
+_TAB = "Workspace.ToggleSidebarTab.loraAtelierRuns"
 
 
 @pytest.fixture(scope="module")
 def runs(comfy: ComfyServer) -> dict[str, str]:
     """Runs by name: one that is overfit, one that is well, one that was stopped, and one that had no step yet."""
-    folder = comfy.base / "output" / "lora_atelier" / "runs"
+    folder = runs_folder(comfy)
     made = [
         MadeRun(name="overfit-mochi", verdict=overfit(), seed=1),
         MadeRun(name="calm-mochi", seed=2),
@@ -44,7 +41,7 @@ def runs(comfy: ComfyServer) -> dict[str, str]:
 def shown(browser: Browser, comfy: ComfyServer, renderer: str, runs: dict[str, str]) -> Iterator[ComfyPage]:
     """The page with the list of runs open."""
     with open_page(browser, comfy, RENDERERS[renderer]) as opened:
-        opened.page.evaluate(_OPEN_TAB)
+        opened.command(_TAB)
         opened.find(".la-run-card").first.wait_for(timeout=30_000)
         yield opened
 
@@ -118,9 +115,9 @@ def test_a_stopped_run_is_resumed_from_its_workflow(page: ComfyPage, runs: dict[
 
 
 def test_a_run_is_deleted_only_if_the_user_is_sure(page: ComfyPage, comfy: ComfyServer) -> None:
-    runs = comfy.base / "output" / "lora_atelier" / "runs"
+    runs = runs_folder(comfy)
     run = make_run(runs, MadeRun(name="unloved", epochs=1, seed=77))
-    page.page.evaluate(_SEND, event(run))
+    page.hear(run_event(run, {"changed": ["saves"], "state": "stopped"}))
     card(page, run).wait_for()
     for answer, is_left in (("Cancel", True), ("Delete", False)):
         card(page, run).get_by_role("button", name="Delete").click()
@@ -247,8 +244,7 @@ def test_a_kept_epoch_is_used_under_a_name(page: ComfyPage, comfy: ComfyServer, 
 
 def test_the_large_view_goes_on_with_the_training(page: ComfyPage, view: Locator, runs: dict[str, str]) -> None:
     points = [[1201, 0.05, 1e-4], [1202, 0.05, 1e-4]]
-    told = event(runs["overfit-mochi"]) | {"state": "training", "step": 1202, "total_steps": 2400, "points": points}
-    page.page.evaluate(_SEND, told | {"changed": []})
+    page.hear(run_event(runs["overfit-mochi"], {"step": 1202, "total_steps": 2400, "points": points}))
     view.locator(".la-state", has_text="step 1,202 / 2,400").wait_for()
 
 
@@ -266,7 +262,7 @@ def test_the_large_view_speaks_the_users_language(
     browser: Browser, comfy: ComfyServer, runs: dict[str, str], locale: str, title: str
 ) -> None:
     with open_page(browser, comfy, {"Comfy.Locale": locale}) as page:
-        page.page.evaluate(_OPEN_TAB)
+        page.command(_TAB)
         card(page, runs["overfit-mochi"]).locator(".la-run-face").click(timeout=30_000)
         view = page.page.get_by_role("dialog")
         view.get_by_text(title).wait_for()
@@ -274,12 +270,3 @@ def test_the_large_view_speaks_the_users_language(
         label = {"zh": "学习率", "zh-TW": "學習率"}[locale]
         assert label in view.locator(".la-plan > table").inner_text()
         page.set({"Comfy.Locale": "en"})
-
-
-def event(run: str) -> dict:
-    """What the server says of a run that has just ended."""
-    return {
-        "run": run, "name": run.rpartition("-")[0], "workflow": None, "node": "1", "prompt": "1", "stage": "training",
-        "done": 1, "total": 1, "step": 120, "total_steps": 1200, "epoch": 1, "epochs": 10, "points": [],
-        "seconds_per_step": 0.5, "seconds_left": 60, "memory_mb": 900, "changed": ["saves"], "state": "stopped",
-    }  # fmt: skip

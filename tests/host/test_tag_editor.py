@@ -386,7 +386,7 @@ def test_the_node_keeps_its_widgets_and_hides_the_edits(page: ComfyPage) -> None
         [widget.name, widget.hidden ?? false, widget.options.hidden ?? false])"""
     widgets = page.page.evaluate(hidden, ids["tag"])
     assert [name for name, _, is_gone in widgets if is_gone] == ["edits"]  # rare ones are only folded away
-    assert "edits" in page.page.evaluate("async (id) => (await app.graphToPrompt()).output[id].inputs", str(ids["tag"]))
+    assert "edits" in page.prompt()[str(ids["tag"])]["inputs"]
 
 
 @pytest.mark.parametrize(("locale", "words"), [("zh", "保存到工作流"), ("zh-TW", "儲存到工作流程")])

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from tests.host.templates.__main__ import WORKFLOWS
+from tests.host.workflows import by_editor_form
+from trainer_core.files import read_json
 
 _SHOWN = """() => app.graph.nodes.map((node) => ({
     id: Number(node.id),
@@ -18,14 +13,11 @@ _SHOWN = """() => app.graph.nodes.map((node) => ({
     size: [...node.size],
     needed: [...node.computeSize()],
 }))"""
-_QUEUED = "async () => (await app.graphToPrompt()).output"
-
-by_template = pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.json")), ids=lambda path: path.stem)
 
 
-@by_template
+@by_editor_form
 def test_no_node_and_no_widget_is_unknown(page, path):
-    workflow = _read(path)
+    workflow = read_json(path)
     page.load(workflow)
     shown = {node["id"]: node for node in page.page.evaluate(_SHOWN)}
     assert [node["type"] for node in shown.values() if not node["isKnown"]] == []
@@ -36,11 +28,11 @@ def test_no_node_and_no_widget_is_unknown(page, path):
     assert page.find("[role=dialog]", "missing").count() == 0
 
 
-@by_template
+@by_editor_form
 def test_the_page_queues_what_the_api_form_says(page, path):
-    page.load(_read(path))
-    queued = page.page.evaluate(_QUEUED)
-    api = _read(path.parent / "api" / path.name)
+    page.load(read_json(path))
+    queued = page.prompt()
+    api = read_json(path.parent / "api" / path.name)
     assert {number: node["class_type"] for number, node in queued.items()} == {
         number: node["class_type"] for number, node in api.items()
     }
@@ -49,12 +41,8 @@ def test_the_page_queues_what_the_api_form_says(page, path):
         assert given == node["inputs"], node["class_type"]
 
 
-@by_template
+@by_editor_form
 def test_every_node_has_the_room_it_needs(page, path):
-    page.load(_read(path))
+    page.load(read_json(path))
     for node in page.page.evaluate(_SHOWN):
         assert node["size"][1] >= node["needed"][1], node
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

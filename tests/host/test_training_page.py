@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.graphs import SLIM
+from tests.host.made_runs import run_event
+from tests.host.runs import history
 from tests.host.server import ComfyServer
 
 if TYPE_CHECKING:
@@ -27,15 +28,6 @@ _CENTRE = """([id]) => {
     app.canvas.ds.scale = 1;
     app.canvas.ds.offset = [80 - node.pos[0], 80 - node.pos[1]];
     app.canvas.setDirty(true, true);
-}"""
-_SET = """([id, name, value]) => {
-    const widget = app.graph.getNodeById(id).widgets.find((one) => one.name === name);
-    widget.value = value;
-    widget.callback?.(value);
-}"""
-_TELL = """async (event) => {
-    const { api } = await import("/scripts/api.js");
-    api.dispatchCustomEvent("lora_atelier.run", event);
 }"""
 _INK = """(canvas) => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -80,10 +72,6 @@ def show(page: ComfyPage, workflow: dict[str, Any], train: int) -> None:
     page.page.evaluate(_CENTRE, [train])
 
 
-def set_widget(page: ComfyPage, node: int, name: str, value: Any) -> None:
-    page.page.evaluate(_SET, [node, name, value])
-
-
 def arithmetic(page: ComfyPage) -> list[str]:
     return page.find(".la-arithmetic p").all_text_contents()
 
@@ -95,9 +83,9 @@ def step_shown(page: ComfyPage) -> int:
     return int(found[1].replace(",", "")) if found else 0
 
 
-def history(page: ComfyPage) -> dict[str, Any]:
-    run = page.find(".la-run").get_attribute("data-run")
-    return page.server.get(f"/lora_atelier/runs/history?run={quote(run)}")
+def history_shown(page: ComfyPage) -> dict[str, Any]:
+    """What the server tells of the run that the node shows."""
+    return history(page.server, page.find(".la-run").get_attribute("data-run"))
 
 
 def test_a_node_that_never_ran_shows_its_arithmetic_and_nothing_else(page: ComfyPage, pictures: str) -> None:
@@ -105,16 +93,16 @@ def test_a_node_that_never_ran_shows_its_arithmetic_and_nothing_else(page: Comfy
     page.until(lambda: arithmetic(page)[:1] == ["4 pictures × 1 repeat × 10 epochs = 40 steps"], SLOW)
     assert arithmetic(page)[1].startswith("5 saves of ")
     assert not page.find(".la-run").is_visible()
-    set_widget(page, ids["load"], "repeats", 6)
-    set_widget(page, ids["train"], "batch_size", 4)
+    page.set_widget(ids["load"], "repeats", 6)
+    page.set_widget(ids["train"], "batch_size", 4)
     page.until(lambda: arithmetic(page)[0] == "4 pictures × 6 repeats × 10 epochs ÷ batch 4 = 60 steps", SLOW)
 
 
 def test_a_training_that_would_be_refused_is_refused_in_red(page: ComfyPage, pictures: str) -> None:
     ids = build(page, pictures, "refused", 10)
-    set_widget(page, ids["train"], "batch_size", 64)
+    page.set_widget(ids["train"], "batch_size", 64)
     page.find(".la-refused", "the batch size 64 is larger than the set").wait_for(timeout=SLOW * 1000)
-    set_widget(page, ids["train"], "batch_size", 1)
+    page.set_widget(ids["train"], "batch_size", 1)
     page.find(".la-steps").wait_for(timeout=SLOW * 1000)
 
 
@@ -148,7 +136,7 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     page.find(".la-run").get_by_role("button", name="Stop and keep").click()
     page.find(".la-run-state", f"{name}: finished").wait_for(timeout=SLOW * 1000)
     page.find(".la-verdict").wait_for(timeout=SLOW * 1000)
-    told = history(page)
+    told = history_shown(page)
     assert told["curve"]["step"] == list(range(1, told["step"] + 1))
     label = f"Loss of {told['step']:,} steps"
     page.until(lambda: page.find(".la-chart").get_attribute("aria-label") == label, SLOW)
@@ -167,23 +155,18 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     page.reload()
 
 
-def event(workflow: str, node: int, **more: Any) -> dict[str, Any]:
-    return {
-        "run": "simulated-1", "name": "simulated", "workflow": workflow, "node": str(node), "prompt": "p",
-        "stage": "training", "done": 1, "total": 100_000, "step": 1, "total_steps": 100_000, "epoch": 1, "epochs": 10,
-        "points": [], "seconds_per_step": 0.5, "seconds_left": 3900, "memory_mb": 9318, "changed": [],
-        "state": "training",
-    } | more  # fmt: skip
+def event(workflow: str | None, node: int, points: list[list[float]]) -> dict[str, Any]:
+    return run_event("simulated-1", {"workflow": workflow, "node": str(node), "points": points})
 
 
 def test_what_is_told_of_other_nodes_and_workflows_is_dropped(page: ComfyPage, pictures: str) -> None:
     ids = build(page, pictures, "dropped", 10)
     mine = page.page.evaluate("() => app.graph.id")
     for workflow, node in ((mine, ids["crop"]), ("another", ids["train"]), (None, ids["train"])):
-        page.page.evaluate(_TELL, event(workflow, node))
+        page.hear(event(workflow, node, []))
     page.page.wait_for_timeout(500)
     assert not page.find(".la-run").is_visible()
-    page.page.evaluate(_TELL, event(mine, ids["train"], points=[[1, 0.1, 1e-4]]))
+    page.hear(event(mine, ids["train"], [[1, 0.1, 1e-4]]))
     page.until(lambda: step_shown(page) == 1)
     assert page.find(".la-run-numbers").text_content() == "2 steps/s · 1 h 5 min left · 9.1 GB in use"
 
@@ -194,7 +177,7 @@ def test_the_node_is_as_high_as_what_it_shows(page: ComfyPage, pictures: str) ->
     mine = page.page.evaluate("() => app.graph.id")
     height = f"() => app.graph.getNodeById({ids['train']}).size[1]"
     before = page.page.evaluate(height)
-    page.page.evaluate(_TELL, event(mine, ids["train"], points=[[1, 0.1, 1e-4], [2, 0.2, 1e-4]]))
+    page.hear(event(mine, ids["train"], [[1, 0.1, 1e-4], [2, 0.2, 1e-4]]))
     page.until(lambda: page.page.evaluate(height) > before + 150)
     run = page.find(".la-run")
     bottom = run.bounding_box()["y"] + run.bounding_box()["height"]

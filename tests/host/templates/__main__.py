@@ -16,8 +16,9 @@ from typing import Any
 
 from tests.host.server import ComfyServer, find_installation, make_base
 
-from .forms import NodeInfo, api_form, editor_form
+from .forms import api_form, editor_form
 from .graph import Template
+from .node_info import NodeInfo
 from .preparing import preparing_templates
 from .training import Preset, training_templates
 
@@ -45,11 +46,8 @@ def _json(value: Any) -> str:
 
 def write_templates() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        server = ComfyServer(find_installation(), make_base(Path(folder)))
-        try:
+        with ComfyServer(find_installation(), make_base(Path(folder))) as server:
             content = files(server.get("/object_info"), server.get("/lora_atelier/presets")["presets"])
-        finally:
-            server.stop()
     for path, text in content.items():
         path.write_text(text, encoding="utf-8")
     for path in {*WORKFLOWS.glob("*.json"), *WORKFLOWS.glob("api/*.json")} - content.keys():

@@ -8,18 +8,13 @@ from typing import Any
 
 from .graph import Node, Template
 from .layout import lay_out
+from .node_info import HOLLOW, NodeInfo, inputs_of, is_widget
 
-_WIDGETS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "COMFY_DYNAMICCOMBO_V3")
 _GROUP_COLOUR = "#6fa3ad"
 _SCALE, _MARGIN = 0.6, 120
 """How a template opens: how large, and where its first note stands."""
 _NOTE_LOOK = {"color": "#332922", "bgcolor": "#593930"}
-_HOLLOW = 7
-"""How the page draws a socket that may stay empty."""
 _WITHOUT_DEFAULTS = {"INT": 0, "FLOAT": 0.0, "STRING": "", "BOOLEAN": False}
-
-NodeInfo = dict[str, dict[str, Any]]
-"""What /object_info says of each node."""
 
 
 def api_form(template: Template, info: NodeInfo) -> dict[str, Any]:
@@ -68,17 +63,17 @@ def _numbers(template: Template) -> dict[str, int]:
 
 
 def _given(node: Node, template: Template, info: NodeInfo, numbers: dict[str, int]) -> Iterator[tuple[str, Any]]:
-    for name, kind, options in _inputs(info[node.type]):
+    for name, kind, options in inputs_of(info[node.type]):
         if name in node.links:
             source, slot = _source(node.links[name], template, info)
             yield name, [str(numbers[source]), slot]
-        elif _is_widget(kind, options):
+        elif is_widget(kind, options):
             yield name, _value(node, name, kind, options)
 
 
 def _known(node: Node, about: dict[str, Any]) -> dict[str, Any]:
     """What ComfyUI says of a node, once it has every input that the template speaks of."""
-    unknown = {*node.settings, *node.links} - {name for name, *_ in _inputs(about)}
+    unknown = {*node.settings, *node.links} - {name for name, *_ in inputs_of(about)}
     assert not unknown, f"{node.type} has no {', '.join(sorted(unknown))}"
     return about
 
@@ -87,9 +82,9 @@ def _editor_node(node: Node, info: NodeInfo, number: int, box: tuple[int, int, i
     about = _known(node, info[node.type])
     optional = about["input"].get("optional", {})
     inputs, values = [], []
-    for name, kind, options in _inputs(about):
-        if not _is_widget(kind, options):
-            shape = {"shape": _HOLLOW} if name in optional else {}
+    for name, kind, options in inputs_of(about):
+        if not is_widget(kind, options):
+            shape = {"shape": HOLLOW} if name in optional else {}
             inputs.append({"name": name, "type": kind, **shape, "link": None})
             continue
         values.append(_value(node, name, kind, options))
@@ -149,19 +144,6 @@ def _note(number: int, title: str, text: str, box: tuple[int, int, int, int]) ->
 def _source(link: str, template: Template, info: NodeInfo) -> tuple[str, int]:
     node, output = link.split(".")
     return node, info[template.nodes[node].type]["output_name"].index(output)
-
-
-def _inputs(about: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Name, type and options of a node's inputs, in the order of the page."""
-    for group in ("required", "optional"):
-        for name in about["input_order"].get(group, []):
-            kind, *rest = about["input"][group][name]
-            options = rest[0] if rest else {}
-            yield (name, "COMBO", {**options, "options": kind}) if isinstance(kind, list) else (name, kind, options)
-
-
-def _is_widget(kind: str, options: dict[str, Any]) -> bool:
-    return kind in _WIDGETS and not options.get("forceInput")
 
 
 def _value(node: Node, name: str, kind: str, options: dict[str, Any]) -> Any:

@@ -109,15 +109,12 @@ def _picture(page: ComfyPage, around: list[float]) -> bytes:
 
 def take_photos(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
-        server = ComfyServer(find_installation(), make_base(Path(folder)), threads=2)
-        try:
+        with ComfyServer(find_installation(), make_base(Path(folder)), threads=2) as server:
             page = ComfyPage(browser, server, _QUIET)
             presets = server.get("/lora_atelier/presets")["presets"]
             for template in [*training_templates(presets), *preparing_templates()]:
                 if not names or template.name in names:
                     (WORKFLOWS / f"{template.name}.jpg").write_bytes(photograph(page, template))
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":
