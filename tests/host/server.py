@@ -76,18 +76,24 @@ class ComfyServer:
     def __init__(
         self, installation: Installation, base: Path, threads: int = 1, arguments: tuple[str, ...] = ()
     ) -> None:
+        self._installation = installation
         self._threads = threads  # one by default: with two, a busy machine makes each step wait for the slower
+        self._arguments = arguments
         self.base = base
         self.log_file = base / "server.log"
         self.port = _free_port()
-        self._process = self._start(installation, arguments)
-        self._wait_until_up()
+        self.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def start(self) -> None:
+        """Start it; once it was stopped, on the port that it had before."""
+        self._process = self._begin()
+        self._wait_until_up()
 
     def stop(self) -> None:
         self._process.terminate()
@@ -155,18 +161,17 @@ class ComfyServer:
         """A picture that a node shows."""
         return self.read(f"/view?{urlencode(picture)}")
 
-    def _start(self, installation: Installation, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    def _begin(self) -> subprocess.Popen[bytes]:
+        folder = self._installation.folder
         command = [
-            installation.python, installation.folder / "main.py", "--cpu", "--disable-api-nodes",
+            self._installation.python, folder / "main.py", "--cpu", "--disable-api-nodes",
             "--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", self.base,
-            *arguments,
+            *self._arguments,
         ]  # fmt: skip
         settings = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(self._threads)}
         environment = {**os.environ, **settings}
-        with open(self.log_file, "wb") as log:
-            return subprocess.Popen(
-                command, cwd=installation.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        with open(self.log_file, "ab") as log:
+            return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_page
-from tests.host.graphs import SLIM
+from tests.host.browser import RENDERERS, ComfyPage
 from tests.host.made_runs import run_event
-from tests.host.runs import history
 from tests.host.server import ComfyServer
+from tests.host.training_page import LONG, SLOW, build, history_shown, open_high_page, show, step_shown
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-LONG = 400
-"""Epochs, of a training that is stopped long before."""
-SLOW = 120
-"""Seconds in which something must have happened on a busy machine."""
-
-_CENTRE = """([id]) => {
-    const node = app.graph.getNodeById(id);
-    app.canvas.ds.scale = 1;
-    app.canvas.ds.offset = [80 - node.pos[0], 80 - node.pos[1]];
-    app.canvas.setDirty(true, true);
-}"""
 _INK = """(canvas) => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     let count = 0;
@@ -43,49 +30,8 @@ def shown(browser: Browser, comfy: ComfyServer, renderer: str) -> Iterator[Comfy
         yield opened
 
 
-@contextmanager
-def open_high_page(browser: Browser, comfy: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
-    with open_page(browser, comfy, settings) as opened:
-        opened.page.set_viewport_size({"width": 1000, "height": 1600})
-        yield opened
-
-
-def build(page: ComfyPage, folder: str, name: str, epochs: int) -> dict[str, int]:
-    """Load, crop, train with samples; Train LoRA in the middle of the page."""
-    train = {"base_model": SLIM, "name": name, "epochs": epochs, "rank": 4, "alpha": 4.0, "save_every_epochs": 2}
-    samples = {"prompts": "mochi, cat", "every_epochs": 1, "width": 64, "height": 64, "steps": 1}
-    ids = page.build(
-        [
-            ("load", "LoraAtelierLoadDataset", {"folder": folder}),
-            ("crop", "LoraAtelierSmartCrop", {"width": 64, "height": 64, "method": "center"}),
-            ("samples", "LoraAtelierSamples", samples),
-            ("train", "LoraAtelierTrainLora", train),
-        ],
-        [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset"), ("samples", 0, "train", "samples")],
-    )
-    page.page.evaluate(_CENTRE, [ids["train"]])
-    return ids
-
-
-def show(page: ComfyPage, workflow: dict[str, Any], train: int) -> None:
-    page.load(workflow)
-    page.page.evaluate(_CENTRE, [train])
-
-
 def arithmetic(page: ComfyPage) -> list[str]:
     return page.find(".la-arithmetic p").all_text_contents()
-
-
-def step_shown(page: ComfyPage) -> int:
-    """0 while there is none."""
-    counts = page.find(".la-run:not([hidden]) .la-run-count").all_text_contents()
-    found = re.search(r"step ([\d,]+) /", counts[0]) if counts else None
-    return int(found[1].replace(",", "")) if found else 0
-
-
-def history_shown(page: ComfyPage) -> dict[str, Any]:
-    """What the server tells of the run that the node shows."""
-    return history(page.server, page.find(".la-run").get_attribute("data-run"))
 
 
 def test_a_node_that_never_ran_shows_its_arithmetic_and_nothing_else(page: ComfyPage, pictures: str) -> None:
