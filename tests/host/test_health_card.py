@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageFilter
+from safetensors import safe_open
 
 from tests.host.browser import ComfyPage
 from tests.host.graphs import SLIM
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
 
 
 @pytest.fixture(scope="module")
@@ -85,30 +91,50 @@ def test_check_dataset_says_how_many_steps_there_are(page: ComfyPage, troubled: 
     page.find(".la-health-advice", text="= 30 steps").wait_for()
 
 
-def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str) -> None:
+def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str, renderer: str) -> None:
     """The same graph in both renderers: the second one only reads what the first has trained."""
-    drawing = {"prompts": "mochi", "width": 64, "height": 64, "steps": 1, "cell": 64}
+    drawing = {"width": 64, "height": 64, "steps": 1}
     nodes = [
-        ("sheet", "LoraAtelierEpochSheet", drawing),  # first, so that it is in view
+        ("sheet", "LoraAtelierEpochSheet", {"prompts": "mochi", "cell": 64} | drawing),  # first, so that it is in view
+        ("sample", "LoraAtelierPreviewSample", {"prompt": "mochi"} | drawing),
         ("load", "LoraAtelierLoadDataset", {"folder": pictures}),
         ("crop", "LoraAtelierSmartCrop", {"width": 64, "height": 64}),
         ("train", "LoraAtelierTrainLora", {"base_model": SLIM, "name": "pressed", "epochs": 2, "rank": 4}),
     ]
-    links = [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset"), ("train", 0, "sheet", "lora")]
-    page.build(nodes, links)
+    links = [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset")]
+    page.build(nodes, [*links, ("train", 0, "sheet", "lora"), ("train", 0, "sample", "lora")])
     page.run()
-    page.until(lambda: page.find(".la-use-epoch").count() == 2)
-    loras = page.server.base / "output" / "loras"
-    before = set(loras.glob("*.safetensors"))
-    name = f"my choice {len(before)}"  # a file of the same name and content would not be written again
-    page.find(".la-use-epoch").first.click()
-    page.page.get_by_role("dialog").get_by_role("textbox").fill(name)
-    page.page.keyboard.press("Enter")
-    page.until(lambda: len(set(loras.glob("*.safetensors")) - before) == 1, 30)
-    (file,) = set(loras.glob("*.safetensors")) - before
-    assert file.stem == name
-    page.page.get_by_text(f"Saved as {file.name}").wait_for()
+    offered = [["Use epoch 1", "Use epoch 2"], ["Use epoch 2"]]
+    page.until(lambda: epochs_offered(page) == offered)
+    sheet, sample = page.find(".la-use").all()
+    prefix = renderer.split()[0]  # a file of the same name and content would not be written again
+    assert epoch_in(use(page, sheet.locator("button").first, f"{prefix} early")) == "1"
+    assert epoch_in(use(page, sample.locator("button"), f"{prefix} last")) == "2"
     workflow = page.workflow()
     page.reload()
     page.load(workflow)
-    page.until(lambda: page.find(".la-use-epoch").count() == 2)
+    page.until(lambda: epochs_offered(page) == offered)
+
+
+def epochs_offered(page: ComfyPage) -> list[list[str]]:
+    """What the buttons below each node say."""
+    says = "(one) => [...one.querySelectorAll('.la-use-epoch > span:first-child')].map((span) => span.textContent)"
+    return page.page.eval_on_selector_all(".la-use", f"(panels) => panels.map({says})")
+
+
+def use(page: ComfyPage, button: Locator, name: str) -> Path:
+    """Press it and give the name; the file that this makes."""
+    loras = page.server.base / "output" / "loras"
+    before = set(loras.glob("*.safetensors"))
+    button.click()
+    page.page.get_by_role("dialog").get_by_role("textbox").fill(name)
+    page.page.keyboard.press("Enter")
+    page.page.get_by_text(f"Saved as {name}.safetensors").wait_for()
+    (made,) = set(loras.glob("*.safetensors")) - before
+    assert made.stem == name
+    return made
+
+
+def epoch_in(lora: Path) -> str:
+    with safe_open(lora, "pt") as file:
+        return file.metadata()["ss_epoch"]

@@ -101,6 +101,8 @@ def test_two_curves_are_compared(page: ComfyPage, runs: dict[str, str]) -> None:
     assert view.get_by_label("Compare with another run").input_value() == runs["calm-mochi"]
     view.get_by_label("Compare with another run").select_option("")
     view.locator("[data-line='otherSmooth']").wait_for(state="detached")
+    view.get_by_label("Compare with another run").select_option(runs["half-way"])
+    view.locator("[data-line='otherSmooth']", has_text="half-way").wait_for()
     page.page.keyboard.press("Escape")
     view.wait_for(state="detached")
     assert page.find(".la-runs-hint").is_hidden()
@@ -112,6 +114,16 @@ def test_a_stopped_run_is_resumed_from_its_workflow(page: ComfyPage, runs: dict[
     page.until(lambda: page.workflow()["id"] == WORKFLOW["id"])
     title = "() => app.extensionManager.workflow.activeWorkflow.filename"
     page.until(lambda: page.page.evaluate(title).startswith("half-way"))
+
+
+def test_the_folder_of_a_run_is_said_and_copied(page: ComfyPage, comfy: ComfyServer, runs: dict[str, str]) -> None:
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card(page, runs["calm-mochi"]).get_by_role("button", name="Folder").click()
+    message = page.find(".p-toast-message", "The run's folder, copied")
+    message.wait_for()
+    folder = f"output/lora_atelier/runs/{runs['calm-mochi']}"
+    assert folder in message.inner_text() and (comfy.base / folder).is_dir()
+    assert page.page.evaluate("() => navigator.clipboard.readText()") == folder
 
 
 def test_a_run_is_deleted_only_if_the_user_is_sure(page: ComfyPage, comfy: ComfyServer) -> None:
