@@ -30,6 +30,7 @@ _SLOW = 90_000
 """Milliseconds; a page takes 8 s on an idle machine."""
 _POLL = 50
 """Milliseconds."""
+_ENGLISH = {"Comfy.Locale": "en"}
 _FIRST_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.0.0", "Comfy.ColorPalette": "dark"}
 
 _BUILD = """({ nodes, links }) => {
@@ -96,9 +97,10 @@ def open_browser() -> Iterator[Browser]:
 @contextmanager
 def open_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
     """A page, in English unless the settings say otherwise, that must end without an error that nothing caught."""
-    page = ComfyPage(browser, server, {"Comfy.Locale": "en"} | settings)
+    page = ComfyPage(browser, server, _ENGLISH | settings)
     yield page
     page.page.close()
+    page.set(_ENGLISH)  # for pages that stay open beside it
     assert page.problems == []
 
 

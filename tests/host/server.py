@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 _START_SECONDS = 180
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors import safe_open
 
-from tests.host.browser import ComfyPage
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.graphs import SLIM
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Browser, Locator
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +62,19 @@ def test_the_report_stands_on_the_node_worst_first_and_survives_a_reload(page: C
     assert levels(page) == found
 
 
-def test_the_report_is_told_in_the_language_of_the_page(page: ComfyPage, troubled: str) -> None:
+def test_the_report_is_told_in_the_language_of_the_page(
+    page: ComfyPage, browser: Browser, troubled: str, renderer: str
+) -> None:
     page.build([("load", "LoraAtelierLoadDataset", {"folder": troubled}), ("see", "PreviewAny", {})], [
         ("load", 1, "see", "source"),
     ])  # fmt: skip
     page.run()
     page.find(".la-health-finding").first.wait_for()
     workflow = page.workflow()
-    try:
-        page.set({"Comfy.Locale": "zh"})
-        page.reload()
-        page.load(workflow)
-        page.find(".la-health-text", text="1 张图片只有一种颜色").wait_for()
-        page.find(".la-health-advice", text="去掉这些图片").wait_for()
-    finally:
-        page.set({"Comfy.Locale": "en"})
-        page.reload()
+    with open_page(browser, page.server, RENDERERS[renderer] | {"Comfy.Locale": "zh"}) as chinese:
+        chinese.load(workflow)
+        chinese.find(".la-health-text", text="1 张图片只有一种颜色").wait_for()
+        chinese.find(".la-health-advice", text="去掉这些图片").wait_for()
 
 
 def test_check_dataset_says_how_many_steps_there_are(page: ComfyPage, troubled: str) -> None:

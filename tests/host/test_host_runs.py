@@ -158,7 +158,7 @@ def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
 
 def test_a_listening_page_is_told_how_a_training_goes(comfy, pictures):
     listener = Listener(comfy.port, "lora_atelier.run")
-    graph = training_graph(pictures, {"name": "told", "epochs": 8, "batch_size": 1, "seed": 21})
+    graph = training_graph(pictures, {"name": "told", "epochs": 4, "batch_size": 1, "seed": 21})
     start = time.monotonic()
     prompt = queue_from(comfy, graph, "told-workflow")
     comfy.wait(prompt)
@@ -172,7 +172,7 @@ def test_a_listening_page_is_told_how_a_training_goes(comfy, pictures):
     assert {event["stage"] for event in told} >= {"loading the base model", "training"}
     assert 3 <= len(told) <= 2 * seconds + 8
     points = [point for event in told for point in event["points"]]
-    assert [step for step, _, _ in points] == sorted({step for step, _, _ in points}) and points[-1][0] == 32
+    assert [step for step, _, _ in points] == sorted({step for step, _, _ in points}) and points[-1][0] == 16
     curve = history(comfy, run)["curve"]
     losses = dict(zip(curve["step"], curve["loss"], strict=True))
     assert all(loss == pytest.approx(losses[step], rel=1e-4) for step, loss, _ in points)

@@ -281,4 +281,3 @@ def test_the_large_view_speaks_the_users_language(
         view.locator(".la-settings").first.wait_for()
         label = {"zh": "学习率", "zh-TW": "學習率"}[locale]
         assert label in view.locator(".la-plan > table").inner_text()
-        page.set({"Comfy.Locale": "en"})

@@ -90,15 +90,12 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     assert page.find(".la-save").count() == len(told["saves"])
     assert not page.find(".la-run").get_by_role("button", name="Stop and keep").is_visible()
 
-    page.set({"Comfy.Locale": "zh"})
-    page.reload()
-    show(page, workflow, train)
-    page.find(".la-run-state", f"{name}：已完成").wait_for(timeout=SLOW * 1000)
-    kinds = {"underfit": "欠拟合", "good": "良好", "overfit": "过拟合", "not measured": "未测量"}
-    assert page.find(".la-verdict strong").text_content() == kinds[told["verdict"]["kind"]]
-    assert not re.search(r"[a-z]{4,}", page.find(".la-verdict p").first.text_content())
-    page.set({"Comfy.Locale": "en"})
-    page.reload()
+    with open_high_page(browser, comfy, RENDERERS[renderer] | {"Comfy.Locale": "zh"}) as chinese:
+        show(chinese, workflow, train)
+        chinese.find(".la-run-state", f"{name}：已完成").wait_for(timeout=SLOW * 1000)
+        kinds = {"underfit": "欠拟合", "good": "良好", "overfit": "过拟合", "not measured": "未测量"}
+        assert chinese.find(".la-verdict strong").text_content() == kinds[told["verdict"]["kind"]]
+        assert not re.search(r"[a-z]{4,}", chinese.find(".la-verdict p").first.text_content())
 
 
 def event(workflow: str | None, node: int, points: list[list[float]]) -> dict[str, Any]:
