@@ -98,9 +98,11 @@ def open_browser() -> Iterator[Browser]:
 def open_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
     """A page, in English unless the settings say otherwise, that must end without an error that nothing caught."""
     page = ComfyPage(browser, server, _ENGLISH | settings)
-    yield page
-    page.page.close()
-    page.set(_ENGLISH)  # for pages that stay open beside it
+    try:
+        yield page
+    finally:
+        page.page.close()
+        page.set(_ENGLISH)  # for pages that stay open beside it
     assert page.problems == []
 
 
@@ -141,6 +143,10 @@ class ComfyPage:
     def prompt(self) -> dict[str, Any]:
         """What Run would queue, in API form."""
         return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def queue(self) -> None:
+        """Press Run; the page goes on meanwhile."""
+        self.page.evaluate("() => void app.queuePrompt(0, 1)")
 
     def run(self) -> dict[str, Any]:
         """Press Run, wait, and give what the nodes show, by node id."""

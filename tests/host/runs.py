@@ -1,4 +1,4 @@
-"""Runs of a server: their folders, and what it tells of them."""
+"""Runs of a server: their folders, the LoRAs that come of them, and what it tells of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from trainer_core.training.run import STEP_LOG
 
 def runs_folder(server: ComfyServer) -> Path:
     return server.base / "output" / "lora_atelier" / "runs"
+
+
+def loras_folder(server: ComfyServer) -> Path:
+    """Where nodes put LoRAs for Load LoRA."""
+    return server.base / "output" / "loras"
 
 
 def folders_of(server: ComfyServer, name: str) -> list[Path]:

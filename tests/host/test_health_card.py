@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.graphs import SLIM
+from tests.host.runs import loras_folder
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
@@ -121,7 +122,7 @@ def epochs_offered(page: ComfyPage) -> list[list[str]]:
 
 def use(page: ComfyPage, button: Locator, name: str) -> Path:
     """Press it and give the name; the file that this makes."""
-    loras = page.server.base / "output" / "loras"
+    loras = loras_folder(page.server)
     before = set(loras.glob("*.safetensors"))
     button.click()
     page.page.get_by_role("dialog").get_by_role("textbox").fill(name)

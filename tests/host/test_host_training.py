@@ -17,7 +17,7 @@ from tests.host.graphs import (
     with_options,
     with_samples,
 )
-from tests.host.runs import folders_of, runs_folder, steps_logged
+from tests.host.runs import folders_of, loras_folder, runs_folder, steps_logged
 from tests.host.server import ComfyServer, error_message
 from tests.host.waiting import wait_until
 from trainer_core.files import read_json
@@ -54,11 +54,11 @@ def test_one_graph_trains_and_draws(comfy, pictures, saved_name, plain_picture):
 
 
 def test_the_same_graph_again_answers_at_once_and_saves_no_copy(comfy, pictures, saved_name, plain_picture):
-    before = sorted((comfy.base / "output" / "loras").iterdir())
+    before = sorted(loras_folder(comfy).iterdir())
     start = time.monotonic()
     comfy.run(training_graph(pictures, {"name": "first"}))
     assert time.monotonic() - start < 5
-    assert sorted((comfy.base / "output" / "loras").iterdir()) == before
+    assert sorted(loras_folder(comfy).iterdir()) == before
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(comfy, pictures):
@@ -96,7 +96,7 @@ def test_the_nodes_beside_train_lora_reach_the_run_and_leave_no_path_in_the_file
     saved = _saved_bytes(comfy, graph)
     (run,) = folders_of(comfy, "options")
     plan = _plan_of(comfy, "options")
-    lora = str(comfy.base / "output" / "loras" / saved_name)
+    lora = str(loras_folder(comfy) / saved_name)
     assert (plan["steps"], plan["accumulation"], plan["optimizer"]["beta2"]) == (3, 2, 0.99)
     assert plan["optimizer"]["beta1"] is None
     assert plan["adapter"]["start_from"] == lora

@@ -50,7 +50,7 @@ def test_a_run_whose_server_is_restarted_is_shown_as_stopped_and_goes_on(
     ids = build(page, DEMO_FOLDER, name, LONG + len(name))  # the same plan would be the same run
     page.set_widget(ids["train"], "base_model", DEMO_BASE)
     workflow = page.workflow()
-    page.page.evaluate("() => void app.queuePrompt(0, 1)")
+    page.queue()
     page.until(lambda: step_shown(page) >= 3, SLOW)
 
     own.stop()
@@ -61,7 +61,7 @@ def test_a_run_whose_server_is_restarted_is_shown_as_stopped_and_goes_on(
     show(page, workflow, ids["train"])
     assert check_stopped(page, name) == stopped_at
 
-    page.page.evaluate("() => void app.queuePrompt(0, 1)")
+    page.queue()
     page.until(lambda: step_shown(page) > stopped_at + 1, SLOW)
     page.find(".la-run").get_by_role("button", name="Stop and keep").click()
     page.find(".la-run-state", f"{name}: finished").wait_for(timeout=SLOW * 1000)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.made_runs import MadeRun, make_run, overfit, run_event
-from tests.host.runs import runs_folder
+from tests.host.runs import loras_folder, runs_folder
 from tests.host.server import ComfyServer
 
 if TYPE_CHECKING:
@@ -251,7 +250,7 @@ def test_a_kept_epoch_is_used_under_a_name(page: ComfyPage, comfy: ComfyServer, 
     question.get_by_role("textbox").fill("best mochi")
     question.get_by_role("textbox").press("Enter")
     page.page.get_by_text(re.compile(r"output/loras/best mochi.*\.safetensors")).first.wait_for()
-    assert list(Path(comfy.base / "output" / "loras").glob("best mochi*.safetensors"))
+    assert list(loras_folder(comfy).glob("best mochi*.safetensors"))
 
 
 def test_the_large_view_goes_on_with_the_training(page: ComfyPage, view: Locator, runs: dict[str, str]) -> None:

@@ -58,7 +58,7 @@ def test_a_training_is_seen_wherever_its_workflow_is_open(
     name = f"live-{renderer.split()[0]}"
     ids = build(page, pictures, name, LONG + len(name))  # the same plan would be the same run
     workflow, train = page.workflow(), ids["train"]
-    page.page.evaluate("() => void app.queuePrompt(0, 1)")
+    page.queue()
     page.until(lambda: step_shown(page) >= 2, SLOW)
     page.find(".la-chart canvas").wait_for()
     assert page.find(".la-run").get_by_role("button", name="Stop and keep").is_visible()
