@@ -179,6 +179,7 @@ def test_the_large_view_shows_all_of_a_run(view: Locator) -> None:
 
 def test_settings_that_differ_come_first_and_all_are_there(view: Locator) -> None:
     changed = view.locator(".la-plan > table tbody tr[data-changed]")
+    changed.first.wait_for()
     assert changed.all_inner_texts() == ["batch_size\t2", "rank\t32", "alpha\t16", "learning_rate\t2e-4"]
     view.locator(".la-plan summary").click()
     assert view.locator(".la-plan details tr:not(:has([scope='rowgroup']))").count() > 60
@@ -254,9 +255,12 @@ def test_a_kept_epoch_is_used_under_a_name(page: ComfyPage, comfy: ComfyServer, 
 
 
 def test_the_large_view_goes_on_with_the_training(page: ComfyPage, view: Locator, runs: dict[str, str]) -> None:
+    """The training is played: the server is not asked, as it would say that this run has ended."""
+    page.page.route("**/lora_atelier/runs/history?*", lambda route: route.abort())
     points = [[1201, 0.05, 1e-4], [1202, 0.05, 1e-4]]
     page.hear(run_event(runs["overfit-mochi"], {"step": 1202, "total_steps": 2400, "points": points}))
     view.locator(".la-state", has_text="step 1,202 / 2,400").wait_for()
+    page.page.unroute_all()
 
 
 def test_keys_of_the_large_view_do_nothing_to_the_graph(page: ComfyPage, view: Locator) -> None:
