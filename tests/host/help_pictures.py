@@ -1,6 +1,6 @@
 """The pictures of the help pages: each node alone, as a new one, in English and in Chinese; and what some nodes make.
 
-python -m tests.host.help_pictures
+python -m tests.host.help_pictures; Train LoRA's panel: python -m tests.host.graph_at_work
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _QUIET = {
 _LEFT, _TOP, _MARGIN = 90, 130, 16
 _RESULTS = {
     "prepare_a_dataset": {"Pictures, worst first · 图片总览": "health_sheet", "Proof sheet · 裁剪总览": "proof_sheet"},
-    "quick_start": {"Train LoRA": "training", "Preview Sample": "comparison"},
+    "quick_start": {"Preview Sample": "comparison"},
     "compare_epochs": {"Epoch sheet · 轮次对比": "epoch_sheet"},
 }
 """What nodes of templates show, by title, and the name of the picture."""
