@@ -31,7 +31,7 @@ _SAMPLES = {
     "prompts": "mochi, cat, pink background\nmochi, cat", "width": 32, "height": 32, "every_epochs": 4, "steps": 25,
     "cfg": 4.0, "sampler": "ddim", "seed": 1,
 }  # fmt: skip
-_ROOM = {"crop": 60, "proof": 260, "train": 20, "preview": 70, "curve": 10}
+_ROOM = {"crop": 50, "proof": 260, "train": 20, "preview": 70, "curve": 10}
 """Height that these nodes need for pictures and messages beside what their widgets take."""
 _COLUMNS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (360, ("load", "crop", "samples")),
