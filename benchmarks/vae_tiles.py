@@ -70,12 +70,13 @@ def main() -> None:
         run = [sys.executable, "-m", "benchmarks.vae_tiles", *sys.argv[1:], "--way", way]
         done = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True)
         found[way] = json.loads(done.stdout.splitlines()[-1])
-        outline = full_size("sdxl")
-        counted = encoding_memory(outline, options.side, options.side, tiles=way == "tiles", device="cuda")
-        print(
-            f"{way}: {found[way]['bytes'] / GB:.2f} GB beside the weights, {found[way]['seconds']:.1f} s; "
-            f"the estimate for a GPU, weights and overhead included, is {counted / GB:.2f} GB"
-        )
+        print(f"{way}: {found[way]['bytes'] / GB:.2f} GB beside the weights, {found[way]['seconds']:.1f} s")
+    if not options.vae:
+        counted = [
+            encoding_memory(full_size("sdxl"), options.side, options.side, tiles=tiles, device="cuda") / GB
+            for tiles in (False, True)
+        ]
+        print("estimate for a GPU, weights and overhead included: {:.2f} GB whole, {:.2f} GB in tiles".format(*counted))
     whole, tiles = (torch.tensor(found[way]["latent"]) for way in ("whole", "tiles"))
     print(f"the latent moves by {(tiles - whole).std() / whole.std():.3f} of its deviation")
     return None
