@@ -57,11 +57,11 @@ class CheckDataset(io.ComfyNode):
     @classmethod
     def execute(cls, dataset: Dataset, epochs: int, batch_size: int, save_every_epochs: int) -> io.NodeOutput:
         report = health_report(dataset, batch_size=batch_size, tokenizer=host.tokenizer())
-        lines, size = report.lines(), ""
+        lines, size = report.lines(), None
         if all(image.bucket for image in dataset.images):
             plan = TrainingPlan(epochs=epochs, batch_size=batch_size, saving=SavingPlan(every_epochs=save_every_epochs))
-            size = run_size(dataset, plan).line()
-            lines = [size, *lines]
+            size = run_size(dataset, plan)
+            lines = [size.line(), *lines]
         sheet = host.to_image([health_sheet(dataset, report)])
         shown = ui.PreviewImage(sheet, cls=cls).as_dict() | health_card(dataset, report, size)
         return io.NodeOutput(dataset, "\n".join(lines), sheet, ui=shown)

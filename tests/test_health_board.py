@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from trainer_core.dataset.types import Dataset, DatasetImage, SkippedFile
 from trainer_core.errors import TrainingError
 from trainer_core.health.board import HealthBoard
 from trainer_core.health.report import health_report
+from trainer_core.training.arithmetic import run_size
+from trainer_core.training.plan import TrainingPlan
 
 ROOT = Path(__file__).parents[1]
 CHECKS = sorted((ROOT / "trainer_core" / "health").glob("*.py"))
@@ -36,8 +39,9 @@ def dataset() -> Dataset:
 
 
 def test_a_card_has_the_counts_and_names_its_pictures_by_number(dataset):
-    card = HealthBoard.of(dataset, health_report(dataset), "20 steps").card
-    assert (card["pictures"], card["samples"], card["skipped"], card["size"]) == (20, 40, 1, "20 steps")
+    trained = dataset.with_images(tuple(replace(one, bucket=(64, 64)) for one in dataset.images))
+    card = HealthBoard.of(dataset, health_report(dataset), run_size(trained, TrainingPlan(epochs=2))).card
+    assert (card["pictures"], card["samples"], card["skipped"], card["size"]["steps"]) == (20, 40, 1, 80)
     found = {finding["kind"]: finding for finding in card["findings"]}
     assert found["caption missing"]["files"] == [{"name": "0.png", "label": "no caption", "picture": "0"}]
     assert found["caption missing"]["values"] == {"count": 1}

@@ -383,7 +383,8 @@ def test_encoders_wait_in_main_memory_between_windows(checkpoint, monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moves.append(device) or module)
     made = encodings(model, visits(shuffle=True), text=TextPlan())
     made._device = "cuda"
-    monkeypatch.setattr("trainer_core.families.base_model.Conditioning.to", lambda row, *_: row)
+    for way in ("to", "sent_to"):
+        monkeypatch.setattr(f"trainer_core.families.base_model.Conditioning.{way}", lambda row, *_: row)
     made.of_step(0)
     made.of_step(1)
     count = len(model.text_encoders)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..dataset.types import Dataset
 from ..dataset.wording import FileNames
 from ..errors import TrainingError
+from ..training.arithmetic import RunSize
 from .report import HealthReport
 
 _MOST_FILES = 200
@@ -23,8 +24,8 @@ class HealthBoard:
     """JSON-able: counts, how many steps it makes, findings worst first."""
 
     @classmethod
-    def of(cls, dataset: Dataset, report: HealthReport, size: str = "") -> HealthBoard:
-        """`size`: one line on the steps that a training would take, where they are known."""
+    def of(cls, dataset: Dataset, report: HealthReport, size: RunSize | None = None) -> HealthBoard:
+        """`size`: that of a training, where it is known."""
         names = FileNames(dataset)
         numbers = {names.of(image.path): str(number) for number, image in enumerate(dataset.images)}
         card = {
@@ -35,7 +36,7 @@ class HealthBoard:
             "pictures": report.pictures,
             "samples": report.samples,
             "regularisation_pictures": report.regularisation_pictures,
-            "size": size,
+            "size": asdict(size) if size else None,
             "findings": [
                 {
                     "kind": finding.kind,

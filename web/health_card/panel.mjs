@@ -3,7 +3,9 @@
 
 import { addPanel, addressOf, after, getJson, locale, refit, rememberOutput } from "../host.mjs";
 import { make } from "../parts/element.mjs";
+import { arithmeticLines } from "../runs/arithmetic.mjs";
 import { say } from "../words.mjs";
+import { phrase } from "../words/phrases.mjs";
 import { worded } from "./findings.mjs";
 
 /** @typedef {import("./findings.mjs").Finding} Finding */
@@ -55,7 +57,7 @@ export class HealthCard {
       HEIGHT,
       make("p.la-health-counts", { role: "status" }, ...countsOf(card)),
       make("p.la-health-advice", { text: sizeOf(card) }),
-      card.size ? make("p.la-health-advice", { text: card.size }) : null,
+      card.size ? make("p.la-health-advice", { text: stepsOf(card.size) }) : null,
       ...(findings.length > 0 ? findings : [none]),
     );
   }
@@ -81,6 +83,11 @@ function sizeOf({ samples, pictures, regularisation_pictures: regularisation }) 
   return regularisation > 0 ? `${size} · ${say("health.regularisation", { count: regularisation })}` : size;
 }
 
+/** How many steps a training takes, as Check Dataset counted them. */
+function stepsOf(size) {
+  return arithmeticLines({ size, held_out: 0, seconds: null }, say)[0];
+}
+
 function findingRow(finding, board) {
   const { text, advice } = worded(finding, locale());
   const head = [
@@ -97,15 +104,16 @@ function findingRow(finding, board) {
 }
 
 function filesOf({ files, more_files: more }, board) {
-  const rows = files.map(({ name, label, picture }) =>
-    make(
+  const rows = files.map(({ name, label: english, picture }) => {
+    const label = phrase(english, locale());
+    return make(
       "li.la-health-file",
       { title: `${name}: ${label}` },
       picture === null ? make("span.la-health-nothing") : thumbnail(board, picture),
       make("span.la-health-name", { text: name }),
       make("span.la-health-label", { text: label }),
-    ),
-  );
+    );
+  });
   const rest = more > 0 ? make("li.la-health-advice", { text: say("health.moreFiles", { count: more }) }) : null;
   return make("ul.la-health-files", {}, ...rows, rest);
 }

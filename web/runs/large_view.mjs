@@ -1,11 +1,12 @@
 /** One run in a window: its curve, all samples, every picture's loss, its saves and its settings. */
 
-import { getJson, notify } from "../host.mjs";
+import { getJson, locale, notify } from "../host.mjs";
 import { Dialog } from "../parts/dialog.mjs";
 import { button, iconButton, make } from "../parts/element.mjs";
 import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { say } from "../words.mjs";
+import { phrase } from "../words/phrases.mjs";
 import { duration, size, speed } from "./amounts.mjs";
 import { arithmeticLines } from "./arithmetic.mjs";
 import { Curve } from "./curve.mjs";
@@ -130,7 +131,7 @@ class LargeView {
 
   #tell({ verdict }, { remarks, size: runSize }) {
     this.verdict.replaceChildren(...(verdict ? [verdictCard(verdict)] : []));
-    this.remarks.replaceChildren(...remarks.map((text) => make("p", { text })));
+    this.remarks.replaceChildren(...remarks.map((text) => make("p", { text: phrase(text, locale()) })));
     const lines = arithmeticLines({ size: runSize, held_out: 0, seconds: null }, say);
     this.arithmetic.replaceChildren(...lines.map((text) => make("p", { text })));
   }

@@ -1,0 +1,143 @@
+"""Short phrases of the server: what is said of files, pictures and runs is in every language of the page."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import bad_captions
+from tests.bad_pictures import write_corpus
+from tests.training_jobs import small_job
+from trainer_core.crop.crop import crop_dataset
+from trainer_core.crop.rules import CropRules
+from trainer_core.dataset.folder import read_folder
+from trainer_core.dataset.merge import merge
+from trainer_core.dataset.rules import ReadingRules
+from trainer_core.dataset.types import Dataset
+from trainer_core.errors import TrainingError
+from trainer_core.health.report import health_report
+from trainer_core.training.holdout import hold_out
+from trainer_core.training.memory_choice import choose, choose_tiles
+from trainer_core.training.plan import OptimizerPlan, SchedulePlan, TrainingPlan, ValidationPlan
+from trainer_core.training.plan.advice import plan_warnings
+from trainer_core.training.plan.precision import PrecisionPlan
+from trainer_core.training.step_memory import GB, StepMemory
+
+_ROOT = Path(__file__).parents[1]
+_PHRASES = _ROOT / "web" / "words" / "phrases.mjs"
+_READ = """
+import(process.argv[1]).then(({ phrase }) => {
+  const texts = JSON.parse(require("node:fs").readFileSync(0, "utf-8"));
+  console.log(JSON.stringify(texts.map((text) => phrase(text, process.argv[2]))));
+})
+"""
+_LENIENT = ReadingRules(most_unusable=1)
+_TRIED = PrecisionPlan(short_memory="try")
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js on the PATH"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF"),
+]
+
+
+def in_language(texts: list[str], locale: str) -> list[str]:
+    command = ["node", "-e", _READ, _PHRASES.as_uri(), locale]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def left_in_english(texts: list[str], locale: str) -> list[str]:
+    return [text for text, told in zip(texts, in_language(texts, locale), strict=True) if told == text]
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory) -> list[Dataset]:
+    """The corpora of bad pictures and bad captions, each as it is read."""
+    pictures = tmp_path_factory.mktemp("phrases") / "set"
+    write_corpus(pictures)
+    found = [read_folder(pictures, rules=_LENIENT)]
+    for row in bad_captions.ROWS:
+        folder = row.make(tmp_path_factory.mktemp("captions"))
+        try:
+            found.append(read_folder(folder, rules=_LENIENT))
+        except TrainingError:  # a row that leaves nothing to train
+            continue
+    return [*found, merge([found[0], found[0]])]
+
+
+def said_of(datasets: list[Dataset]) -> Iterator[str]:
+    for dataset in datasets:
+        cropped = crop_dataset(dataset, CropRules(width=512, height=512, method="center", enlarge=True))
+        for finding in (*health_report(dataset).findings, *health_report(cropped, batch_size=3).findings):
+            yield from finding.labels
+            yield from (str(value) for name, value in finding.values.items() if name in ("reason", "note", "remark"))
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-TW"])
+def test_all_that_is_said_of_bad_files_is_said_in_chinese(datasets, locale):
+    texts = sorted(set(said_of(datasets)))
+    assert len(texts) > 50 and left_in_english(texts, locale) == []
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-TW"])
+def test_every_label_that_a_check_can_give_is_said_in_chinese(locale):
+    texts = sorted({text for path in (_ROOT / "trainer_core" / "health").glob("*.py") for text in _labels_in(path)})
+    assert len(texts) > 15 and left_in_english(texts, locale) == []
+
+
+def _labels_in(path: Path) -> Iterator[str]:
+    """Labels as written, with a number for each place."""
+    for call in (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
+        written = [keyword.value for keyword in call.keywords if keyword.arg == "labels"]
+        if ast.unparse(call.func) == "_Wording":
+            yield f"{call.args[5].value} a.png"
+        for value in written:
+            value = value.elt if isinstance(value, ast.ListComp) else value
+            if isinstance(value, ast.Constant):
+                yield value.value
+            elif isinstance(value, ast.JoinedStr):
+                yield "".join(piece.value if isinstance(piece, ast.Constant) else "'7'" for piece in value.values)
+
+
+def said_of_runs(folder: Path) -> Iterator[str]:
+    step = StepMemory(base=GB, lora=GB, step=GB, overhead=GB)
+    for free in (None, 8 * GB, GB):
+        yield from choose(TrainingPlan(precision=_TRIED), 1, lambda _: step, free)[1]
+    reduced = TrainingPlan(precision=PrecisionPlan(short_memory="reduce"))
+    for plan in (TrainingPlan(precision=_TRIED), reduced):
+        yield from choose_tiles(plan, lambda tiles: GB if tiles else 4 * GB, 2 * GB)[1]
+    for plan in (
+        TrainingPlan(optimizer=OptimizerPlan(learning_rate=1.0)),
+        TrainingPlan(optimizer=OptimizerPlan(name="Prodigy", text_encoder_rate=0)),
+        TrainingPlan(optimizer=OptimizerPlan(name="AdamWScheduleFree", prodigy_d_coef=2.0)),
+        TrainingPlan(schedule=SchedulePlan(warmup_steps=200, cycles=4)),
+        TrainingPlan(schedule=SchedulePlan(name="cosine_with_restarts", cycles=1)),
+        TrainingPlan(schedule=SchedulePlan(name="cosine_with_restarts", cycles=80)),
+        TrainingPlan(schedule=SchedulePlan(name="constant", floor=0.1)),
+    ):
+        yield from plan_warnings(plan, 100)
+    dataset = small_job(folder).dataset
+    yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
+    yield hold_out(dataset, ValidationPlan(held_out_share=0.5)).remark
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-TW"])
+def test_what_a_run_has_to_say_is_said_in_chinese(tmp_path, locale):
+    texts = [text for text in dict.fromkeys(said_of_runs(tmp_path)) if text]
+    assert len(texts) > 12 and left_in_english(texts, locale) == []
+
+
+def test_names_numbers_and_phrases_within_are_taken_over():
+    texts = ["skipped: truncated", "7 caption files belong to no picture beside them: a.txt, b.txt and 5 more", "odd"]
+    assert in_language(texts, "zh") == [
+        "已跳过：文件不完整",
+        "7 个标注文件旁边没有对应的图片：a.txt, b.txt等另外 5 个",
+        "odd",
+    ]
+    assert in_language(texts, "en") == in_language(texts, "fr") == texts
