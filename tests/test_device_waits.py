@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.training_jobs import small_job
 from trainer_core.training.amount import steps_from
+from trainer_core.training.loop import optimizer_of
 from trainer_core.training.trainer import Trainer
 
 ONCE_EACH = {"losses": 1, "norm": 1}
@@ -43,7 +44,7 @@ def prepared(folder, job):
     trainer = Trainer(job, folder / "runs")
     list(trainer.prepare())
     learner = trainer._learner
-    return trainer, learner, trainer._make_optimizer(learner)
+    return trainer, learner, optimizer_of(learner, trainer.plan)
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

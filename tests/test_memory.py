@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from safetensors.torch import load_file
 from tests.full_size_models import full_size
 from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
-from trainer_core.training import memory_fit
+from trainer_core.lora.file import PLAN_KEY, read_header
+from trainer_core.training import memory_fit, preparation
 from trainer_core.training.amount import Step
 from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_memory
 from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
@@ -208,7 +210,7 @@ def with_free(monkeypatch, share):
 def test_a_run_that_does_not_fit_is_refused_before_the_model_is_loaded(folder, tmp_path, monkeypatch):
     with_free(monkeypatch, 0.9)
     trainer = Trainer(small_job(folder), tmp_path)
-    monkeypatch.setattr(trainer, "_load", None)
+    monkeypatch.setattr(preparation, "load_base_model", None)
     with pytest.raises(TrainingError, match="Set short_memory to reduce"):
         list(trainer.prepare())
 
@@ -228,6 +230,14 @@ def test_a_run_that_is_reduced_learns_the_same_and_goes_on_as_it_began(folder, t
         torch.testing.assert_close(tensor, expected[name], atol=2e-4, rtol=1e-2)
 
 
+def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):
+    lowered = MemoryChoice(checkpoint_every=0, parts=1, base="fp8", tiles=False)
+    monkeypatch.setattr(memory_fit.MemoryFit, "settle", lambda self, path: (lowered, []))
+    trainer = train(small_job(folder, precision={"short_memory": "reduce"}), tmp_path)
+    plan = json.loads(read_header(trainer.result().file)[0][PLAN_KEY])
+    assert plan["precision"]["base"] == "fp8"
+
+
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 @pytest.mark.parametrize("text_rate", [0.0, 1e-4])
 @pytest.mark.parametrize("parts", [2, 3, 4])
@@ -238,7 +248,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(folder, tmp_path, famil
     learner = trainer._learner
     step, found = Step(0, ((0, 1, 2, 3),), 0, False), []
     for split in (1, parts):
-        learner._parts = split
+        learner.choice = replace(learner.choice, parts=split)
         learner._learn(step)
         found.append([parameter.grad for parameter in learner.parameters])
         for parameter in learner.parameters:

@@ -1,10 +1,10 @@
 """The captions of a job file: rules, a tagger if one is named, edits by hand.
 
-    "captions": {
-      "trigger_word": "mochi", "remove_kinds": ["hair", "eyes"],
-      "tagger": {"name": "wd-vit-tagger-v3"},
-      "edits": {"pictures": {"a.png": {"add": ["hat"]}}}
-    }
+"captions": {
+  "trigger_word": "mochi", "remove_kinds": ["hair", "eyes"],
+  "tagger": {"name": "wd-vit-tagger-v3"},
+  "edits": {"pictures": {"a.png": {"add": ["hat"]}}}
+}
 """
 
 from __future__ import annotations

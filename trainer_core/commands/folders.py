@@ -58,9 +58,7 @@ def _scan(options: argparse.Namespace, folder: Path, repeats: int, *, is_regular
         caption_lines=options.caption_lines,
         most_unusable=options.most_unusable / 100,
     )
-    scan = FolderScan(
-        folder, repeats=repeats, is_regularisation=is_regularisation, rules=rules, caches=options.cache
-    )
+    scan = FolderScan(folder, repeats=repeats, is_regularisation=is_regularisation, rules=rules, caches=options.cache)
     for report in scan.steps():
         say_now_and_then(options, report)
     return scan.dataset()

@@ -147,7 +147,7 @@ class Keeping:
             name=self._run.name,
             family=type(learner.model),
             prediction_type=learner.model.prediction_type,
-            plan=job.plan,
+            plan=replace(job.plan, precision=replace(job.plan.precision, base=learner.choice.base)),
             dataset=self._training,
             base_model=job.base_model,
             base_identity=self._run.base_identity,

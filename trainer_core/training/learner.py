@@ -18,7 +18,9 @@ from .amount import Step
 from .batches import draw_flips, step_generator, stream_seed
 from .caption_encodings import CaptionEncodings, reading_of
 from .captions import VisitCaptions
+from .checkpointing import checkpoint_blocks
 from .encode import Latents, draw_latents, picture_size
+from .memory_choice import MemoryChoice
 from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
 from .precision import autocast
@@ -50,19 +52,20 @@ class Learner:
         adapters: Sequence[Adapters],
         device: str,
         precision: str,
-        parts: int,
+        choice: MemoryChoice,
         team: Team,
     ) -> None:
-        """`parts`: in how many a batch goes through the model, each in the memory of its own pictures."""
         self.model, self.dataset, self.plan = model, dataset, plan
         self.latents, self.masks = latents, masks
         self.captions, self.encodings, self.adapters = captions, encodings, list(adapters)
-        self.device, self.precision, self._parts, self._team = device, precision, parts, team
+        self.device, self.precision, self.choice, self._team = device, precision, choice, team
         self.schedule = objective.noise_schedule(model)
         self._weights_T = timestep_weights(plan.weighting, self.schedule)
         self._bends_T = objective.huber_thresholds(plan.loss, self.schedule)
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
         self._scaler.scale(torch.zeros((), device=device))  # begins it: the first step may have no picture for us
+        self.checkpoint_every = 0
+        """Every how many blocks are computed again in the backward pass; 0: none."""
         self.is_updating = False
         """Until a step is done the weights are of no step, and must not be kept."""
 
@@ -73,6 +76,11 @@ class Learner:
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         return [parameter for part in self.adapters for parameter in part.parameters()]
+
+    def checkpoint(self, every: int) -> None:
+        """Compute every `every`-th block again in the backward pass instead of keeping what it computed."""
+        self.checkpoint_every = every
+        checkpoint_blocks(self.model, every)
 
     def step(self, step: Step, optimizer: torch.optim.Optimizer) -> float:
         """One optimizer step over one or more batches; returns the loss, the mean over all their pictures.
@@ -97,7 +105,7 @@ class Learner:
 
     def _parts_of(self, portion: Portion) -> list[slice]:
         start, end = portion.rows.start, portion.rows.stop
-        most = -(-(end - start) // self._parts)
+        most = -(-(end - start) // self.choice.parts)
         return [slice(first, min(first + most, end)) for first in range(start, end, most)]
 
     def _losses(self, batch: list[int], place: int, rows: slice = slice(None)) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..dataset.types import Dataset
@@ -42,7 +42,7 @@ class MemoryFit:
         if kept := kept_choice(path, plan):
             return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
         free = free_memory(self._device)
-        choice, told = choose(plan, self._shape().pictures, self._needed, free)
+        choice, told = choose(plan, self._shape.pictures, self._needed, free)
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":
@@ -57,8 +57,9 @@ class MemoryFit:
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
         job, plan = self._job, _what_counts(self._job.plan)
-        return _counted(job.base_model, self._base_identity, plan, self._shape(), choice, self._precision, self._device)
+        return _counted(job.base_model, self._base_identity, plan, self._shape, choice, self._precision, self._device)
 
+    @cached_property
     def _shape(self) -> StepShape:
         plan = self._job.plan
         most = largest_share(plan, self._processes)
