@@ -2,6 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { phrase } from "./words/phrases.mjs";
 
 const SETTING_MIRROR = "LoraAtelier.DownloadMirror";
 const SETTING_ALWAYS_ADVANCED = "Comfy.Node.AlwaysShowAdvancedWidgets";
@@ -46,7 +47,8 @@ async function request(path, options) {
   }
   const text = await response.text();
   if (response.ok) return JSON.parse(text);
-  throw new ServerError(errorIn(text) ?? `${response.status} ${response.statusText}`, response.status);
+  const said = errorIn(text) ?? `${response.status} ${response.statusText}`;
+  throw new ServerError(phrase(said, locale()), response.status);
 }
 
 function errorIn(text) {
@@ -65,6 +67,34 @@ export function onServerEvent(name, act) {
 /** @param {() => void} act once the server is there again, for instance after a restart */
 export function onReconnected(act) {
   api.addEventListener("reconnected", act);
+}
+
+/** Tell errors of our nodes in the user's language, before a run or in it. ComfyUI takes them as they come into a log
+ * that has to be opened, so they are changed on their way, as its own listener is called after one that captures, and
+ * shown.
+ * @param {string} prefix of the types of our nodes */
+export function tellErrors(prefix) {
+  const isOurs = (/** @type {string} */ type) => type?.startsWith(prefix);
+  const listener = (/** @type {CustomEvent} */ { detail }) => {
+    if (!isOurs(detail.node_type)) return;
+    detail.exception_message = phrase(detail.exception_message.trimEnd(), locale());
+    notify("error", app.rootGraph?.getNodeById(detail.node_id)?.title ?? detail.node_type, detail.exception_message);
+  };
+  api.addEventListener("execution_error", listener, { capture: true });
+  const { queuePrompt } = api;
+  api.queuePrompt = function (...values) {
+    return queuePrompt.apply(this, values).catch((/** @type {any} */ refused) => {
+      const found = Object.values(refused.response?.node_errors ?? {}).filter((node) => isOurs(node.class_type));
+      for (const error of found.flatMap((node) => node.errors)) error.details = detailsOf(error);
+      throw refused;
+    });
+  };
+}
+
+/** ComfyUI writes the input's name before what a node says of it. */
+function detailsOf({ details, extra_info: input }) {
+  const name = `${input?.input_name} - `;
+  return details?.startsWith(name) ? name + phrase(details.slice(name.length), locale()) : details;
 }
 
 // ---------------------------------------------------------------------------------------------------- nodes

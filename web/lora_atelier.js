@@ -2,7 +2,7 @@
 
 import { AutoTagPanel } from "./auto_tag_node.mjs";
 import { HealthCard } from "./health_card/panel.mjs";
-import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension } from "./host.mjs";
+import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension, tellErrors } from "./host.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
 import { SmartCropPanel } from "./smart_crop_node.mjs";
@@ -55,6 +55,7 @@ function editChosenNode() {
 function dress() {
   STYLES.forEach(loadStyle);
   paintSockets();
+  tellErrors("LoraAtelier");
   addSidebarTab(runsTab());
 }
 

@@ -2,13 +2,20 @@
  * Short phrases of the server in the language of the page: why a file was skipped, what was noticed of a picture, what
  * a run has to say. They hold names and numbers, so each is found by its English with places in it.
  *
- * A row is English, Simplified and Traditional Chinese. {phrase} is a phrase in itself, {names} a list of names; what
- * the other places stand for is taken over as it is.
+ * {phrase} and {phrase2} are phrases in themselves, {names} a list of names; what the other places stand for is taken
+ * over as it is. Errors are in errors/, found sentence by sentence.
  */
 
 import { choose } from "./choosing.mjs";
+import { DATA_ERRORS } from "./errors/data.mjs";
+import { MODEL_ERRORS } from "./errors/models.mjs";
+import { RULES } from "./errors/rules.mjs";
+import { TRAINING_ERRORS } from "./errors/training.mjs";
+import { known, translated, sentencesOf } from "./rows.mjs";
 
-/** @type {ReadonlyArray<readonly [string, string, string]>} The first that fits counts. */
+const MORE = { zh: "等另外 $1 个", "zh-TW": "等另外 $1 個" };
+
+/** @type {ReadonlyArray<import("./rows.mjs").Row>} The first that fits counts. */
 export const PHRASES = [
   // Why a file was skipped
   ["skipped: {phrase}", "已跳过：{phrase}", "已略過：{phrase}"],
@@ -177,33 +184,37 @@ export const PHRASES = [
   ["{field} has no effect with {optimizer}. Choose Prodigy, or leave it as it was.", "{optimizer} 下 {field} 不起作用。请选择 Prodigy，或保持默认。", "{optimizer} 下 {field} 不起作用。請選擇 Prodigy，或保持預設。"],
 ];
 
-const FOUND = PHRASES.map(([english, zh, zhTW]) => ({ pattern: patternOf(english), words: { zh, "zh-TW": zhTW } }));
+const ROWS = known([...DATA_ERRORS, ...TRAINING_ERRORS, ...MODEL_ERRORS, ...PHRASES, ...RULES]);
 
-/** A phrase of the server in the language of a locale; English where the language does not have it.
+/** A phrase or an error of the server in the language of a locale; English where the language does not have it.
  * @param {string} text @param {string} locale @returns {string} */
 export function phrase(text, locale) {
   const { language } = choose(locale);
   if (language !== "zh" && language !== "zh-TW") return text;
-  for (const { pattern, words } of FOUND) {
-    const match = pattern.exec(text);
-    if (match) return words[language].replace(/\{(\w+)\}/g, (_, name) => inPlace(name, match.groups[name], locale));
-  }
-  return text;
+  return bySentences(text, language) ?? whole(text, language) ?? text;
 }
 
-/** @param {string} name @param {string} found @param {string} locale */
-function inPlace(name, found, locale) {
-  if (name === "phrase") return phrase(found, locale);
-  if (name !== "names") return found;
-  const more = choose(locale).language === "zh" ? "等另外 $1 个" : "等另外 $1 個";
-  return found.replace(/ and ([\d,]+) more$/, more);
+/** @param {string} text @param {"zh" | "zh-TW"} language @returns {string | undefined} */
+function whole(text, language) {
+  return translated(ROWS, text, language, (name, found) => {
+    if (name.startsWith("phrase")) return phrase(found, language);
+    return name === "names" ? found.replace(/ and ([\d,]+) more$/, MORE[language]) : found;
+  });
 }
 
-/** @param {string} english @returns {RegExp} */
-function patternOf(english) {
-  const parts = english.split(/\{(\w+)\}/);
-  const written = parts.map((part, index) =>
-    index % 2 ? `(?<${part}>.+?)` : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"),
-  );
-  return new RegExp(`^${written.join("")}$`, "s");
+/** An error says what happened, then what to change: each in a row of its own, for many share one. A row that holds
+ * both is tried last, for its places would take in a second sentence.
+ * @param {string} text @param {"zh" | "zh-TW"} language @returns {string | undefined} */
+function bySentences(text, language) {
+  const sentences = sentencesOf(text);
+  if (sentences.length === 1) return undefined;
+  const told = sentences.map((one) => whole(one, language) ?? asSentence(one, language));
+  return told.every((one) => one !== undefined) ? told.join("") : undefined;
+}
+
+/** A phrase with a full stop behind it.
+ * @param {string} text @param {"zh" | "zh-TW"} language @returns {string | undefined} */
+function asSentence(text, language) {
+  const found = text.endsWith(".") ? whole(text.slice(0, -1), language) : undefined;
+  return found && `${found}。`;
 }

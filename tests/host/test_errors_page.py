@@ -1,0 +1,46 @@
+"""Errors of our nodes as ComfyUI's page shows them, in the user's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.host.browser import RENDERERS, open_page
+from tests.host.server import ComfyServer
+
+IN_A_RUN = {"en": "no usable picture in", "zh": "中没有可用的图片", "zh-TW": "中沒有可用的圖片"}
+BEFORE_A_RUN = {"en": "is not a folder inside", "zh": "请把图片文件夹移到那里", "zh-TW": "請把圖片資料夾移到那裡"}
+_ERRORS = """async () => {
+    const { api } = await import("/scripts/api.js");
+    const heard = new Promise((resolve) => api.addEventListener("execution_error", ({ detail }) => resolve(detail)));
+    await app.queuePrompt(0, 1);
+    return { refused: app.lastNodeErrors, message: app.lastNodeErrors ? "" : (await heard).exception_message };
+}"""
+
+
+@pytest.fixture(scope="module")
+def useless(comfy: ComfyServer) -> str:
+    """A folder without a picture that can be read."""
+    folder = comfy.base / "input" / "useless"
+    folder.mkdir()
+    (folder / "mochi.png").write_bytes(b"")
+    return f"input/{folder.name}"
+
+
+@pytest.mark.parametrize("locale", ["en", "zh", "zh-TW"])
+def test_errors_are_told_in_the_language_of_the_page(
+    browser: Any, comfy: ComfyServer, useless: str, renderer: str, locale: str
+) -> None:
+    def load(folder: str) -> dict[str, Any]:
+        page.build(
+            [("load", "LoraAtelierLoadDataset", {"folder": folder}), ("see", "PreviewAny", {})],
+            [("load", 1, "see", "source")],
+        )
+        return page.page.evaluate(_ERRORS)
+
+    with open_page(browser, comfy, RENDERERS[renderer] | {"Comfy.Locale": locale}) as page:
+        assert IN_A_RUN[locale] in load(useless)["message"]
+        page.find("[role=alert]", IN_A_RUN[locale]).wait_for()
+        (refused,) = load("input/../../outside")["refused"].values()
+        assert BEFORE_A_RUN[locale] in refused["errors"][0]["details"]
