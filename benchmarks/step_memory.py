@@ -45,7 +45,7 @@ class Case:
 
     @property
     def choice(self) -> MemoryChoice:
-        return MemoryChoice(checkpoint_every=self.checkpoint_every, parts=1, base=self.base, tiles=False)
+        return MemoryChoice(checkpoint_every=self.checkpoint_every, parts=1, base=self.base)
 
     @property
     def shape(self) -> StepShape:

@@ -24,7 +24,7 @@ from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPla
 from trainer_core.training.step_memory import GB, StepMemory, StepShape
 from trainer_core.training.trainer import Trainer
 
-AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full", tiles=False)
+AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full")
 WHOLE_SHAPE = {"sd15": StepShape(pictures=1, width=512, height=512, chunks=1)}
 UNET_ONLY = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
 
@@ -101,9 +101,9 @@ def test_the_estimate_knows_the_optimizers_state(folder, tmp_path, name):
 
 
 def test_checkpointing_parts_and_fewer_bits_need_less_each():
-    needed = [_whole_sd15(choice, pictures=4) for choice in [AS_SET, *savings(UNET_ONLY, 4)]]
+    needed = [_whole_sd15(choice, pictures=4) for choice in [AS_SET, *savings(UNET_ONLY, 4, on_gpu=True)]]
     totals = [memory.total for memory in needed]
-    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 7
+    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 8
 
 
 def test_a_gpu_keeps_norms_in_fp32_and_so_needs_more_than_a_cpu():
@@ -185,8 +185,9 @@ def test_where_nobody_knows_what_is_free_the_run_is_as_set():
 
 def test_a_plan_with_checkpointing_is_never_given_less_of_it():
     plan = TrainingPlan(precision=PrecisionPlan(gradient_checkpointing=True, checkpoint_every=2, base="int8"))
-    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8", tiles=False)
-    assert [(choice.checkpoint_every, choice.base) for choice in savings(plan, 1)] == [(1, "int8"), (1, "nf4")]
+    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8")
+    found = savings(plan, 1, on_gpu=False)
+    assert [(choice.checkpoint_every, choice.base) for choice in found] == [(1, "int8"), (1, "nf4")]
 
 
 # ---------------------------------------------------------------------------------------------------- whole runs
@@ -231,7 +232,7 @@ def test_a_run_that_is_reduced_learns_the_same_and_goes_on_as_it_began(folder, t
 
 
 def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):
-    lowered = MemoryChoice(checkpoint_every=0, parts=1, base="fp8", tiles=False)
+    lowered = MemoryChoice(checkpoint_every=0, parts=1, base="fp8")
     monkeypatch.setattr(memory_fit.MemoryFit, "settle", lambda self, path: (lowered, []))
     trainer = train(small_job(folder, precision={"short_memory": "reduce"}), tmp_path)
     plan = json.loads(read_header(trainer.result().file)[0][PLAN_KEY])
@@ -262,6 +263,6 @@ def test_every_second_block_is_checkpointed(folder, tmp_path):
     plain = load_file(train(small_job(folder), tmp_path).result().file)
     for name, tensor in load_file(train(job, tmp_path).result().file).items():
         assert torch.equal(tensor, plain[name])
-    choices = [MemoryChoice(checkpoint_every=every, parts=1, base="full", tiles=False) for every in (0, 4, 2, 1)]
+    choices = [MemoryChoice(checkpoint_every=every, parts=1, base="full") for every in (0, 4, 2, 1)]
     peaks = [_whole_sd15(choice).step for choice in choices]
     assert peaks == sorted(set(peaks), reverse=True) and peaks[2] < 0.75 * peaks[0]

@@ -96,6 +96,7 @@ _TRAIN_SETTINGS = {
     "save_precision": "fp16",
     "base_precision": "full",
     "checkpoint_every": 1,
+    "offload": False,
     "short_memory": "refuse",
     "ema_decay": 0.0,
     "ema_warm_up": True,

@@ -1,4 +1,4 @@
-"""Frozen weights kept in 8 or 4 bits. Each layer makes its weight anew when it is used, forwards and backwards.
+"""Frozen weights kept in 8 or 4 bits, or elsewhere. Each layer makes its weight when it is used, also backwards.
 
 The formats need no package and work on every device: they save memory, not time.
 """
@@ -6,6 +6,7 @@ The formats need no package and work on every device: they save memory, not time
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import cache
 from statistics import NormalDist
 from typing import Any
@@ -21,16 +22,17 @@ _NF4_BLOCK = 64
 
 
 def quantise(unet: nn.Module, kind: str) -> None:
-    """Keep the weights of a UNet's blocks in the format `kind`; what stands before and after the blocks stays whole.
+    """Keep the weights of a UNet's blocks in the format `kind`, "full" for as they are.
 
-    To be done once LoRAs are merged, and before adapters are attached.
+    What stands before and after the blocks stays whole. To be done once LoRAs are merged, and before adapters are
+    attached.
     """
     for blocks in (unet.down_blocks, unet.mid_block, unet.up_blocks):
         for parent in list(blocks.modules()):
             for name, layer in list(parent.named_children()):
                 if isinstance(layer, (nn.Linear, nn.Conv2d)) and layer.weight.numel() >= _FEWEST:
                     small = QuantisedLinear if isinstance(layer, nn.Linear) else QuantisedConv2d
-                    setattr(parent, name, small(layer, FORMATS[kind]))
+                    setattr(parent, name, small(layer, _ALL[kind]))
 
 
 # ------------------------------------------------------------------------------------------------------- formats
@@ -47,7 +49,20 @@ class Format(ABC):
     @staticmethod
     @abstractmethod
     def unpack(codes: Tensor, scales: Tensor) -> Tensor:
-        """The weight in fp32, of any shape with its elements in order; 4 bits may have a few zeros behind it."""
+        """The weight in fp32, or whole as it was, of any shape with its elements in order; 4 bits may have a few zeros
+        behind it."""
+
+
+class Whole(Format):
+    """The weight as it is."""
+
+    @staticmethod
+    def pack(weight: Tensor) -> tuple[Tensor, Tensor]:
+        return weight, weight.new_empty(0)
+
+    @staticmethod
+    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+        return codes
 
 
 class Fp8(Format):
@@ -96,6 +111,7 @@ class Nf4(Format):
 
 
 FORMATS: dict[str, type[Format]] = {"fp8": Fp8, "int8": Int8, "nf4": Nf4}
+_ALL = {"full": Whole, **FORMATS}
 
 
 def _largest(rows: Tensor) -> Tensor:
@@ -120,7 +136,7 @@ def _nf4_levels() -> Tensor:
 # -------------------------------------------------------------------------------------------------------- layers
 
 
-class _Quantised(nn.Module):
+class Quantised(nn.Module):
     """What both kinds of layer do; `weight` is made at every look, in the format of the arithmetic."""
 
     def _keep(self, layer: nn.Linear | nn.Conv2d, kind: type[Format]) -> None:
@@ -129,17 +145,24 @@ class _Quantised(nn.Module):
         self.register_buffer("scales", scales)
         self.register_parameter("bias", layer.bias)
         self._kind, self._shape, self._dtype = kind, layer.weight.shape, layer.weight.dtype
+        self._fetch: Callable[[], Sequence[Tensor]] | None = None
+
+    def keep_elsewhere(self, fetch: Callable[[], Sequence[Tensor]]) -> None:
+        """Hold nothing, and ask `fetch` for codes and scales whenever they are needed."""
+        del self.codes, self.scales
+        self._fetch = fetch
 
     @property
     def weight(self) -> Tensor:
-        whole = self._kind.unpack(self.codes, self.scales).flatten()
+        codes, scales = self._fetch() if self._fetch else (self.codes, self.scales)
+        whole = self._kind.unpack(codes, scales).flatten()
         return whole[: self._shape.numel()].reshape(self._shape).to(self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return _Apply.apply(x, self)
 
 
-class QuantisedLinear(_Quantised, nn.Linear):
+class QuantisedLinear(Quantised, nn.Linear):
     """A frozen Linear with a small weight."""
 
     def __init__(self, layer: nn.Linear, kind: type[Format]) -> None:
@@ -154,7 +177,7 @@ class QuantisedLinear(_Quantised, nn.Linear):
         return gradient @ self.weight.to(gradient.dtype)
 
 
-class QuantisedConv2d(_Quantised, nn.Conv2d):
+class QuantisedConv2d(Quantised, nn.Conv2d):
     """A frozen Conv2d with a small weight."""
 
     def __init__(self, layer: nn.Conv2d, kind: type[Format]) -> None:

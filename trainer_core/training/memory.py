@@ -10,6 +10,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..families.offloading import bytes_taken_off
 from ..families.prompts import CHUNK
 from ..families.quantised import quantise
 from ..families.tokenizers import CONTEXT
@@ -70,9 +71,9 @@ def step_memory(
         modules = [outline.unet, *encoders]
         for module in modules:
             stand_in_for(module, FORMATS[precision])
-        if choice.base != "full":
+        if choice.base != "full" or choice.offload:
             quantise(outline.unet, choice.base)
-        base = sum(map(bytes_of, modules))
+        base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:

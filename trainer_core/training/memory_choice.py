@@ -35,14 +35,16 @@ class MemoryChoice:
     """In how many parts a batch goes through the model; their gradients add up to those of the batch."""
     base: Literal["full", "fp8", "int8", "nf4"]
     """How the frozen weights of the UNet are kept."""
-    tiles: bool
+    offload: bool = False
+    """Whether the UNet's blocks wait in the CPU's memory."""
+    tiles: bool = False
     """Whether pictures go through the VAE in tiles."""
 
     @staticmethod
     def as_set(plan: TrainingPlan) -> MemoryChoice:
         precision = plan.precision
         every = precision.checkpoint_every if precision.gradient_checkpointing else 0
-        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, tiles=False)
+        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, offload=precision.offload)
 
     def words(self, plan: TrainingPlan) -> str:
         """ "checkpointing every 2 blocks, batch 4 in 2 parts, base model in fp8"."""
@@ -51,6 +53,8 @@ class MemoryChoice:
             f"checkpointing every {every} blocks" if every > 1 else "checkpointing" if every else "no checkpointing"
         ]
         words.append(f"batch {plan.batch_size}" + (f" in {self.parts} parts" if self.parts > 1 else ""))
+        if self.offload:
+            words.append("blocks offloaded to the CPU")
         if self.base != "full":
             words.append(f"base model in {self.base}")
         if self.tiles:
@@ -58,11 +62,11 @@ class MemoryChoice:
         return ", ".join(words)
 
 
-def savings(plan: TrainingPlan, pictures: int) -> Iterator[MemoryChoice]:
+def savings(plan: TrainingPlan, pictures: int, *, on_gpu: bool) -> Iterator[MemoryChoice]:
     """What could be done, from what the plan says to what saves most; each costs more than the one before.
 
-    Checkpointing and batches in parts change no gradient and come first; a base model in fewer bits is another one,
-    nearly. `pictures`: how many the largest batch has.
+    Checkpointing, batches in parts and offloading change no gradient and come first; a base model in fewer bits is
+    another one, nearly. `pictures`: how many the largest batch has.
     """
     choice = MemoryChoice.as_set(plan)
     for every in (2, 1):
@@ -70,12 +74,19 @@ def savings(plan: TrainingPlan, pictures: int) -> Iterator[MemoryChoice]:
             yield (choice := replace(choice, checkpoint_every=every))
     while choice.parts < pictures:
         yield (choice := replace(choice, parts=min(2 * choice.parts, pictures)))
+    if on_gpu and not choice.offload:
+        yield (choice := replace(choice, offload=True))
     for base in _SMALLER_BASES[choice.base]:
         yield (choice := replace(choice, base=base))
 
 
 def choose(
-    plan: TrainingPlan, pictures: int, needed: Callable[[MemoryChoice], StepMemory], free: int | None
+    plan: TrainingPlan,
+    pictures: int,
+    needed: Callable[[MemoryChoice], StepMemory],
+    free: int | None,
+    *,
+    on_gpu: bool = False,
 ) -> tuple[MemoryChoice, list[str]]:
     """What a run does, and what to tell of it. `free`: bytes; None where nobody knows.
 
@@ -91,7 +102,7 @@ def choose(
         return as_set, [told]
     if plan.precision.short_memory == "try":
         return as_set, [f"{told}, so memory may run out"]
-    choice = next((choice for choice in savings(plan, pictures) if needed(choice).total <= free), None)
+    choice = next((choice for choice in savings(plan, pictures, on_gpu=on_gpu) if needed(choice).total <= free), None)
     if choice is None:
         raise TrainingError(f"{told}, and nothing that short_memory can reduce is enough. {_REMEDIES}")
     smaller = needed(choice)

@@ -42,7 +42,7 @@ class MemoryFit:
         if kept := kept_choice(path, plan):
             return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
         free = free_memory(self._device)
-        choice, told = choose(plan, self._shape.pictures, self._needed, free)
+        choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._device != "cpu")
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":

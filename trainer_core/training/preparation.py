@@ -10,6 +10,7 @@ from ..dataset.types import Dataset
 from ..families.base_model import BaseModel
 from ..families.cpu_attention import use_cpu_attention
 from ..families.loading import load_base_model
+from ..families.offloading import offload
 from ..families.onednn import use_onednn
 from ..families.quantised import quantise
 from ..job import Job
@@ -59,6 +60,11 @@ class Preparation:
     def plan(self) -> TrainingPlan:
         return self.job.plan
 
+    @property
+    def offloads(self) -> bool:
+        """On a CPU the weights are where they would go."""
+        return self.choice.offload and self.device != "cpu"
+
     def learner(self) -> Generator[StageReport, None, Learner]:
         """Yields its progress, and returns the learner."""
         yield StageReport(stage="loading the base model", done=0, total=1)
@@ -71,6 +77,8 @@ class Preparation:
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
+        if self.offloads:
+            offload(model.unet, self.device)
         model.unet.to(self.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
         masked = latents.items() if self.plan.loss.masked else ()
@@ -96,7 +104,7 @@ class Preparation:
         model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
         objective.apply_prediction(model, self.plan.timesteps)
         merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
-        if self.choice.base != "full":
+        if self.choice.base != "full" or self.offloads:
             quantise(model.unet, self.choice.base)
         if self.device == "cpu" and self.precision == "fp32":
             for part in (model.unet, *model.text_encoders):

@@ -23,10 +23,13 @@ class PrecisionPlan:
     """Recompute activations in the backward pass: much less memory, about a third slower."""
     checkpoint_every: int = 1
     """With gradient checkpointing: every how many blocks are recomputed. 2 saves half as much in half the time."""
+    offload: bool = False
+    """Keep the UNet's blocks in the CPU's memory and send each to the GPU as it is used: the same result, slower. On a
+    CPU it has no effect."""
     short_memory: Literal["refuse", "reduce", "try"] = "refuse"
     """Where a step would not fit into the memory that is free. refuse: no run, but what would help. reduce:
-    checkpointing, then batches in parts, then the base model in fewer bits, as far as needed; the run keeps to what it
-    began with. try: as set."""
+    checkpointing, then batches in parts, then offloading, then the base model in fewer bits, as far as needed; the run
+    keeps to what it began with. try: as set."""
 
     def __post_init__(self) -> None:
         require(self.checkpoint_every >= 1, "checkpoint every", self.checkpoint_every, "at least 1", "1 saves most")
