@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,9 @@ from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
 from trainer_core.health.report import health_report
+from trainer_core.lora.start import _remark
 from trainer_core.training.holdout import hold_out
-from trainer_core.training.memory_choice import choose, choose_tiles
+from trainer_core.training.memory_choice import MemoryChoice, choose, choose_tiles, savings
 from trainer_core.training.plan import OptimizerPlan, SchedulePlan, TrainingPlan, ValidationPlan
 from trainer_core.training.plan.advice import plan_warnings
 from trainer_core.training.plan.precision import PrecisionPlan
@@ -105,11 +107,20 @@ def _labels_in(path: Path) -> Iterator[str]:
                 yield "".join(piece.value if isinstance(piece, ast.Constant) else "'7'" for piece in value.values)
 
 
+def _needs(found: MemoryChoice, wanted: MemoryChoice) -> StepMemory:
+    """Little for the one that is wanted, too much for the others."""
+    return StepMemory(base=0 if found == wanted else 9 * GB, lora=0, step=0, overhead=0)
+
+
 def said_of_runs(folder: Path) -> Iterator[str]:
     step = StepMemory(base=GB, lora=GB, step=GB, overhead=GB)
     for free in (None, 8 * GB, GB):
         yield from choose(TrainingPlan(precision=_TRIED), 1, lambda _: step, free)[1]
     reduced = TrainingPlan(precision=PrecisionPlan(short_memory="reduce"))
+    four = replace(reduced, batch_size=4)
+    for wanted in savings(four, 4, on_gpu=True):
+        yield from choose(four, 4, lambda found, wanted=wanted: _needs(found, wanted), GB, on_gpu=True)[1]
+        yield f"as the run began: {replace(wanted, tiles=True).words(four)}"
     for plan in (TrainingPlan(precision=_TRIED), reduced):
         yield from choose_tiles(plan, lambda tiles: GB if tiles else 4 * GB, 2 * GB)[1]
     for plan in (
@@ -122,6 +133,8 @@ def said_of_runs(folder: Path) -> Iterator[str]:
         TrainingPlan(schedule=SchedulePlan(name="constant", floor=0.1)),
     ):
         yield from plan_warnings(plan, 100)
+    yield from (_remark(fresh, left) for fresh, left in ((2, 0), (0, 1), (1, 2)))
+    yield "the two-prompt test could not be drawn: CUDA error"
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
     yield hold_out(dataset, ValidationPlan(held_out_share=0.5)).remark

@@ -81,13 +81,20 @@ export function tellErrors(prefix) {
     notify("error", app.rootGraph?.getNodeById(detail.node_id)?.title ?? detail.node_type, detail.exception_message);
   };
   api.addEventListener("execution_error", listener, { capture: true });
+  const tell = (/** @type {Record<string, any>} */ nodes) => {
+    const found = Object.values(nodes ?? {}).filter((node) => isOurs(node.class_type));
+    for (const error of found.flatMap((node) => node.errors)) error.details = detailsOf(error);
+  };
   const { queuePrompt } = api;
-  api.queuePrompt = function (...values) {
-    return queuePrompt.apply(this, values).catch((/** @type {any} */ refused) => {
-      const found = Object.values(refused.response?.node_errors ?? {}).filter((node) => isOurs(node.class_type));
-      for (const error of found.flatMap((node) => node.errors)) error.details = detailsOf(error);
+  api.queuePrompt = async function (...values) {
+    try {
+      const answer = await queuePrompt.apply(this, values);
+      tell(answer.node_errors); // of branches that are left out while the others run
+      return answer;
+    } catch (refused) {
+      tell(refused.response?.node_errors);
       throw refused;
-    });
+    }
   };
 }
 

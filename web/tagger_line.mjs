@@ -7,9 +7,10 @@
  *   `done` and `total` in bytes
  */
 
-import { downloadMirror, getJson, notify, postJson } from "./host.mjs";
+import { downloadMirror, getJson, locale, notify, postJson } from "./host.mjs";
 import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
+import { phrase } from "./words/phrases.mjs";
 
 const POLL_MILLISECONDS = 1000;
 const MEGABYTE = 1e6;
@@ -87,6 +88,6 @@ export class TaggerLine {
 }
 
 function told({ name, done, total, error }) {
-  if (error) return say("tagger.failed", { reason: error });
+  if (error) return say("tagger.failed", { reason: phrase(error, locale()) });
   return say("tagger.loading", { name, done: Math.round(done / MEGABYTE), total: Math.round(total / MEGABYTE) });
 }

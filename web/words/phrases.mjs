@@ -2,8 +2,8 @@
  * Short phrases of the server in the language of the page: why a file was skipped, what was noticed of a picture, what
  * a run has to say. They hold names and numbers, so each is found by its English with places in it.
  *
- * {phrase} and {phrase2} are phrases in themselves, {names} a list of names; what the other places stand for is taken
- * over as it is. Errors are in errors/, found sentence by sentence.
+ * {phrase} and {phrase2} are phrases in themselves, {list} a list of phrases, {names} a list of names; what the
+ * other places stand for is taken over as it is. Errors are in errors/, found sentence by sentence.
  */
 
 import { choose } from "./choosing.mjs";
@@ -172,6 +172,23 @@ export const PHRASES = [
   ["held-out loss is not measured: nearly all pictures are copies of each other", "未测量留出损失：几乎所有图片都是彼此的副本", "未測量留出損失：幾乎所有圖片都是彼此的副本"],
   ["Sample {number} after epoch {epoch} is missing: not enough GPU memory. Make the samples smaller, or train without them.", "第 {epoch} 轮后的第 {number} 张样图未生成：显存不足。请缩小样图，或不生成样图。", "第 {epoch} 輪後的第 {number} 張樣圖未產生：顯示記憶體不足。請縮小樣圖，或不產生樣圖。"],
   ["Sample {number} after epoch {epoch} is missing: {phrase}", "第 {epoch} 轮后的第 {number} 张样图未生成：{phrase}", "第 {epoch} 輪後的第 {number} 張樣圖未產生：{phrase}"],
+  ["{free} GB are free: {list}", "可用 {free} GB：{list}", "可用 {free} GB：{list}"],
+  ["as the run began: {list}", "与训练开始时相同：{list}", "與訓練開始時相同：{list}"],
+  ["no checkpointing", "不用梯度检查点", "不用梯度檢查點"],
+  ["checkpointing", "梯度检查点", "梯度檢查點"],
+  ["checkpointing every {count} blocks", "每 {count} 个块一个梯度检查点", "每 {count} 個區塊一個梯度檢查點"],
+  ["batch {size} in {parts} parts", "批次 {size} 分 {parts} 份", "批次 {size} 分 {parts} 份"],
+  ["batch {size}", "批次 {size}", "批次 {size}"],
+  ["blocks offloaded to the CPU", "块卸载到内存", "區塊卸載到記憶體"],
+  ["base model in {format}", "底模用 {format}", "底模用 {format}"],
+  ["pictures encoded in tiles", "图片分块编码", "圖片分塊編碼"],
+  ["The LoRA to start from: {phrase}; {phrase2}.", "起始 LoRA：{phrase}；{phrase2}。", "起始 LoRA：{phrase}；{phrase2}。"],
+  ["The LoRA to start from: {phrase}.", "起始 LoRA：{phrase}。", "起始 LoRA：{phrase}。"],
+  ["it has nothing for 1 adapter, which start anew", "有 1 个适配层在其中没有内容，从头开始", "有 1 個適配層在其中沒有內容，從頭開始"],
+  ["it has nothing for {count} adapters, which start anew", "有 {count} 个适配层在其中没有内容，从头开始", "有 {count} 個適配層在其中沒有內容，從頭開始"],
+  ["1 module of it are not trained by this plan and are left out", "其中 1 个模块不在此次训练之内，已忽略", "其中 1 個模組不在此次訓練之內，已忽略"],
+  ["{count} modules of it are not trained by this plan and are left out", "其中 {count} 个模块不在此次训练之内，已忽略", "其中 {count} 個模組不在此次訓練之內，已忽略"],
+  ["the two-prompt test could not be drawn: {phrase}", "双提示词测试未能绘制：{phrase}", "雙提示詞測試未能繪製：{phrase}"],
   ["memory ran out, so gradient checkpointing is on: the same result, about a third slower", "内存不足，已打开梯度检查点：结果相同，约慢三分之一", "記憶體不足，已開啟梯度檢查點：結果相同，約慢三分之一"],
   ["Prodigy finds the rate by itself, and {rate} scales what it finds. Set the rates to 1.", "Prodigy 会自己寻找学习率，{rate} 会缩放它找到的值。请把学习率设为 1。", "Prodigy 會自己尋找學習率，{rate} 會縮放它找到的值。請把學習率設為 1。"],
   ["a rate of {rate} is high for {optimizer}. Up to {usual} is usual.", "学习率 {rate} 对 {optimizer} 偏高，通常不超过 {usual}。", "學習率 {rate} 對 {optimizer} 偏高，通常不超過 {usual}。"],
@@ -198,6 +215,7 @@ export function phrase(text, locale) {
 function whole(text, language) {
   return translated(ROWS, text, language, (name, found) => {
     if (name.startsWith("phrase")) return phrase(found, language);
+    if (name === "list") return found.split(", ").map((one) => phrase(one, language)).join("，");
     return name === "names" ? found.replace(/ and ([\d,]+) more$/, MORE[language]) : found;
   });
 }

@@ -21,7 +21,7 @@ export const TRAINING_ERRORS = [
   ["The end of {log} says why.", "原因见 {log} 的末尾。", "原因見 {log} 的末尾。"],
   ["{phrase}, and nothing that short_memory can reduce is enough.", "{phrase}，short_memory 能省的都不够。", "{phrase}，short_memory 能省的都不夠。"],
   ["{phrase}, and tiles need {tiled} GB.", "{phrase}，分块也需要 {tiled} GB。", "{phrase}，分塊也需要 {tiled} GB。"],
-  ["Set short_memory to reduce ({words}: {size} GB).", "请把 short_memory 设为 reduce（{words}：{size} GB）。", "請把 short_memory 設為 reduce（{words}：{size} GB）。"],
+  ["Set short_memory to reduce ({list}: {size} GB).", "请把 short_memory 设为 reduce（{list}：{size} GB）。", "請把 short_memory 設為 reduce（{list}：{size} GB）。"],
   ["Set short_memory to reduce (pictures encoded in tiles: {size} GB), or crop to fewer pixels in Smart Crop.", "请把 short_memory 设为 reduce（图片分块编码：{size} GB），或在“智能裁剪”中裁到更少的像素。", "請把 short_memory 設為 reduce（圖片分塊編碼：{size} GB），或在「智慧裁切」中裁到更少的像素。"],
   ["Lower batch_size or rank, crop to fewer pixels in Smart Crop, set text_encoder_rate to 0, or set short_memory to try.", "请降低 batch_size 或 rank，在“智能裁剪”中裁到更少的像素，把 text_encoder_rate 设为 0，或把 short_memory 设为 try。", "請降低 batch_size 或 rank，在「智慧裁切」中裁到更少的像素，把 text_encoder_rate 設為 0，或把 short_memory 設為 try。"],
   ["Crop to fewer pixels in Smart Crop.", "请在“智能裁剪”中裁到更少的像素。", "請在「智慧裁切」中裁到更少的像素。"],
