@@ -1,6 +1,8 @@
 """Latents are encoded once, and never stale."""
 
+import contextlib
 import dataclasses
+import random
 
 import pytest
 import torch
@@ -12,7 +14,10 @@ from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.rules import ReadingRules
-from trainer_core.dataset.types import CropBox
+from trainer_core.dataset.types import CropBox, Dataset
+from trainer_core.demo import world
+from trainer_core.errors import TrainingError
+from trainer_core.training import encode as module
 from trainer_core.training.encode import draw_latents, encode_pictures, picture_size
 
 
@@ -21,14 +26,14 @@ def encode(tmp_path, monkeypatch):
     """Encode a dataset; returns its latents and how many were made anew."""
     model, calls = tiny_sd15(), []
     original = model.vae.encode
-    monkeypatch.setattr(model.vae, "encode", lambda *a, **k: calls.append(1) or original(*a, **k))
+    monkeypatch.setattr(model.vae, "encode", lambda pixels: calls.append(len(pixels)) or original(pixels))
 
     def run(dataset, base="base", flip=False):
         calls.clear()
         latents = {}
         for _ in encode_pictures(model, base, dataset, tmp_path / "cache", "cpu", latents, flip=flip):
             pass
-        return [latents[key] for key in sorted(latents)], len(calls)
+        return [latents[key] for key in sorted(latents)], sum(calls)
 
     return run
 
@@ -129,3 +134,105 @@ def test_the_size_that_sdxl_is_told_of_a_mirrored_crop_counts_from_the_other_sid
     assert picture_size(image, mirrored=True).crop == (0, 64), "32 of 96 pixels, at twice the size"
     padded = dataclasses.replace(image, crop=dataclasses.replace(crop, left=-16, top=-16, right=112, bottom=112))
     assert picture_size(padded).crop == (0, 0)
+
+
+@pytest.fixture
+def in_batches(monkeypatch):
+    """As on a GPU with room for so many pictures at a time."""
+
+    def choose(most):
+        monkeypatch.setattr(module, "pictures_at_once", lambda vae, width, height, device: most)
+
+    return choose
+
+
+@pytest.fixture
+def of_two_sizes(tmp_path):
+    """Seven pictures in two buckets, in turns."""
+    rng = random.Random(0)
+    (tmp_path / "sizes").mkdir()
+    for index in range(7):
+        size = (96, 64) if index % 2 else (64, 96)
+        world.draw(world.random_scene(rng), *size).save(tmp_path / "sizes" / f"{index}.png")
+    images = read_folder(tmp_path / "sizes").images
+    return Dataset(images=tuple(dataclasses.replace(image, bucket=(image.width, image.height)) for image in images))
+
+
+def encoded(model, dataset, cache, *, flip=False, until=None):
+    latents = {}
+    with contextlib.closing(encode_pictures(model, "base", dataset, cache, "cpu", latents, flip=flip)) as steps:
+        for report in steps:
+            if report.done == until:
+                break
+    return latents
+
+
+def test_pictures_of_one_size_are_encoded_together_as_they_are_alone(tmp_path, of_two_sizes, in_batches, monkeypatch):
+    model, shapes = tiny_sd15(), []
+    encode_alone = model.vae.encode
+    alone = encoded(model, of_two_sizes, tmp_path / "alone", flip=True)
+    monkeypatch.setattr(model.vae, "encode", lambda x: shapes.append(tuple(x.shape)) or encode_alone(x))
+    in_batches(5)
+    together = encoded(model, of_two_sizes, tmp_path / "together", flip=True)
+    assert shapes == [(5, 3, 96, 64), (3, 3, 96, 64), (5, 3, 64, 96), (1, 3, 64, 96)]
+    assert together.keys() == alone.keys() and len(alone) == 14
+    for visit, latent in alone.items():
+        assert torch.allclose(together[visit].mean_CHW, latent.mean_CHW, rtol=1e-4, atol=1e-5)
+        assert torch.allclose(together[visit].std_CHW, latent.std_CHW, rtol=1e-4, atol=1e-5)
+    names = [sorted(path.name for path in (tmp_path / cache).iterdir()) for cache in ("alone", "together")]
+    assert names[0] == names[1]
+    again = encoded(model, of_two_sizes, tmp_path / "again", flip=True)
+    assert all(torch.equal(again[visit].mean_CHW, together[visit].mean_CHW) for visit in again)
+
+
+def test_a_stop_leaves_what_was_encoded_and_the_rest_is_encoded_later(tmp_path, of_two_sizes, in_batches, monkeypatch):
+    model, sizes = tiny_sd15(), []
+    in_batches(2)
+    stopped = encoded(model, of_two_sizes, tmp_path / "cache", until=4)
+    assert len(stopped) == len(list((tmp_path / "cache").iterdir())) == 4
+    encode = model.vae.encode
+    monkeypatch.setattr(model.vae, "encode", lambda x: sizes.append(len(x)) or encode(x))
+    whole = encoded(model, of_two_sizes, tmp_path / "cache")
+    assert sum(sizes) == 3 and len(whole) == 7
+    assert all(torch.equal(whole[visit].mean_CHW, stopped[visit].mean_CHW) for visit in stopped)
+
+
+def test_copies_of_a_picture_are_encoded_once(encode, dataset, in_batches):
+    in_batches(8)
+    twice = dataset.with_images((*dataset.images, *dataset.images))
+    latents, made = encode(twice)
+    assert made == 4 and len(latents) == 8
+    assert all(torch.equal(latents[i].mean_CHW, latents[i + 4].mean_CHW) for i in range(4))
+
+
+def test_progress_never_falls_and_ends_with_all_pictures(tmp_path, of_two_sizes, in_batches):
+    in_batches(3)
+    model = tiny_sd15()
+    encoded(model, of_two_sizes.with_images(of_two_sizes.images[:2]), tmp_path / "cache", flip=True)
+    done = [
+        (report.done, report.total)
+        for report in encode_pictures(model, "base", of_two_sizes, tmp_path / "cache", "cpu", {}, flip=True)
+    ]
+    assert done == sorted(done) and done[0] == (1, 7) and done[-1] == (7, 7)
+
+
+def test_a_picture_that_becomes_nan_is_named_and_none_of_its_batch_is_kept(tmp_path, of_two_sizes, in_batches):
+    in_batches(4)
+    model = tiny_sd15()
+    encode = model.vae.encode
+
+    def spoiled(pixels_BCHW):
+        posterior = encode(pixels_BCHW)
+        posterior.latent_dist.mean[1] = torch.nan
+        return posterior
+
+    model.vae.encode = spoiled
+    with pytest.raises(TrainingError, match="2.png became NaN in the VAE"):
+        encoded(model, of_two_sizes, tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*"))
+
+
+def test_a_picture_that_changed_meanwhile_is_refused(tmp_path, of_two_sizes):
+    Image.new("RGB", (64, 96), "red").save(of_two_sizes.images[2].path)
+    with pytest.raises(TrainingError, match="2.png has changed"):
+        encoded(tiny_sd15(), of_two_sizes, tmp_path / "cache")

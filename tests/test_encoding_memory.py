@@ -13,7 +13,7 @@ from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training import encoding_memory as module
 from trainer_core.training import memory_fit
-from trainer_core.training.encoding_memory import encode_in_tiles, encoding_memory
+from trainer_core.training.encoding_memory import encode_in_tiles, encoding_memory, pictures_at_once
 from trainer_core.training.memory import FIXED_OVERHEAD, bytes_of
 from trainer_core.training.memory_choice import choose_tiles
 from trainer_core.training.memory_count import MemoryCount
@@ -58,6 +58,37 @@ def test_on_a_cpu_the_other_parts_of_the_model_take_their_room_too():
     others = on_cpu - on_gpu - FIXED_OVERHEAD["cpu"] + FIXED_OVERHEAD["cuda"]
     model = full_size("sd15")
     assert others == bytes_of(model.unet) + sum(map(bytes_of, model.text_encoders))
+
+
+def taken_by(pictures: int) -> int:
+    """What so many pictures of 192x128 take beside the weights."""
+    with torch.no_grad(), MemoryCount() as count:
+        tiny_sd15().vae.encode(torch.zeros(pictures, 3, 128, 192))
+    return count.peak
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 5, 8])
+def test_so_many_pictures_are_encoded_at_once_as_half_of_the_free_memory_holds(pictures, monkeypatch):
+    monkeypatch.setattr(module, "free_memory", lambda device: 2.02 * taken_by(pictures))
+    assert pictures_at_once(tiny_sd15().vae, 192, 128, device="cuda") == pictures
+
+
+@pytest.mark.parametrize(("device", "free", "tiles"), [
+    ("cpu", 99 * GB, False), ("mps", None, False), ("cuda", 99 * GB, True), ("cuda", 1000, False)
+])  # fmt: skip
+def test_pictures_are_encoded_one_by_one_on_a_cpu_and_where_memory_is_short_or_unknown(
+    device, free, tiles, monkeypatch
+):
+    monkeypatch.setattr(module, "free_memory", lambda device: free)
+    vae = tiny_sd15().vae
+    if tiles:
+        encode_in_tiles(vae)
+    assert pictures_at_once(vae, 192, 128, device=device) == 1
+
+
+def test_a_large_memory_is_not_filled(monkeypatch):
+    monkeypatch.setattr(module, "free_memory", lambda device: 99 * GB)
+    assert pictures_at_once(tiny_sd15().vae, 192, 128, device="cuda") == 8
 
 
 @pytest.mark.parametrize("free", [None, 6 * GB, 8 * GB])

@@ -8,12 +8,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..families.base_model import BaseModel
 from ..families.loading import parts_of
+from ..families.without_storage import WithoutStorage
 from .memory import FIXED_OVERHEAD, bytes_of
+from .memory_choice import free_memory
 from .memory_count import MemoryCount
 from .stand_ins import stand_in_for
 
 TILE = 512
 """Pixels of a tile's side; its edges overlap with those of the next by a quarter."""
+_MOST_AT_ONCE = 8
+_SHARE_TAKEN = 0.5
+"""Of the free memory: what cuDNN takes for itself grows with the pictures, and no tensor shows it."""
 
 
 def encode_in_tiles(vae: AutoencoderKL) -> None:
@@ -30,11 +35,32 @@ def encoding_memory(outline: BaseModel, width: int, height: int, *, tiles: bool,
     """Bytes in use while a picture of so many pixels goes through the VAE in fp32. `outline` is used up."""
     is_cpu = torch.device(device).type == "cpu"
     weights = sum(bytes_of(part) for part in parts_of(outline) if is_cpu and part is not outline.vae)
+    peak = _peak(outline.vae, width, height, tiles=tiles)
+    return weights + bytes_of(outline.vae) + peak + FIXED_OVERHEAD.get(torch.device(device).type, 0)
+
+
+def pictures_at_once(vae: AutoencoderKL, width: int, height: int, *, device: str) -> int:
+    """How many pictures of a size the VAE, which is on the device, takes in one go: as many as fit into half of the
+    free memory, at most 8.
+
+    One on a CPU, where more are no faster (docs/speed.md); and one where pictures go through in tiles, as memory is
+    short then, or where nobody knows how much is free.
+    """
+    free = free_memory(device)
+    if torch.device(device).type == "cpu" or vae.use_tiling or free is None:
+        return 1
+    with WithoutStorage():
+        outline = AutoencoderKL.from_config(vae.config)
+    return max(1, min(_MOST_AT_ONCE, int(free * _SHARE_TAKEN / _peak(outline, width, height, tiles=False))))
+
+
+def _peak(outline: AutoencoderKL, width: int, height: int, *, tiles: bool) -> int:
+    """Bytes that a picture takes beside the weights, in fp32. `outline` is used up."""
     with torch.inference_mode(False), torch.no_grad(), FakeTensorMode():
-        stand_in_for(outline.vae, torch.float32)
+        stand_in_for(outline, torch.float32)
         if tiles:
-            encode_in_tiles(outline.vae)
+            encode_in_tiles(outline)
         count = MemoryCount()
         with count:
-            outline.vae.encode(torch.zeros(1, 3, height, width))
-    return weights + bytes_of(outline.vae) + count.peak + FIXED_OVERHEAD.get(torch.device(device).type, 0)
+            outline.encode(torch.zeros(1, 3, height, width))
+    return count.peak

@@ -19,7 +19,7 @@ from .batches import draw_flips, step_generator, stream_seed
 from .caption_encodings import CaptionEncodings, reading_of
 from .captions import VisitCaptions
 from .checkpointing import checkpoint_blocks
-from .encode import Latents, draw_latents, picture_size
+from .encode import Latents, Visit, draw_latents, picture_size
 from .memory_choice import MemoryChoice
 from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
@@ -30,9 +30,6 @@ from .timesteps import draw_timesteps
 from .weighting import timestep_weights
 
 # Shape suffixes: B batch, C latent channels, H and W latent height and width, T timesteps.
-
-Visit = tuple[int, bool]
-"""A picture by its index, and whether it is seen mirrored."""
 
 
 class Learner:

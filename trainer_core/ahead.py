@@ -1,0 +1,41 @@
+"""What the next batches need, prepared by threads while one is worked on."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Ready = TypeVar("Ready")
+
+_THREADS = min(4, os.cpu_count() or 1)
+_BATCHES_AHEAD = 2
+
+
+def prepare_ahead(
+    batches: Sequence[Sequence[Item]], prepare: Callable[[Item], Ready]
+) -> Iterator[tuple[Sequence[Item], list[Ready]]]:
+    """Each batch, in order, with what `prepare` makes of its items. No more than two batches ahead are prepared, and
+    none any more once the iterator is closed.
+
+    Raises:
+        Exception: whatever `prepare` raises, when its batch is due.
+    """
+    with ThreadPoolExecutor(_THREADS, "preparing pictures") as pool:
+        ahead: deque[tuple[Sequence[Item], list[Future[Ready]]]] = deque()
+        try:
+            for batch in batches:
+                ahead.append((batch, [pool.submit(prepare, item) for item in batch]))
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield _awaited(*ahead.popleft())
+            while ahead:
+                yield _awaited(*ahead.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _awaited(batch: Sequence[Item], made: Sequence[Future[Ready]]) -> tuple[Sequence[Item], list[Ready]]:
+    return batch, [future.result() for future in made]
