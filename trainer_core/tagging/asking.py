@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ..ahead import prepare_ahead
 from ..dataset.pictures import training_pixels
 from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
 from ..progress import StageReport
 from .answers import AnswerStore, key_of
 from .tagger import TagAnswer, Tagger, TaggerModel
-
-_THREADS = min(4, os.cpu_count() or 1)
-_BATCHES_AHEAD = 2
 
 
 class Asking:
@@ -49,7 +45,9 @@ class Asking:
         if not unknown:
             return
         tagger = self._model.load(self._device)
-        for images, inputs in _prepared(unknown, tagger):
+        size = tagger.batch_size
+        batches = [unknown[start : start + size] for start in range(0, len(unknown), size)]
+        for images, inputs in prepare_ahead(batches, partial(_input_of, tagger)):
             for image, answer in zip(images, self._asked(tagger, inputs), strict=True):
                 self._store.remember(image, answer)
             done += len(images)
@@ -73,30 +71,6 @@ class Asking:
         return answers
 
 
-def _prepared(
-    images: Sequence[DatasetImage], tagger: Tagger
-) -> Iterator[tuple[Sequence[DatasetImage], list[np.ndarray]]]:
-    """Batches of pictures with their inputs; while the model works on one, threads decode the next."""
-    batches = [images[start : start + tagger.batch_size] for start in range(0, len(images), tagger.batch_size)]
-    with ThreadPoolExecutor(_THREADS, "preparing pictures") as pool:
-        ahead: deque[tuple[Sequence[DatasetImage], list[Future[np.ndarray]]]] = deque()
-        try:
-            for batch in batches:
-                ahead.append((batch, [pool.submit(_input_of, image, tagger) for image in batch]))
-                if len(ahead) > _BATCHES_AHEAD:
-                    yield _awaited(*ahead.popleft())
-            while ahead:
-                yield _awaited(*ahead.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _input_of(image: DatasetImage, tagger: Tagger) -> np.ndarray:
+def _input_of(tagger: Tagger, image: DatasetImage) -> np.ndarray:
     """The picture as it is cropped, at its own size: a tagger sees more in it than training does."""
     return tagger.prepare(training_pixels(replace(image, bucket=None)))
-
-
-def _awaited(
-    batch: Sequence[DatasetImage], inputs: Sequence[Future[np.ndarray]]
-) -> tuple[Sequence[DatasetImage], list[np.ndarray]]:
-    return batch, [future.result() for future in inputs]

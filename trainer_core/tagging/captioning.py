@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import TrainingError
+from ..families.sending import send
 from .tagger import TagAnswer
 
 NO_REPEATED_TOKENS = 3
@@ -108,7 +109,7 @@ class Captioner(ABC):
     def answer(self, prepared: Sequence[np.ndarray]) -> list[TagAnswer]:
         # Rounding differs between batches of different sizes, so the last one of a dataset is filled up.
         filled = [*prepared, *[prepared[-1]] * (-len(prepared) % self.batch_size)]
-        pixels_BCHW = torch.from_numpy(np.stack(filled)).to(self.model.device, self.model.dtype)
+        pixels_BCHW = send(torch.from_numpy(np.stack(filled)), self.model.device).to(self.model.dtype)
         with torch.inference_mode():
             sentences = self.write(pixels_BCHW)[: len(prepared)]
         return [TagAnswer(sentence=" ".join(sentence.split())) for sentence in sentences]

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ..errors import TrainingError
+from ..families.sending import send
 from .deepdanbooru_network import SIDE, DeepDanbooruNetwork
 from .model_files import identity_of
 from .tag_list import TagList
@@ -75,7 +76,7 @@ class DeepDanbooruTagger:
     @torch.inference_mode()
     def answer(self, prepared: Sequence[np.ndarray]) -> list[TagAnswer]:
         weight = self._network.n_Conv_0.weight
-        scores = self._network(torch.from_numpy(np.stack(prepared)).to(weight))
+        scores = self._network(send(torch.from_numpy(np.stack(prepared)), weight.device).to(weight))
         return [self._tags.answer(row) for row in scores.float().cpu().numpy()]
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import TrainingError
 from ..families.checkpoint import Checkpoint
+from ..families.sending import send
 from ..files import read_json
 from .model_files import identity_of
 from .tag_list import TagList
@@ -87,7 +88,7 @@ class WdTimmTagger:
     @torch.inference_mode()
     def answer(self, prepared: Sequence[np.ndarray]) -> list[TagAnswer]:
         """The network ends in logits, unlike the ONNX file of the same name."""
-        logits = self._network(torch.from_numpy(np.stack(prepared)).to(self._weight))
+        logits = self._network(send(torch.from_numpy(np.stack(prepared)), self._weight.device).to(self._weight))
         return [self._tags.answer(row) for row in logits.float().sigmoid().cpu().numpy()]
 
 
