@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import product
 
 from PIL import Image, ImageDraw
 
@@ -10,8 +12,11 @@ from ..lettering import font_for
 
 _BACKGROUND, _GRID, _TEXT = (24, 26, 32), (52, 56, 66), (200, 204, 212)
 _RAW, _SMOOTH = (78, 92, 118), (255, 170, 64)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 24, 48, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 32, 48, 44
 _OVERSAMPLING = 2
+_LOSS_TICKS, _STEP_TICKS = 6, 8
+_TOUCHES = 1e-9
+"""Steps that a tick may lie outside of its range, which is no more than the rounding of floats."""
 
 
 def loss_chart(
@@ -37,7 +42,7 @@ def loss_chart(
     _draw_line(pen, _points(smooth, frame, low, high), _SMOOTH, 2 * scale)
     _write(pen, (frame[0], 12 * scale), title, 18 * scale)
     if smooth:
-        last = f"last {smooth[-1]:.4f}   lowest {min(smooth):.4f}   {len(losses)} steps"
+        last = f"last {smooth[-1]:.4f}   lowest {min(smooth):.4f}   {len(losses):,} steps"
         _write(pen, (frame[2], 15 * scale), last, 14 * scale, anchor="ra")
     return image.resize(size, Image.Resampling.LANCZOS)
 
@@ -51,6 +56,23 @@ def running_mean(losses: Sequence[float]) -> list[float]:
             mean, weight = keep * mean + (1 - keep) * loss, keep * weight + (1 - keep)
         found.append(mean / weight if weight else 0.0)
     return found
+
+
+def round_ticks(low: float, high: float, *, most: int) -> list[float]:
+    """The round numbers from `low` to `high`: multiples of 1, 2, 2.5 or 5 times a power of ten.
+
+    Args:
+        most: of them, at least 2; the finest step that gives no more is taken.
+    """
+    if low == high:
+        return [float(low)]
+    finest = math.floor(math.log10((high - low) / most))
+    for power, factor in product((finest, finest + 1), (1, 2, 2.5, 5)):
+        step = factor * 10.0**power
+        first, last = math.ceil(low / step - _TOUCHES), math.floor(high / step + _TOUCHES)
+        if last - first < most:
+            break
+    return [float(f"{number * step:.9g}") for number in range(first, last + 1)]
 
 
 def _range(losses: Sequence[float], smooth: Sequence[float]) -> tuple[float, float]:
@@ -89,24 +111,20 @@ def _draw_line(pen, points, colour, width):
 def _draw_axes(pen, frame, low, high, steps, epoch_steps):
     left, top, right, bottom = frame
     size = 13 * _OVERSAMPLING
-    for i in range(5):
-        y = bottom - (bottom - top) * i / 4
+    pen.line((left, bottom, right, bottom), fill=_GRID, width=_OVERSAMPLING)
+    for loss in round_ticks(low, high, most=_LOSS_TICKS):
+        y = bottom - (bottom - top) * (loss - low) / (high - low)
         pen.line((left, y, right, y), fill=_GRID, width=_OVERSAMPLING)
-        _write(pen, (left - 8 * _OVERSAMPLING, y), f"{low + (high - low) * i / 4:.3g}", size, anchor="rm")
+        _write(pen, (left - 8 * _OVERSAMPLING, y), f"{loss:g}", size, anchor="rm")
+    across = (right - left) / max(1, steps - 1)
     if len(epoch_steps) <= 60:
         for step in epoch_steps:
-            x = left + (right - left) * max(0, step - 1) / max(1, steps - 1)
+            x = left + across * max(0, step - 1)
             pen.line((x, bottom, x, bottom + 5 * _OVERSAMPLING), fill=_TEXT, width=_OVERSAMPLING)
-    for i in range(6) if steps else ():
-        step = round(1 + (steps - 1) * i / 5)
-        x = left + (right - left) * i / 5
-        _write(
-            pen,
-            (x, bottom + 10 * _OVERSAMPLING),
-            str(step),
-            size,
-            anchor="ma" if 0 < i < 5 else "la" if i == 0 else "ra",
-        )
+    for step in round_ticks(1, steps, most=_STEP_TICKS) if steps else ():
+        if step.is_integer():
+            place = (left + across * (step - 1), bottom + 10 * _OVERSAMPLING)
+            _write(pen, place, f"{int(step):,}", size, anchor="ma")
 
 
 def _write(pen, place, text, size, anchor="la"):
