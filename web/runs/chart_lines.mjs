@@ -1,5 +1,5 @@
 /**
- * What the large chart draws of one run or two, and what its lines are at a step.
+ * What a chart draws of one run or two, and what its lines are at a step.
  *
  * @typedef {import("./curve.mjs").Curve} Curve
  * @typedef {import("./record.mjs").Measured} Measured

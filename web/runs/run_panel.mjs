@@ -6,7 +6,7 @@ import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { say } from "../words.mjs";
 import { duration, rateText, size, speed } from "./amounts.mjs";
-import { LossChart } from "./chart.mjs";
+import { Plot } from "./plot.mjs";
 import { askFor } from "./requests.mjs";
 import { SamplesStrip } from "./samples_strip.mjs";
 import { Seen } from "./seen.mjs";
@@ -18,6 +18,11 @@ import { verdictCard } from "./verdict_card.mjs";
 const STAGES = new Set(["training", "loading the base model", "encoding pictures", "encoding captions"]);
 const DRAWING = /^drawing /;
 const MOST_SAVES = 6;
+const CHART_SIZES = {
+  font: 11, gap: 4, dot: 6, padding: [6, 0, 0, 0],
+  steps: { room: 20, apart: 60 }, losses: { room: 40, apart: 34 }, rates: { room: 44, apart: 60 },
+};
+const NO_CURSOR = { cursor: { show: false } }; // it is wrong under the canvas's zoom; the large view has it
 
 export class RunPanel {
   #frame = new NextFrame(() => this.#draw());
@@ -30,7 +35,7 @@ export class RunPanel {
     this.count = make("span.la-run-count");
     this.progress = make("progress.la-run-progress", { max: 1, value: 0, "aria-label": say("live.progress") });
     this.plot = make("div.la-chart", { role: "img" });
-    this.chart = new LossChart(this.plot);
+    this.chart = new Plot(this.plot, CHART_SIZES, NO_CURSOR);
     this.legend = make("div.la-legend");
     this.numbers = make("p.la-run-numbers");
     this.strip = new SamplesStrip();
@@ -79,7 +84,7 @@ export class RunPanel {
     this.plot.parentElement.hidden = record.curve.length === 0;
     this.plot.setAttribute("aria-label", say("live.chart", { count: record.curve.lastStep }));
     this.#label(record);
-    this.chart.show(record.curve, record.validation);
+    this.chart.show(record, null);
     this.strip.show(record.run, record.samples);
     this.#list(record.saves);
     this.#judge(record.verdict);
