@@ -27,6 +27,10 @@ const PANELS = {
 /** Nodes that have an editor, and what opening it is called. */
 const EDITORS = { [AUTO_TAG]: "node.edit", [SMART_CROP]: "crops.edit" };
 const STYLES = [
+  "./parts/theme.css",
+  "./parts/controls.css",
+  "./parts/window.css",
+  "./parts/node.css",
   "./tag_editor/tag_editor.css",
   "./crop_editor/crop_editor.css",
   "./health_card/health_card.css",
