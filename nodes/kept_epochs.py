@@ -19,7 +19,13 @@ def kept_epochs(lora: TrainedLora, epochs: Sequence[SavedEpoch]) -> dict[str, li
     measured = {report.step: report for report in read_reports(lora.run_folder / VALIDATION_LOG)}
     best = _best(lora)
     shown = [
-        {"epoch": saved.epoch, "loss": _loss(measured.get(saved.step)), "is_best": saved == best} for saved in epochs
+        {
+            "epoch": saved.epoch,
+            "step": saved.step,
+            "loss": _loss(measured.get(saved.step)),
+            "is_best": saved == best,
+        }
+        for saved in epochs
     ]
     return {_KEPT: [{"run": lora.run_folder.name, "name": lora.name, "epochs": shown}]}
 

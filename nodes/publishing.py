@@ -8,13 +8,13 @@ from ..trainer_core.runs.saves import choose_kept
 from . import host
 
 
-def publish_kept(run_folder: Path, epoch: float, name: str) -> Path:
-    """Copy the kept LoRA of an epoch to output/loras; `LAST` and `BEST` name one too.
+def publish_kept(run_folder: Path, epoch: float, name: str, *, step: int | None = None) -> Path:
+    """Copy the kept LoRA of an epoch, of several that of `step`, to output/loras; `LAST` and `BEST` name one too.
 
     Raises:
         TrainingError: it was not kept, or LoraLoader would load another file of that name.
     """
-    file = publish(choose_kept(run_folder, epoch).path, host.lora_folder(), name)
+    file = publish(choose_kept(run_folder, epoch, step=step).path, host.lora_folder(), name)
     found = host.loaded_by_lora_loader(file.name)
     if found is None or not found.samefile(file):
         raise TrainingError(

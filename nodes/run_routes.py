@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from aiohttp import web
@@ -103,11 +104,15 @@ class RunRoutes:
         return {"run": folder.name}
 
     def _use(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy a kept epoch to where LoraLoader finds it: 0 for the last, -1 for the best, as Save LoRA does."""
-        folder, epoch, name = self._folder(value.get("run")), value.get("epoch"), value.get("name")
-        if type(epoch) not in (int, float) or not isinstance(name, str):
-            raise TrainingError("say which epoch and under which name.")
-        return {"file": publish_kept(folder, epoch, name.strip() or read_json(folder / ABOUT)["name"]).name}
+        """Copy a kept epoch to where LoraLoader finds it: 0 for the last, -1 for the best, as Save LoRA does; of
+        several saves of an epoch that of `step`.
+        """
+        folder, name = self._folder(value.get("run")), value.get("name")
+        epoch, step = value.get("epoch"), value.get("step")
+        if type(epoch) not in (int, float) or type(step) not in (int, NoneType) or not isinstance(name, str):
+            raise TrainingError("say which epoch, of which step, and under which name.")
+        name = name.strip() or read_json(folder / ABOUT)["name"]
+        return {"file": publish_kept(folder, epoch, name, step=step).name}
 
     def _folder(self, run: Any) -> Path:
         try:

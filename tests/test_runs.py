@@ -11,9 +11,11 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
+from trainer_core.lora.file import lora_bytes
 from trainer_core.runs.history import run_history
 from trainer_core.runs.pace import Pace, StepTimes, Work, expected_seconds_per_step, read_pace
 from trainer_core.runs.saves import BEST, LAST, choose_kept, kept_loras
@@ -263,6 +265,16 @@ def test_a_kept_lora_is_found_by_its_epoch(runs):
         choose_kept(folder, 7)
     with pytest.raises(TrainingError, match="measured on held-out"):
         choose_kept(folder, BEST)
+
+
+def test_of_several_loras_of_an_epoch_that_of_the_step_is_chosen_or_else_the_last(tmp_path):
+    (tmp_path / "epochs").mkdir()
+    for epoch, step in ((1, 3), (1, 4), (2, 8)):
+        told = {"ss_epoch": str(epoch), "ss_steps": str(step)}
+        path = tmp_path / "epochs" / f"{step}.safetensors"
+        path.write_bytes(lora_bytes({"lora_unet_a.lora_down.weight": torch.zeros(4, 4)}, told, torch.float16))
+    assert [choose_kept(tmp_path, 1, step=step).step for step in (3, 4, None, 8)] == [3, 4, 4, 4]
+    assert choose_kept(tmp_path, LAST, step=3).step == 8
 
 
 def test_a_run_without_loras_says_so(tmp_path):

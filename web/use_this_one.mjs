@@ -1,4 +1,4 @@
-/** Below Epoch Sheet and Preview Sample: a button for each kept epoch, which puts it where Load LoRA lists it. */
+/** Below Epoch Sheet and Preview Sample: a button for each kept LoRA, which puts it where Load LoRA lists it. */
 
 import { addPanel, after, askForText, notify, postJson, refit, rememberOutput } from "./host.mjs";
 import { make } from "./parts/element.mjs";
@@ -8,7 +8,10 @@ import { say } from "./words.mjs";
  * @typedef {object} KeptEpochs What the node leaves, and remembers in the workflow.
  * @property {string} run folder's name
  * @property {string} name of the LoRA
- * @property {{epoch: number, loss: number | null, is_best: boolean}[]} epochs in order
+ * @property {KeptLora[]} epochs in order
+ *
+ * @typedef {{epoch: number, step?: number, loss: number | null, is_best: boolean}} KeptLora older workflows remember
+ *   no step
  */
 
 const KEPT = "lora_atelier_epochs";
@@ -34,7 +37,7 @@ export class UsePanel {
     if (kept === undefined) {
       this.buttons.replaceChildren(make("p.la-node-line", { text: say("use.notRun") }));
     } else {
-      this.buttons.replaceChildren(...kept.epochs.map((epoch) => this.#button(kept, epoch)));
+      this.buttons.replaceChildren(...kept.epochs.map((saved) => this.#button(kept, saved)));
     }
     if (this.node.graph) refit(this.node);
   }
@@ -43,22 +46,29 @@ export class UsePanel {
     return LINE_HEIGHT * Math.min(MOST_LINES, this.buttons.childElementCount) + MARGIN;
   }
 
-  #button(kept, { epoch, loss, is_best: isBest }) {
-    const facts = loss === null ? "" : say("use.loss", { loss: loss.toFixed(4) });
+  /** @param {KeptEpochs} kept @param {KeptLora} saved */
+  #button(kept, saved) {
+    const { epoch, step, loss, is_best: isBest } = saved;
+    const isOnly = kept.epochs.filter((one) => one.epoch === epoch).length === 1;
+    const facts = [
+      isOnly || step === undefined ? "" : say("live.stepShort", { step }),
+      loss === null ? "" : say("use.loss", { loss: loss.toFixed(4) }),
+    ];
     return make(
       "button.la-button.la-use-epoch",
-      { title: say("use.hint", { epoch }), on: { click: () => this.#use(kept, epoch) } },
+      { title: say("use.hint", { epoch }), on: { click: () => this.#use(kept, saved) } },
       make("span", { text: say("use.epoch", { epoch }) }),
       isBest ? make("span.la-use-best", { text: say("use.best") }) : null,
-      make("span.la-use-loss", { text: facts }),
+      make("span.la-use-loss", { text: facts.filter(Boolean).join(" · ") }),
     );
   }
 
-  async #use({ run, name }, epoch) {
+  /** @param {KeptEpochs} kept @param {KeptLora} saved */
+  async #use({ run, name }, { epoch, step }) {
     const wanted = await askForText(say("use.title", { epoch }), say("use.name"), name);
     if (!wanted?.trim()) return;
     try {
-      const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, name: wanted.trim() });
+      const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, step, name: wanted.trim() });
       notify("success", say("use.done", { file }), say("use.where", { file }));
     } catch (problem) {
       notify("error", say("use.failed"), problem.message);

@@ -45,6 +45,8 @@ class MadeRun:
     epochs: int = 10
     """Trained so far, of the plan's ten."""
     steps_per_epoch: int = 120
+    saved_steps: tuple[int, ...] = ()
+    """Steps within epochs after which a LoRA was kept too."""
     prompts: tuple[str, ...] = ("mochi, sitting on a table, bright window", "mochi, in the rain, night")
     verdict: Verdict | None = None
     is_finished: bool = True
@@ -150,10 +152,11 @@ def _draw_samples(folder: Path, made: MadeRun) -> None:
 
 def _keep_loras(folder: Path, made: MadeRun) -> None:
     (folder / "epochs").mkdir()
-    for epoch in range(1, made.epochs + 1):
-        metadata = {"ss_epoch": str(epoch), "ss_steps": str(epoch * made.steps_per_epoch)}
+    ends = tuple(epoch * made.steps_per_epoch for epoch in range(1, made.epochs + 1))
+    for step in (*ends, *made.saved_steps):
+        metadata = {"ss_epoch": str(math.ceil(step / made.steps_per_epoch)), "ss_steps": str(step)}
         tensors = {"lora_unet_a.lora_down.weight": torch.zeros(4, 4)}
-        path = folder / "epochs" / f"{made.name}-{epoch:06d}.safetensors"
+        path = folder / "epochs" / f"{made.name}-{step:06d}.safetensors"
         path.write_bytes(lora_bytes(tensors, metadata, torch.float16))
 
 

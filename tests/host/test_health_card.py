@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.graphs import SLIM
-from tests.host.runs import loras_folder
+from tests.host.made_runs import MadeRun, make_run
+from tests.host.runs import loras_folder, runs_folder
 from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
@@ -106,12 +107,32 @@ def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str, 
     page.until(lambda: epochs_offered(page) == offered)
     sheet, sample = page.find(".la-use").all()
     prefix = renderer.split()[0]  # a file of the same name and content would not be written again
-    assert epoch_in(use(page, sheet.locator("button").first, f"{prefix} early")) == "1"
-    assert epoch_in(use(page, sample.locator("button"), f"{prefix} last")) == "2"
+    assert told_in(use(page, sheet.locator("button").first, f"{prefix} early"), "ss_epoch") == "1"
+    assert told_in(use(page, sample.locator("button"), f"{prefix} last"), "ss_epoch") == "2"
     workflow = page.workflow()
     page.reload()
     page.load(workflow)
     page.until(lambda: epochs_offered(page) == offered)
+
+
+def test_of_several_saves_of_an_epoch_the_pressed_one_is_used(
+    page: ComfyPage, comfy: ComfyServer, renderer: str
+) -> None:
+    made = MadeRun(name=f"often-saved-{renderer.split()[0]}", epochs=2, saved_steps=(200,))
+    saves = [{"epoch": 1, "step": 120}, {"epoch": 2, "step": 200}, {"epoch": 2, "step": 240}]
+    left = {"run": make_run(runs_folder(comfy), made), "name": made.name}
+    page.build([("sheet", "LoraAtelierEpochSheet", {})], [])
+    workflow = page.workflow()
+    epochs = [saved | {"loss": 0.1, "is_best": False} for saved in saves]
+    workflow["nodes"][0]["properties"] = {"lora_atelier_epochs": left | {"epochs": epochs}}
+    page.load(workflow)
+    buttons = page.find(".la-use-epoch")
+    page.until(lambda: buttons.count() == 3)
+    facts = page.find(".la-use-loss").all_text_contents()
+    assert facts == ["loss 0.1000", "step 200 · loss 0.1000", "step 240 · loss 0.1000"]
+    for number, saved in enumerate(saves):
+        file = use(page, buttons.nth(number), f"{made.name} {saved['step']}")
+        assert told_in(file, "ss_steps") == str(saved["step"])
 
 
 def epochs_offered(page: ComfyPage) -> list[list[str]]:
@@ -133,6 +154,7 @@ def use(page: ComfyPage, button: Locator, name: str) -> Path:
     return made
 
 
-def epoch_in(lora: Path) -> str:
+def told_in(lora: Path, key: str) -> str:
+    """Of its metadata."""
     with safe_open(lora, "pt") as file:
-        return file.metadata()["ss_epoch"]
+        return file.metadata()[key]

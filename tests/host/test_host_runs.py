@@ -90,7 +90,9 @@ def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
     assert (status, answer) == (200, {"file": "my favourite.safetensors"})
     listed = comfy.get("/object_info/LoraLoader")["LoraLoader"]["input"]["required"]["lora_name"][0]
     assert "my favourite.safetensors" in listed
-    for bad in ({"epoch": 999, "name": "x"}, {"epoch": 0, "name": "../x"}, {"epoch": "0", "name": "x"}, {"epoch": 0}):
+    bad_steps = ({"epoch": 0, "name": "x", "step": step} for step in ("1", 1.0, True))
+    bad_epochs = ({"epoch": 999, "name": "x"}, {"epoch": "0", "name": "x"})
+    for bad in (*bad_epochs, *bad_steps, {"epoch": 0, "name": "../x"}, {"epoch": 0}):
         status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, **bad})
         assert status == 400 and answer["error"], bad
     assert not (comfy.base / "output" / "x.safetensors").exists()

@@ -48,8 +48,11 @@ def kept_loras(run_folder: Path) -> list[KeptLora]:
     return [replace(kept, is_best=kept.step == best) for kept in found]
 
 
-def choose_kept(run_folder: Path, epoch: float) -> KeptLora:
+def choose_kept(run_folder: Path, epoch: float, *, step: int | None = None) -> KeptLora:
     """The kept LoRA of an epoch; `LAST` and `BEST` name one too.
+
+    Args:
+        step: of several of that epoch, the one of this step; the last where none is.
 
     Raises:
         TrainingError: there is none; names those that there are.
@@ -62,7 +65,8 @@ def choose_kept(run_folder: Path, epoch: float) -> KeptLora:
     found = [one for one in kept if (one.is_best if epoch == BEST else one.epoch == epoch)]
     if not found:
         raise TrainingError(NONE_IS_BEST if epoch == BEST else _not_kept(epoch, kept))
-    return found[-1]
+    of_step = [one for one in found if one.step == step]
+    return (of_step or found)[-1]
 
 
 def _not_kept(epoch: float, kept: Sequence[KeptLora]) -> str:

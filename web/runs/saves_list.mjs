@@ -40,11 +40,11 @@ function line(run, name, save) {
 }
 
 /** @param {string} run @param {string} name @param {Save} save */
-async function use(run, name, { epoch }) {
+async function use(run, name, { epoch, step }) {
   const wanted = await askForText(say("view.useTitle", { epoch }), say("view.useName"), `${name}-e${epoch}`);
   if (!wanted?.trim()) return;
   try {
-    const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, name: wanted.trim() });
+    const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, step, name: wanted.trim() });
     notify("success", say("view.used", { epoch }), `output/loras/${file}`);
   } catch (problem) {
     notify("error", say("live.refused", { reason: problem.message }));
