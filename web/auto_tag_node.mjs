@@ -1,9 +1,9 @@
 /** What Auto Tag shows below its widgets: the way into the tag editor, what is edited, a tagger that is missing. */
 
+import { markModified, placeOf } from "./host/graph.mjs";
 import {
-  addPanel, after, fitHeight, hideWidget, markModified, onWidgetChange, placeOf, rememberOutput, setWidgetValue,
-  widgetValue,
-} from "./host.mjs";
+  addPanel, after, fitHeight, hideWidget, onWidgetChange, rememberOutput, setWidgetValue, widgetValue,
+} from "./host/node.mjs";
 import { button, make } from "./parts/element.mjs";
 import { hasDraft } from "./tag_editor/draft.mjs";
 import { openEditor } from "./tag_editor/editor.mjs";

@@ -2,7 +2,9 @@
 
 import { AutoTagPanel } from "./auto_tag_node.mjs";
 import { HealthCard } from "./health_card/panel.mjs";
-import { addSidebarTab, chosenNodes, mirrorSetting, notify, registerExtension, tellErrors } from "./host.mjs";
+import { tellErrors } from "./host/errors.mjs";
+import { chosenNodes } from "./host/graph.mjs";
+import { addSidebarTab, mirrorSetting, notify, registerExtension } from "./host/page.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
 import { SmartCropPanel } from "./smart_crop_node.mjs";

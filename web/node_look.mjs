@@ -1,6 +1,7 @@
 /** How our nodes look when they are made: as wide as their texts need, rare settings folded away, sockets in colours. */
 
-import { colourSockets, foldAdvanced, setWidth } from "./host.mjs";
+import { foldAdvanced, setWidth } from "./host/node.mjs";
+import { colourSockets } from "./host/page.mjs";
 import { say } from "./words.mjs";
 
 const OURS = /^LoraAtelier/;

@@ -2,7 +2,8 @@
 
 import { openCropEditor } from "./crop_editor/editor.mjs";
 import { readOverrides } from "./crop_editor/overrides.mjs";
-import { addPanel, after, markModified, onWidgetChange, rememberOutput, setWidgetValue, widgetValue } from "./host.mjs";
+import { markModified } from "./host/graph.mjs";
+import { addPanel, after, onWidgetChange, rememberOutput, setWidgetValue, widgetValue } from "./host/node.mjs";
 import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 

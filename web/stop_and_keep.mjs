@@ -1,6 +1,7 @@
 /** End the run that is being trained, and keep what it has. */
 
-import { notify, postJson } from "./host.mjs";
+import { notify } from "./host/page.mjs";
+import { postJson } from "./host/server.mjs";
 import { say } from "./words.mjs";
 
 /** @param {string} [run] only this one; whichever is being trained if none is given */

@@ -7,7 +7,8 @@
  *   `done` and `total` in bytes
  */
 
-import { downloadMirror, getJson, locale, notify, postJson } from "./host.mjs";
+import { downloadMirror, locale, notify } from "./host/page.mjs";
+import { getJson, postJson } from "./host/server.mjs";
 import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 import { phrase } from "./words/phrases.mjs";

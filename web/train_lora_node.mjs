@@ -1,7 +1,9 @@
 /** What Train LoRA shows below its widgets: presets to start from, what was changed since one was applied, and how its
  * training goes. */
 
-import { after, getJson, markModified, markWidget, onWidgetChange, setWidgetValue, widgetValue } from "./host.mjs";
+import { markModified } from "./host/graph.mjs";
+import { after, markWidget, onWidgetChange, setWidgetValue, widgetValue } from "./host/node.mjs";
+import { getJson } from "./host/server.mjs";
 import { button, make } from "./parts/element.mjs";
 import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
 import { TrainingPanel } from "./runs/training_panel.mjs";

@@ -1,6 +1,8 @@
 /** Below Epoch Sheet and Preview Sample: a button for each kept LoRA, which puts it where Load LoRA lists it. */
 
-import { addPanel, after, askForText, notify, postJson, refit, rememberOutput } from "./host.mjs";
+import { addPanel, after, refit, rememberOutput } from "./host/node.mjs";
+import { askForText, notify } from "./host/page.mjs";
+import { postJson } from "./host/server.mjs";
 import { make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
 

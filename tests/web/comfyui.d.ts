@@ -1,4 +1,4 @@
-/** The two modules of ComfyUI's page that web/host.mjs imports, by the addresses it has for them. */
+/** The two modules of ComfyUI's page that web/host/ imports, by the addresses it has for them. */
 
 declare module "*/scripts/app.js" {
   export const app: import("@comfyorg/comfyui-frontend-types").ComfyApp;

@@ -24,7 +24,7 @@
  * @property {CroppedPicture[]} pictures
  */
 
-import { addressOf, getJson } from "../host.mjs";
+import { addressOf, getJson } from "../host/server.mjs";
 
 export class CropBoard {
   #path;

@@ -7,7 +7,7 @@
  * @property {(overrides: string) => void} save
  */
 
-import { notify } from "../host.mjs";
+import { notify } from "../host/page.mjs";
 import { openBoard } from "../parts/board_window.mjs";
 import { button, make, setAttribute, slider } from "../parts/element.mjs";
 import { Header } from "../parts/header.mjs";

@@ -1,7 +1,9 @@
 /** The health report as a card on Load Dataset and Check Dataset: worst first, each with what to do about it and the
  * files it is about. The node remembers where on the server the report of its last run is. */
 
-import { addPanel, addressOf, after, getJson, locale, refit, rememberOutput } from "../host.mjs";
+import { addPanel, after, refit, rememberOutput } from "../host/node.mjs";
+import { locale } from "../host/page.mjs";
+import { addressOf, getJson } from "../host/server.mjs";
 import { make } from "../parts/element.mjs";
 import { arithmeticLines } from "../runs/arithmetic.mjs";
 import { say } from "../words.mjs";

@@ -1,6 +1,7 @@
 /** The arithmetic of a training on its node, while its widgets and the graph before it are being set. */
 
-import { isInView, ownersOf, postJson } from "../host.mjs";
+import { isInView, ownersOf } from "../host/graph.mjs";
+import { postJson } from "../host/server.mjs";
 import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { arithmeticLines, questionOf } from "./arithmetic.mjs";

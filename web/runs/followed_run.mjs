@@ -1,6 +1,6 @@
 /** One run by its name: what its folder tells, and what is heard of it while it is trained. */
 
-import { onReconnected, onServerEvent } from "../host.mjs";
+import { onReconnected, onServerEvent } from "../host/server.mjs";
 import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
 import { readHistory } from "./requests.mjs";

@@ -1,6 +1,7 @@
 /** One run in a window: its curve, all samples, every picture's loss, its saves and its settings. */
 
-import { getJson, locale, notify } from "../host.mjs";
+import { locale, notify } from "../host/page.mjs";
+import { getJson } from "../host/server.mjs";
 import { Dialog } from "../parts/dialog.mjs";
 import { button, iconButton, make } from "../parts/element.mjs";
 import { NextFrame } from "../parts/next_frame.mjs";

@@ -1,6 +1,7 @@
 /** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
-import { executionIds, getJson, isInView, onReconnected, onServerEvent, workflowId } from "../host.mjs";
+import { executionIds, isInView, workflowId } from "../host/graph.mjs";
+import { getJson, onReconnected, onServerEvent } from "../host/server.mjs";
 import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
 import { readHistory } from "./requests.mjs";

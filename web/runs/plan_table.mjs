@@ -1,6 +1,6 @@
 /** A run's settings: those that are not as they usually are, and behind a fold all of them. */
 
-import { nodeNames } from "../host.mjs";
+import { nodeNames } from "../host/server.mjs";
 import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { rateText } from "./amounts.mjs";

@@ -1,10 +1,11 @@
 /** What is asked of the server about one run, in more than one place. */
 
-import { getJson, notify, postJson } from "../host.mjs";
+import { notify } from "../host/page.mjs";
+import { getJson, postJson } from "../host/server.mjs";
 import { say } from "../words.mjs";
 
 /** @param {string} run @returns {Promise<any>} what its folder tells
- * @throws {import("../host.mjs").ServerError} it is not there, or not yet */
+ * @throws {import("../host/server.mjs").ServerError} it is not there, or not yet */
 export function readHistory(run) {
   return getJson(`/lora_atelier/runs/history?${new URLSearchParams({ run })}`);
 }

@@ -1,6 +1,8 @@
 /** One run in the list of all runs, and what can be done with it. */
 
-import { confirmDeletion, copyText, getJson, locale, notify, openWorkflow, postJson } from "../host.mjs";
+import { openWorkflow } from "../host/graph.mjs";
+import { confirmDeletion, copyText, locale, notify } from "../host/page.mjs";
+import { getJson, postJson } from "../host/server.mjs";
 import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";

@@ -1,6 +1,6 @@
 /** How a run goes, on the node that trains it: nothing before the first one. */
 
-import { notify } from "../host.mjs";
+import { notify } from "../host/page.mjs";
 import { button, make } from "../parts/element.mjs";
 import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";

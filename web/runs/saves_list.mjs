@@ -1,6 +1,7 @@
 /** The LoRAs that a run has kept, each ready to be used. */
 
-import { askForText, notify, postJson } from "../host.mjs";
+import { askForText, notify } from "../host/page.mjs";
+import { postJson } from "../host/server.mjs";
 import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";

@@ -1,6 +1,6 @@
 /** Where the page finds a sample of a run, and what it calls it. */
 
-import { addressOf } from "../host.mjs";
+import { addressOf } from "../host/server.mjs";
 import { say } from "../words.mjs";
 
 /** @param {string} run @param {{epoch: number, number: number, step?: number}} sample

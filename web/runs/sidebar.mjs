@@ -1,6 +1,6 @@
 /** All runs, in a tab of ComfyUI's sidebar. */
 
-import { getJson, onReconnected, onServerEvent } from "../host.mjs";
+import { getJson, onReconnected, onServerEvent } from "../host/server.mjs";
 import { button, icon, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { openLargeView } from "./large_view.mjs";

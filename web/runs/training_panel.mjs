@@ -1,6 +1,6 @@
 /** What a node that trains shows last: its arithmetic, and how its newest run goes. */
 
-import { addPanel, after, refit } from "../host.mjs";
+import { addPanel, after, refit } from "../host/node.mjs";
 import { make } from "../parts/element.mjs";
 import { ArithmeticLine } from "./arithmetic_line.mjs";
 import { LiveRun } from "./live.mjs";

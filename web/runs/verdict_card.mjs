@@ -1,6 +1,6 @@
 /** What became of a run, in a word, a colour and a few sentences. */
 
-import { locale } from "../host.mjs";
+import { locale } from "../host/page.mjs";
 import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { choose } from "../words/choosing.mjs";

@@ -27,7 +27,7 @@
  * @property {boolean} can_write_files
  */
 
-import { addressOf, getJson, postJson } from "../host.mjs";
+import { addressOf, getJson, postJson } from "../host/server.mjs";
 
 export class Board {
   #path;

@@ -10,7 +10,7 @@
  * @property {() => void} onClose
  */
 
-import { notify } from "../host.mjs";
+import { notify } from "../host/page.mjs";
 import { openBoard } from "../parts/board_window.mjs";
 import { button, make } from "../parts/element.mjs";
 import { Header } from "../parts/header.mjs";

@@ -1,6 +1,6 @@
 /** Sliders for the tagger's thresholds. The captions follow while they move. */
 
-import { notify } from "../host.mjs";
+import { notify } from "../host/page.mjs";
 import { iconButton, slider } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 

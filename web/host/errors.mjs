@@ -1,0 +1,41 @@
+/** Errors of nodes, which ComfyUI tells in English. */
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { phrase } from "../words/phrases.mjs";
+import { locale, notify } from "./page.mjs";
+
+/** Tell errors of our nodes in the user's language, before a run or in it. ComfyUI takes them as they come into a log
+ * that has to be opened, so they are changed on their way, as its own listener is called after one that captures, and
+ * shown.
+ * @param {string} prefix of the types of our nodes */
+export function tellErrors(prefix) {
+  const isOurs = (/** @type {string} */ type) => type?.startsWith(prefix);
+  const listener = (/** @type {CustomEvent} */ { detail }) => {
+    if (!isOurs(detail.node_type)) return;
+    detail.exception_message = phrase(detail.exception_message.trimEnd(), locale());
+    notify("error", app.rootGraph?.getNodeById(detail.node_id)?.title ?? detail.node_type, detail.exception_message);
+  };
+  api.addEventListener("execution_error", listener, { capture: true });
+  const tell = (/** @type {Record<string, any>} */ nodes) => {
+    const found = Object.values(nodes ?? {}).filter((node) => isOurs(node.class_type));
+    for (const error of found.flatMap((node) => node.errors)) error.details = detailsOf(error);
+  };
+  const { queuePrompt } = api;
+  api.queuePrompt = async function (...values) {
+    try {
+      const answer = await queuePrompt.apply(this, values);
+      tell(answer.node_errors); // of branches that are left out while the others run
+      return answer;
+    } catch (refused) {
+      tell(refused.response?.node_errors);
+      throw refused;
+    }
+  };
+}
+
+/** ComfyUI writes the input's name before what a node says of it. */
+function detailsOf({ details, extra_info: input }) {
+  const name = `${input?.input_name} - `;
+  return details?.startsWith(name) ? name + phrase(details.slice(name.length), locale()) : details;
+}

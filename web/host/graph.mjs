@@ -1,0 +1,57 @@
+/** The workflow in view: its nodes, where they are run, that it changed. */
+
+import { app } from "../../../scripts/app.js";
+
+/** @param {string} type @returns {any[]} selected nodes of that type, or all in view if none is selected */
+export function chosenNodes(type) {
+  const isWanted = (/** @type {any} */ node) => node.comfyClass === type;
+  const selected = Object.values(app.canvas.selected_nodes ?? {}).filter(isWanted);
+  return selected.length > 0 ? selected : app.canvas.graph.nodes.filter(isWanted);
+}
+
+/** The same for the same node in the same workflow, also after a reload.
+ * @param {any} node */
+export function placeOf(node) {
+  const root = app.rootGraph ?? app.graph;
+  const inner = node.graph && node.graph !== root ? `${node.graph.id}:` : "";
+  return `${root.id}:${inner}${node.id}`;
+}
+
+/** @returns {string} of the workflow in view, as its runs are marked with */
+export function workflowId() {
+  return (app.rootGraph ?? app.graph).id;
+}
+
+/** @param {any} node @returns {boolean} whether it is a part of the workflow in view */
+export function isInView(node) {
+  return node.graph?.getNodeById(node.id) === node && ownersOf(node).length > 0;
+}
+
+/** Where a node is run: the nodes of subgraphs that lead to it, from the outermost in; one path for each use of a
+ * subgraph that is used several times.
+ * @param {any} node @param {any} [graph] to look in
+ * @returns {any[][]} one empty path for a node outside of subgraphs */
+export function ownersOf(node, graph = app.rootGraph ?? app.graph) {
+  if (node.graph === graph) return [[]];
+  const inner = graph.nodes.filter((/** @type {any} */ one) => one.isSubgraphNode?.());
+  return inner.flatMap((owner) => ownersOf(node, owner.subgraph).map((path) => [owner, ...path]));
+}
+
+/** What the server calls a node when it runs it, such as "4" or "3:4" in a subgraph.
+ * @param {any} node @returns {string[]} several where its subgraph is used several times */
+export function executionIds(node) {
+  return ownersOf(node).map((path) => [...path, node].map(({ id }) => id).join(":"));
+}
+
+/** Tell ComfyUI that the workflow changed: outside the canvas it does not look. */
+export function markModified() {
+  const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;
+  if (tracker?.captureCanvasState) tracker.captureCanvasState();
+  else tracker?.checkState?.();
+}
+
+/** Open a workflow in a tab of its own, as one that is not saved yet.
+ * @param {any} workflow @param {string} name */
+export function openWorkflow(workflow, name) {
+  return app.loadGraphData(workflow, true, true, name);
+}
