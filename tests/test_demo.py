@@ -1,4 +1,4 @@
-"""The demo base and what a LoRA learns on it. The only test that trains for real: a minute or two on two cores."""
+"""The demo base and what a LoRA learns on it. The only test that trains for real: a minute or two on one core."""
 
 import random
 
@@ -17,14 +17,6 @@ from trainer_core.sampling import PictureRequest, apply_lora, draw_picture, prev
 from trainer_core.training import objective
 
 TRIGGER = f"{world.MASCOT_TRIGGER}, cat"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
