@@ -27,10 +27,15 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=["sd15", "sdxl"])
-def straight(request, folder):
-    """A job and the LoRAs of an uninterrupted run."""
-    job = small_job(folder, family=request.param)
-    return job, digest(train(job, folder / f"straight-{request.param}"))
+def finished(request, folder):
+    """An uninterrupted run."""
+    return train(small_job(folder, family=request.param), folder / f"straight-{request.param}")
+
+
+@pytest.fixture(scope="module")
+def straight(finished):
+    """The job of an uninterrupted run and its LoRAs."""
+    return finished.job, digest(finished)
 
 
 def test_two_runs_give_the_same_bytes_whatever_the_global_generator_holds(straight, tmp_path):
@@ -72,20 +77,17 @@ def test_an_epoch_whose_file_was_lost_is_written_again(straight, tmp_path):
     assert digest(train(job, tmp_path)) == expected
 
 
-def test_a_finished_run_answers_at_once(straight, tmp_path):
+def test_a_finished_run_answers_at_once(finished, straight):
     job, expected = straight
-    train(job, tmp_path)
-    again = Trainer(job, tmp_path)
+    again = Trainer(job, finished.run_folder.parent)
     assert list(again.steps()) == [] and list(again.prepare()) == []
     assert digest(again) == expected
 
 
-def test_another_name_finds_the_same_run_and_is_the_name_of_its_lora(straight, tmp_path):
-    job, _ = straight
-    first = train(job, tmp_path)
-    renamed = Trainer(dataclasses.replace(job, name="other"), tmp_path)
-    assert renamed.run_folder == first.run_folder
-    assert renamed.result().name == "other" and renamed.result().file == first.result().file
+def test_another_name_finds_the_same_run_and_is_the_name_of_its_lora(finished):
+    renamed = Trainer(dataclasses.replace(finished.job, name="other"), finished.run_folder.parent)
+    assert renamed.run_folder == finished.run_folder
+    assert renamed.result().name == "other" and renamed.result().file == finished.result().file
 
 
 def test_a_trainer_that_is_done_holds_no_model(folder, tmp_path):
@@ -185,11 +187,11 @@ def test_half_precision_trains_and_resumes(folder, tmp_path, precision):
     assert all(map(math.isfinite, resumed.result().losses))
 
 
-def test_gradient_checkpointing_changes_nothing(straight, folder, tmp_path):
-    job, _ = straight
+def test_gradient_checkpointing_changes_nothing(finished, tmp_path):
+    job = finished.job
     plan = dataclasses.replace(job.plan, precision=dataclasses.replace(job.plan.precision, gradient_checkpointing=True))
     trainer = train(dataclasses.replace(job, plan=plan), tmp_path)
-    plain = load_file(train(job, tmp_path).result().file)
+    plain = load_file(finished.result().file)
     for name, tensor in load_file(trainer.result().file).items():
         assert torch.equal(tensor, plain[name])
 
