@@ -160,16 +160,37 @@ def test_accumulated_gradients_are_the_mean_over_all_pictures_of_the_step(folder
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * other.abs().max().item())
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
-def test_an_accumulating_run_resumes_bit_for_bit(folder, tmp_path, stop):
+def digest(trainer):
+    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
+
+
+@pytest.fixture(scope="module")
+def accumulating(folder):
+    """A job and the LoRAs of an uninterrupted run."""
     job = small_job(folder, batch_size=1, accumulation=3, captions={"shuffle": True}, ema={"decay": 0.9})
+    return job, digest(train(job, folder / "accumulating"))
 
-    def digest(trainer):
-        return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
 
-    straight = digest(train(job, tmp_path / "straight"))
-    train(job, tmp_path / "cut", until=stop)
-    assert digest(train(job, tmp_path / "cut")) == straight
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_an_accumulating_run_resumes_bit_for_bit(accumulating, tmp_path, stop):
+    job, straight = accumulating
+    train(job, tmp_path, until=stop)
+    assert digest(train(job, tmp_path)) == straight
+
+
+def data_of(lora: bytes) -> bytes:
+    """A file without its header, which holds the plan."""
+    return lora[8 + int.from_bytes(lora[:8], "little") :]
+
+
+def learned(job, runs):
+    return data_of(train(job, runs).result().file.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    """What one epoch of the small job learns."""
+    return learned(small_job(folder, epochs=1), folder / "plain")
 
 
 @pytest.mark.parametrize(
@@ -187,21 +208,14 @@ def test_an_accumulating_run_resumes_bit_for_bit(folder, tmp_path, stop):
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_every_part_of_the_plan_reaches_the_lora(folder, tmp_path, changes):
-    plain = train(small_job(folder, epochs=1), tmp_path / "plain").result().file.read_bytes()
-    changed = train(small_job(folder, epochs=1, **changes), tmp_path / "changed").result().file.read_bytes()
-    assert data_of(changed) != data_of(plain)
+def test_every_part_of_the_plan_reaches_the_lora(plain, folder, tmp_path, changes):
+    assert learned(small_job(folder, epochs=1, **changes), tmp_path) != plain
 
 
-def data_of(lora: bytes) -> bytes:
-    """A file without its header, which holds the plan."""
-    return lora[8 + int.from_bytes(lora[:8], "little") :]
-
-
-def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_nothing(folder, tmp_path, monkeypatch):
-    job = small_job(folder, epochs=1)
-    expected = data_of(train(job, tmp_path / "plain").result().file.read_bytes())
-    trainer = Trainer(job, tmp_path / "tight")
+def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_nothing(
+    plain, folder, tmp_path, monkeypatch
+):
+    trainer = Trainer(small_job(folder, epochs=1), tmp_path)
     list(trainer.prepare())
     learner, real = trainer._learner, trainer._learner._losses
     failures = [torch.OutOfMemoryError("full")]
@@ -214,7 +228,7 @@ def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_no
     monkeypatch.setattr(learner, "_losses", losses)
     for _ in trainer.steps():
         pass
-    assert data_of(trainer.result().file.read_bytes()) == expected
+    assert data_of(trainer.result().file.read_bytes()) == plain
     assert any("checkpointing" in remark for remark in trainer.remarks)
 
 

@@ -62,12 +62,18 @@ def test_measuring_changes_nothing_in_what_is_learned(folder, tmp_path, rate):
     assert not (without.run_folder / "validation.jsonl").exists()
 
 
-@pytest.mark.parametrize("stop", [2, 4, 6])
-def test_a_run_that_was_stopped_has_the_same_measurements(folder, tmp_path, stop):
+@pytest.fixture(scope="module")
+def shuffled(folder):
+    """A job and the measurements of an uninterrupted run."""
     job = small_job(folder, captions={"shuffle": True})
-    straight = measured(train(job, tmp_path / "straight"))
-    train(job, tmp_path / "cut", until=stop)
-    assert measured(train(job, tmp_path / "cut")) == straight
+    return job, measured(train(job, folder / "shuffled"))
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_a_run_that_was_stopped_has_the_same_measurements(shuffled, tmp_path, stop):
+    job, straight = shuffled
+    train(job, tmp_path, until=stop)
+    assert measured(train(job, tmp_path)) == straight
 
 
 def test_held_out_pictures_are_measured_and_never_trained(folder, tmp_path):
