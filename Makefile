@@ -19,7 +19,7 @@ demo-comfyui: $(INSTALLED)
 	$(RUN) -m tests.host.demo demo-output/comfyui
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest tests --ignore tests/host -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests --ignore tests/host -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-host: $(INSTALLED)
 	$(RUN) -m pytest tests/host -q -rs

@@ -1,0 +1,21 @@
+"""What takes longest is started first, so that at the end no worker is left alone with it."""
+
+from __future__ import annotations
+
+import pytest
+
+_LONGEST_FIRST = (
+    "test_demo.py", "test_parallel.py", "test_memory.py", "test_trainer.py", "test_resume_in_the_loop.py",
+    "test_judged_runs.py", "test_amount.py", "test_quantised.py", "test_compiling.py", "test_offloading.py",
+    "test_samples_in_runs.py", "test_encoding_memory.py", "test_scan.py", "test_crop_quality.py", "test_sampling.py",
+)  # fmt: skip
+"""The few files that take more than some seconds; `make test` hands out whole files, in the order of their tests."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.name
+    return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
