@@ -39,14 +39,14 @@ _FILLED = {
     + ["is not a checkpoint of a family known here"],
     "' and '.join(missing)": ["a VAE", "a VAE and a text encoder", "a second text encoder"],
     "cause": ["rank 8 where the plan has 16", "another factor"],
-    "told": [_MEMORY],
+    "told": [_MEMORY, "encoding the largest picture needs about 4.0 GB of memory, 2.0 GB are free"],
     "_first_problems(self._skipped)": ["First: mochi.png: empty file."],
     "_ADVICE[family]": list(_ADVICE.values()),
     "advice": ["", " or take model.safetensors (a .bin needs torch 2.6 or newer)"],
     "work.stage": ["training", "encoding pictures", "encoding captions", "loading the base model", "drawing a preview"]
     + ["drawing the epoch sheet", "tagging with wd-vit-tagger-v3"],
     "wanted": ["a whole number", "a number", "a text", "true or false"],
-    "remedy": ["Choose a smaller width and height."],
+    "remedy": ["Choose a smaller width and height.", "Choose a smaller tagger, or close what else uses the GPU."],
 }
 """What stands in a place that is a phrase itself, by the expression that fills it."""
 _FILLED_IN = {
@@ -69,7 +69,10 @@ _MADE_ELSEWHERE = {
         "epoch 7 was not kept. Choose one of 1, 2, 0 for the last or -1 for the best."
     ],
     "_how_to_get(known, places.ours)": [finding._how_to_get(known, Path("/models")) for known in finding.CATALOGUE],
-    "_reason(run.folder / PROCESS_LOG)": [],
+    "_reason(run.folder / PROCESS_LOG)": [
+        "the processes that train have failed. The end of run/processes.log says why."
+    ],
+    "str(problem)": [],  # an error that was raised before
     "'nothing is being trained right now.' if run is None else 'this run is not being trained.'": [
         "nothing is being trained right now.",
         "this run is not being trained.",
@@ -152,7 +155,7 @@ def raised() -> Iterator[str]:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id in ("TrainingError", "StopAsked") and path.name != "checks.py":
+            if node.func.id in ("TrainingError", "StopAsked", "NotThere") and path.name != "checks.py":
                 yield from texts.of(node.args[0])
             elif node.func.id == "require":
                 _, field, _, rule, advice = node.args
@@ -160,7 +163,10 @@ def raised() -> Iterator[str]:
                     yield f"{one} must be {must}, got 5. {told[0].upper()}{told[1:]}."
 
 
-ERRORS = sorted(set(raised()))
+_UNUSABLE = "cannot use {}: {}. Replace the file or take it out of the folder."
+ERRORS = sorted(
+    {*raised(), *(_UNUSABLE.format(_MARK, reason) for reason in ("empty file", "truncated", "not a picture"))}
+)
 
 
 def test_the_source_was_read() -> None:

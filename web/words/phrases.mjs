@@ -166,6 +166,7 @@ export const PHRASES = [
   ["a step needs about {total} GB of memory (base model {base}, LoRA and optimizer {lora}, activations and gradients {step}, overhead {rest})", "每步约需 {total} GB 内存（底模 {base}，LoRA 与优化器 {lora}，激活与梯度 {step}，其他 {rest}）", "每步約需 {total} GB 記憶體（底模 {base}，LoRA 與優化器 {lora}，激活與梯度 {step}，其他 {rest}）"],
   ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so pictures are encoded in tiles ({tiled} GB)", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB，因此分块编码（{tiled} GB）", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB，因此分塊編碼（{tiled} GB）"],
   ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so memory may run out", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB，内存可能不足", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB，記憶體可能不足"],
+  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB"],
   ["{count} of {all} pictures are held out and only measured", "{all} 张图片中留出 {count} 张，只用于测量", "{all} 張圖片中留出 {count} 張，只用於測量"],
   ["held-out loss is not measured: it is switched off", "未测量留出损失：已关闭", "未測量留出損失：已關閉"],
   ["held-out loss is not measured: that takes {count} pictures or more", "未测量留出损失：需要至少 {count} 张图片", "未測量留出損失：需要至少 {count} 張圖片"],

@@ -38,10 +38,13 @@ export const DATA_ERRORS = [
   ["the dataset in the job file is not complete: {problem}.", "任务文件中的数据集不完整：{problem}。", "任務檔案中的資料集不完整：{problem}。"],
   ["{name} is not a folder inside ComfyUI's input/ or datasets/.", "{name} 不在 ComfyUI 的 input/ 或 datasets/ 里。", "{name} 不在 ComfyUI 的 input/ 或 datasets/ 裡。"],
   ["Move the folder of pictures there and refresh the page, or add these lines to extra_model_paths.yaml and restart ComfyUI:{lines}", "请把图片文件夹移到那里并刷新页面，或把以下几行加入 extra_model_paths.yaml 并重启 ComfyUI：{lines}", "請把圖片資料夾移到那裡並重新整理頁面，或把以下幾行加入 extra_model_paths.yaml 並重啟 ComfyUI：{lines}"],
-  ["there are {count} {what} for {all} pictures.", "{all} 张图片却有 {count} 个 {what}。", "{all} 張圖片卻有 {count} 個 {what}。"],
+  ["there are {count} {phrase} for {all} pictures.", "{all} 张图片却有 {count} 个{phrase}。", "{all} 張圖片卻有 {count} 個{phrase}。"],
   ["Make them from Dataset Pictures of this very dataset, so that there is one a picture.", "请用同一个数据集的“数据集图片”来制作，使每张图片各有一个。", "請用同一個資料集的「資料集圖片」來製作，使每張圖片各有一個。"],
   ["{box} is not a box.", "{box} 不是方框。", "{box} 不是方框。"],
   ["Connect the boxes of a detector: x, y, width and height in pixels.", "请连接检测器的方框：x、y、宽、高，单位为像素。", "請連線檢測器的方框：x、y、寬、高，單位為像素。"],
+
+  ["cannot use {path}: {phrase}.", "无法使用 {path}：{phrase}。", "無法使用 {path}：{phrase}。"],
+  ["Replace the file or take it out of the folder.", "请换掉这个文件，或把它移出文件夹。", "請換掉這個檔案，或把它移出資料夾。"],
 
   // Crops
   ["no bucket of {width} x {height} has sides from {smallest} to {largest} in steps of {step}.", "{width} x {height} 没有边长在 {smallest} 到 {largest} 之间、步长为 {step} 的分桶。", "{width} x {height} 沒有邊長在 {smallest} 到 {largest} 之間、步長為 {step} 的分桶。"],

@@ -35,7 +35,7 @@ export const MODEL_ERRORS = [
   ["a text encoder", "文本编码器", "文字編碼器"],
   ["a second text encoder", "第二个文本编码器", "第二個文字編碼器"],
   ["Choose the full checkpoint of this model.", "请选该模型的完整底模。", "請選該模型的完整底模。"],
-  ["{file}: {wrong} of the {part}'s {count} tensors are missing or of another shape ({name}).", "{file}：{part} 的 {count} 个张量中有 {wrong} 个缺失或形状不符（{name}）。", "{file}：{part} 的 {count} 個張量中有 {wrong} 個缺失或形狀不符（{name}）。"],
+  ["{file}: {wrong} of the {phrase}'s {count} tensors are missing or of another shape ({name}).", "{file}：{phrase}的 {count} 个张量中有 {wrong} 个缺失或形状不符（{name}）。", "{file}：{phrase}的 {count} 個張量中有 {wrong} 個缺失或形狀不符（{name}）。"],
   ["The file is incomplete or not a plain SD1.5 or SDXL model; choose another one.", "文件不完整，或不是普通的 SD1.5 / SDXL 模型，请另选。", "檔案不完整，或不是普通的 SD1.5 / SDXL 模型，請另選。"],
   ["{file} is a {name} model.", "{file} 是 {name} 模型。", "{file} 是 {name} 模型。"],
   ["{file} is not a diffusers model: it has no model_index.json.", "{file} 不是 diffusers 模型：没有 model_index.json。", "{file} 不是 diffusers 模型：沒有 model_index.json。"],

@@ -99,4 +99,9 @@ export const RULES = [
   ["rank stabilisation", "rank 稳定", "rank 穩定"],
   ["tag threshold", "标签阈值", "標籤閾值"],
   ["threshold for characters", "角色阈值", "角色閾值"],
+  ["text encoder", "文本编码器", "文字編碼器"],
+  ["text encoder 2", "文本编码器 2", "文字編碼器 2"],
+  ["masks", "遮罩", "遮罩"],
+  ["lists of boxes", "方框列表", "方框列表"],
+  ["pictures with boxes", "带方框的图片", "帶方框的圖片"],
 ];
