@@ -23,6 +23,17 @@ _INK = """(canvas) => {
     return count;
 }"""
 
+_HEAR_MANY = """async ([first, start, end]) => {
+    const { api } = await import("/scripts/api.js");
+    for (let number = start; number < end; number++) {
+        const steps = [2 * number + 1, 2 * number + 2];
+        const points = steps.map((step) => [step, 0.1 + 0.05 * Math.sin(step), 1e-4]);
+        const told = { ...first, step: steps[1], done: steps[1], total: 14400, total_steps: 14400, points };
+        api.dispatchCustomEvent("lora_atelier.run", told);
+        if (number % 20 === 0) await new Promise(requestAnimationFrame); // the page draws meanwhile
+    }
+}"""
+
 
 @pytest.fixture(scope="module")
 def shown(browser: Browser, comfy: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
@@ -112,6 +123,28 @@ def test_what_is_told_of_other_nodes_and_workflows_is_dropped(page: ComfyPage, p
     page.hear(event(mine, ids["train"], [[1, 0.1, 1e-4]]))
     page.until(lambda: step_shown(page) == 1)
     assert page.find(".la-run-numbers").text_content() == "2 steps/s · 1 h 5 min left · 9.1 GB in use"
+
+
+def test_an_hour_of_events_fills_no_memory(page: ComfyPage, pictures: str) -> None:
+    """Two events a second, each of two steps; measured after the first ten minutes and at the end."""
+    ids = build(page, pictures, "an-hour", 10)
+    first = event(page.page.evaluate("() => app.graph.id"), ids["train"], [])
+    client = page.page.context.new_cdp_session(page.page)
+
+    def hear(start: int, end: int) -> None:
+        page.page.evaluate(_HEAR_MANY, [first, start, end])
+        page.until(lambda: step_shown(page) == 2 * end, SLOW)
+
+    def held() -> float:
+        """MB, of what is still needed."""
+        page.page.wait_for_timeout(500)
+        client.send("HeapProfiler.collectGarbage")
+        return client.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+
+    hear(0, 1200)
+    before = held()
+    hear(1200, 7200)
+    assert held() - before < 3
 
 
 def test_the_node_is_as_high_as_what_it_shows(page: ComfyPage, pictures: str) -> None:
