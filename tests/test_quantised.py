@@ -122,18 +122,26 @@ def test_what_stands_around_the_blocks_stays_whole():
 GRADIENTS = {"fp8": 0.99, "int8": 0.999, "nf4": 0.94}
 
 
+def gradients_on(base, folder, runs):
+    """Of four batches, in one row."""
+    job = small_job(folder, precision={"base": base}, optimizer={"text_encoder_rate": 0.0})
+    trainer = Trainer(dataclasses.replace(job, base_model=DEMO_BASE), runs)
+    list(trainer.prepare())
+    learner = trainer._learner
+    for place in range(4):
+        learner._losses([0, 1], place).sum().backward()
+    return torch.cat([p.grad.flatten() for p in learner.parameters if p.grad is not None])
+
+
+@pytest.fixture(scope="module")
+def whole_gradients(folder):
+    return gradients_on("full", folder, folder / "gradients")
+
+
 @pytest.mark.parametrize("kind", FORMATS)
-def test_gradients_point_where_those_of_the_whole_model_point(folder, tmp_path, kind):
-    found = []
-    for base in ("full", kind):
-        job = small_job(folder, precision={"base": base}, optimizer={"text_encoder_rate": 0.0})
-        trainer = Trainer(dataclasses.replace(job, base_model=DEMO_BASE), tmp_path)
-        list(trainer.prepare())
-        learner = trainer._learner
-        for place in range(4):
-            learner._losses([0, 1], place).sum().backward()
-        found.append(torch.cat([p.grad.flatten() for p in learner.parameters if p.grad is not None]))
-    assert torch.cosine_similarity(*found, dim=0) > GRADIENTS[kind]
+def test_gradients_point_where_those_of_the_whole_model_point(whole_gradients, folder, tmp_path, kind):
+    found = gradients_on(kind, folder, tmp_path)
+    assert torch.cosine_similarity(whole_gradients, found, dim=0) > GRADIENTS[kind]
 
 
 def losses_on(base, folder, runs):
