@@ -4,6 +4,7 @@ import { addPanel, after, refit, rememberOutput } from "./host/node.mjs";
 import { askForText, notify } from "./host/page.mjs";
 import { postJson } from "./host/server.mjs";
 import { make } from "./parts/element.mjs";
+import { findRuns, KEPT } from "./runs/live.mjs";
 import { say } from "./words.mjs";
 
 /**
@@ -16,7 +17,6 @@ import { say } from "./words.mjs";
  *   no step
  */
 
-const KEPT = "lora_atelier_epochs";
 const LINE_HEIGHT = 32;
 const MOST_LINES = 4;
 /** What the canvas leaves around an element, above and below together. */
@@ -29,7 +29,10 @@ export class UsePanel {
     this.buttons = make("div.la-use");
     this.element = make("div.la-node", {}, this.buttons);
     addPanel(node, "use", this.element, () => this.#height);
-    rememberOutput(node, KEPT, () => this.refresh());
+    rememberOutput(node, KEPT, () => {
+      this.refresh();
+      findRuns(); // above it a run may have been answered from ComfyUI's cache, without a word
+    });
     after(node, "onConfigure", () => this.refresh());
     this.refresh();
   }

@@ -1,6 +1,6 @@
 /** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
-import { executionIds, isInView, workflowId } from "../host/graph.mjs";
+import { executionIds, isInView, nodesAfter, workflowId } from "../host/graph.mjs";
 import { getJson, onReconnected, onServerEvent } from "../host/server.mjs";
 import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
@@ -16,8 +16,16 @@ const SILENCE = 10_000;
 const followed = new Set();
 
 onServerEvent("lora_atelier.run", (event) => followed.forEach((run) => run.hear(event)));
-onReconnected(() => followed.forEach((run) => run.find()));
+onReconnected(findRuns);
 setInterval(() => followed.forEach((run) => run.wake()), SILENCE / 2);
+
+/** What nodes below one that trains leave in the workflow says which run it was. */
+export const KEPT = "lora_atelier_epochs";
+
+/** Look anew for the newest run of every node that trains. */
+export function findRuns() {
+  followed.forEach((run) => run.find());
+}
 
 export class LiveRun {
   #reading = new Reading(() => this.#read());
@@ -37,7 +45,8 @@ export class LiveRun {
     this.#reading.stop();
   }
 
-  /** Look for the newest run of this node; quietly, as most nodes have none. */
+  /** Look for the newest run of this node; quietly, as most nodes have none. Where ComfyUI answers from its cache the
+   * run is another workflow's, and only the nodes below know it. */
   async find() {
     if (!isInView(this.node)) return;
     const workflow = workflowId();
@@ -47,7 +56,9 @@ export class LiveRun {
       if (!found || workflow !== workflowId()) return; // the server will be asked again once it is there
       if (found.run) return this.#follow(found.run);
     }
-    this.#forget();
+    const left = nodesAfter(this.node).find((node) => node.properties?.[KEPT]);
+    if (left) this.#follow(left.properties[KEPT].run);
+    else this.#forget();
   }
 
   /** @param {RunEvent} event of whatever run */
