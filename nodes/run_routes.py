@@ -29,6 +29,8 @@ from .thumbnail_routes import jpeg, picture_answer
 _REQUESTS: tuple[Request, ...] = ("finish", "sample", "save")
 """What the page may ask of a run; it is stopped as any node is, by ComfyUI's own button."""
 _SIDES = (64, 2048)
+_LONGEST_ID = 200
+"""Letters of a workflow's or a node's id."""
 _LOGS_KEPT = 8
 """Runs whose logs stay read, for pages that ask again and again."""
 _SAMPLE_SECONDS = 60
@@ -49,6 +51,7 @@ class RunRoutes:
         routes.reads("/runs/workflow", self._workflow)
         for request in _REQUESTS:
             routes.changes(f"/runs/{request}", _asker(request))
+        routes.changes("/runs/shown", self._shown)
         routes.changes("/runs/delete", self._delete)
         routes.changes("/runs/use", self._use)
 
@@ -101,6 +104,14 @@ class RunRoutes:
             shutil.rmtree(folder)
         except OSError as problem:
             raise TrainingError(f"some of {folder.name} could not be deleted: {problem.strerror}. Try again.") from None
+        return {"run": folder.name}
+
+    def _shown(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
+        """A run that ComfyUI answered from its cache, in a workflow that did not train it."""
+        folder, workflow, node = self._folder(value.get("run")), value.get("workflow"), value.get("node")
+        if not all(isinstance(name, str) and 0 < len(name) <= _LONGEST_ID for name in (workflow, node)):
+            raise TrainingError("say which node of which workflow shows the run.")
+        ShownRuns(self._runs).remember(workflow, node, folder.name)
         return {"run": folder.name}
 
     def _use(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ import pytest
 from tests import bad_captions
 from tests.bad_pictures import write_corpus
 from tests.training_jobs import small_job
+from trainer_core.captions.advisor import _advice
+from trainer_core.captions.composing import _silence
+from trainer_core.captions.rules import CaptionRules
+from trainer_core.captions.sidecars import _CHANGED, _READ_TWICE
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
@@ -154,3 +159,24 @@ def test_names_numbers_and_phrases_within_are_taken_over():
         "odd",
     ]
     assert in_language(texts, "en") == in_language(texts, "fr") == texts
+
+
+def said_below_nodes(datasets: list[Dataset]) -> Iterator[str]:
+    """What Smart Crop and Auto Tag say of the corpora, and of what is hard on a crop."""
+    for dataset in datasets:
+        for rules in (CropRules(width=512, height=512, enlarge=True), CropRules(width=512, height=64, method="center")):
+            yield from health_report(crop_dataset(dataset, rules), batch_size=3).crop_lines()
+    for tag in ("blonde hair", "blue eyes", "tall", "red dress", "sitting", "outdoors", "smile"):
+        yield from (one.line for one in (_advice(tag, share) for share in (0.95, 1.0)))
+    yield from ("1 caption file written", "7 caption files written", f"a.txt is not written: {_CHANGED}")
+    yield f"a.txt is not written: {_READ_TWICE}"
+    yield from _silence(datasets[0], datasets[0].images[:1], CaptionRules(), None)
+    yield from _silence(datasets[0], datasets[0].images[:3], CaptionRules(), None)
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-TW"])
+def test_what_stands_below_nodes_is_said_in_chinese(datasets, locale):
+    texts = sorted(set(said_below_nodes(datasets)))
+    assert len(texts) > 30 and left_in_english(texts, locale) == []
+    half = [text for text in in_language(texts, locale) if re.search(r"[a-z]+ [a-z]+ [a-z]+ [a-z]+", text)]
+    assert half == []

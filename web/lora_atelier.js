@@ -2,7 +2,7 @@
 
 import { AutoTagPanel } from "./auto_tag_node.mjs";
 import { HealthCard } from "./health_card/panel.mjs";
-import { tellErrors } from "./host/errors.mjs";
+import { tellErrors, translateLines } from "./host/errors.mjs";
 import { chosenNodes } from "./host/graph.mjs";
 import { addSidebarTab, mirrorSetting, notify, registerExtension } from "./host/page.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
@@ -62,6 +62,7 @@ function dress() {
   STYLES.forEach(loadStyle);
   paintSockets();
   tellErrors("LoraAtelier");
+  translateLines("LoraAtelier");
   addSidebarTab(runsTab());
 }
 

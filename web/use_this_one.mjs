@@ -4,7 +4,7 @@ import { addPanel, after, refit, rememberOutput } from "./host/node.mjs";
 import { askForText, notify } from "./host/page.mjs";
 import { postJson } from "./host/server.mjs";
 import { make } from "./parts/element.mjs";
-import { findRuns, KEPT } from "./runs/live.mjs";
+import { takeRun } from "./runs/live.mjs";
 import { say } from "./words.mjs";
 
 /**
@@ -17,6 +17,7 @@ import { say } from "./words.mjs";
  *   no step
  */
 
+const KEPT = "lora_atelier_epochs";
 const LINE_HEIGHT = 32;
 const MOST_LINES = 4;
 /** What the canvas leaves around an element, above and below together. */
@@ -31,7 +32,7 @@ export class UsePanel {
     addPanel(node, "use", this.element, () => this.#height);
     rememberOutput(node, KEPT, () => {
       this.refresh();
-      findRuns(); // above it a run may have been answered from ComfyUI's cache, without a word
+      takeRun(node, node.properties[KEPT].run);
     });
     after(node, "onConfigure", () => this.refresh());
     this.refresh();

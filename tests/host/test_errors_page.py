@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any
 
 import pytest
@@ -44,3 +46,33 @@ def test_errors_are_told_in_the_language_of_the_page(
         page.find("[role=alert]", IN_A_RUN[locale]).wait_for()
         (refused,) = load("input/../../outside")["refused"].values()
         assert BEFORE_A_RUN[locale] in refused["errors"][0]["details"]
+
+
+_LINES = """async () => {
+    const { api } = await import("/scripts/api.js");
+    const lines = [];
+    api.addEventListener("progress_text", ({ detail }) => lines.push(detail.text));
+    const end = new Promise((resolve) => api.addEventListener("execution_success", resolve, { once: true }));
+    await app.queuePrompt(0, 1);
+    await end;
+    return lines.join("\\n");
+}"""
+
+
+_WIDTHS = itertools.count(64, 8)
+"""Another one each time, so that ComfyUI has no answer in its cache."""
+
+
+@pytest.mark.parametrize(("locale", "word"), [("en", "bucket"), ("zh", "分桶"), ("zh-TW", "分桶")])
+def test_what_stands_below_a_node_is_in_the_language_of_the_page(
+    browser: Any, comfy: ComfyServer, pictures: str, renderer: str, locale: str, word: str
+) -> None:
+    width = next(_WIDTHS)
+    nodes = [
+        ("load", "LoraAtelierLoadDataset", {"folder": pictures}),
+        ("crop", "LoraAtelierSmartCrop", {"width": width, "height": 64}),
+        ("see", "PreviewAny", {}),
+    ]
+    with open_page(browser, comfy, RENDERERS[renderer] | {"Comfy.Locale": locale}) as page:
+        page.build(nodes, [("load", 0, "crop", "dataset"), ("crop", 2, "see", "source")])
+        assert re.search(rf"{word} \d+ x \d+", page.page.evaluate(_LINES))

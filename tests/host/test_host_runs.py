@@ -98,6 +98,15 @@ def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
     assert not (comfy.base / "output" / "x.safetensors").exists()
 
 
+def test_a_node_shows_a_run_that_another_workflow_has_trained(comfy, finished):
+    told = {"workflow": "w-cached", "node": "3", "run": finished}
+    for bad in ({"run": "../outside"}, {"run": None}, {"node": ""}, {"workflow": 7}, {"node": "x" * 300}):
+        assert comfy.post("/lora_atelier/runs/shown", told | bad)[0] in (400, 404)
+    assert comfy.get("/lora_atelier/runs/of?workflow=w-cached&node=3")["run"] is None
+    assert comfy.post("/lora_atelier/runs/shown", told) == (200, {"run": finished})
+    assert comfy.get("/lora_atelier/runs/of?workflow=w-cached&node=3")["run"] == finished
+
+
 def test_without_a_name_the_file_is_named_as_the_run(comfy, finished):
     status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": " "})
     assert (status, answer) == (200, {"file": "live.safetensors"})

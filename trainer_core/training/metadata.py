@@ -46,9 +46,10 @@ def lora_metadata(
     `arithmetic`: "fp32", "bf16" or "fp16", what the plan's "auto" came to; empty: as the plan says.
     `held_out`: how many pictures were not trained. `thumbnail`: a data URL from `thumbnail()`; empty for none.
     """
+    fingerprint = dataset.fingerprint()
     values: dict[str, Any] = {
         "ss_output_name": name,
-        "ss_session_id": int(digest(plan.to_json(), dataset.fingerprint(), base_identity)[:8], 16),
+        "ss_session_id": int(digest(plan.to_json(), fingerprint, base_identity)[:8], 16),
         "ss_training_comment": _MAKER,
         "ss_epoch": epoch,
         "ss_steps": step,
@@ -60,7 +61,7 @@ def lora_metadata(
         **dataset_keys(dataset),
         **_modelspec_keys(name, family, prediction_type, plan, dataset, thumbnail),
         PLAN_KEY: json.dumps(shareable(plan).to_json(), sort_keys=True, ensure_ascii=False),
-        "lora_atelier.dataset": dataset.fingerprint(),
+        "lora_atelier.dataset": fingerprint,
     }
     return {key: value if isinstance(value, str) else str(value) for key, value in values.items()}
 

@@ -1,4 +1,4 @@
-/** Errors of nodes, which ComfyUI tells in English. */
+/** Errors and other lines of nodes, which ComfyUI shows as they come. */
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
@@ -32,6 +32,23 @@ export function tellErrors(prefix) {
       throw refused;
     }
   };
+}
+
+/** Show what stands below our nodes after a run in the user's language.
+ * @param {string} prefix of the types of our nodes */
+export function translateLines(prefix) {
+  const listener = (/** @type {CustomEvent} */ { detail }) => {
+    const node = app.rootGraph?.getNodeById(String(detail.nodeId).split(":")[0]); // in a subgraph, that one's
+    if (!node?.isSubgraphNode?.() && !node?.comfyClass?.startsWith(prefix)) return;
+    detail.text = detail.text.split("\n").map(translatedLine).join("\n");
+  };
+  api.addEventListener("progress_text", listener, { capture: true });
+}
+
+/** Where there are several lines, each has a mark. */
+function translatedLine(/** @type {string} */ line) {
+  const mark = line.startsWith("• ") ? "• " : "";
+  return mark + phrase(line.slice(mark.length), locale());
 }
 
 /** ComfyUI writes the input's name before what a node says of it. */

@@ -1,7 +1,7 @@
 /** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
 import { executionIds, isInView, nodesAfter, workflowId } from "../host/graph.mjs";
-import { getJson, onReconnected, onServerEvent } from "../host/server.mjs";
+import { getJson, onReconnected, onServerEvent, postJson } from "../host/server.mjs";
 import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
 import { readHistory } from "./requests.mjs";
@@ -16,15 +16,14 @@ const SILENCE = 10_000;
 const followed = new Set();
 
 onServerEvent("lora_atelier.run", (event) => followed.forEach((run) => run.hear(event)));
-onReconnected(findRuns);
+onReconnected(() => followed.forEach((run) => run.find()));
 setInterval(() => followed.forEach((run) => run.wake()), SILENCE / 2);
 
-/** What nodes below one that trains leave in the workflow says which run it was. */
-export const KEPT = "lora_atelier_epochs";
-
-/** Look anew for the newest run of every node that trains. */
-export function findRuns() {
-  followed.forEach((run) => run.find());
+/** A node has been given a run. Where that came from ComfyUI's cache, the node that trains it was not asked, and in a
+ * workflow that never trained it nobody would know.
+ * @param {any} node below one that trains @param {string} run */
+export function takeRun(node, run) {
+  for (const live of followed) if (nodesAfter(live.node).includes(node)) live.take(run);
 }
 
 export class LiveRun {
@@ -45,8 +44,7 @@ export class LiveRun {
     this.#reading.stop();
   }
 
-  /** Look for the newest run of this node; quietly, as most nodes have none. Where ComfyUI answers from its cache the
-   * run is another workflow's, and only the nodes below know it. */
+  /** Look for the newest run of this node; quietly, as most nodes have none. */
   async find() {
     if (!isInView(this.node)) return;
     const workflow = workflowId();
@@ -56,9 +54,15 @@ export class LiveRun {
       if (!found || workflow !== workflowId()) return; // the server will be asked again once it is there
       if (found.run) return this.#follow(found.run);
     }
-    const left = nodesAfter(this.node).find((node) => node.properties?.[KEPT]);
-    if (left) this.#follow(left.properties[KEPT].run);
-    else this.#forget();
+    this.#forget();
+  }
+
+  /** @param {string} run that was answered from ComfyUI's cache, unless the node has one of its own */
+  async take(run) {
+    if (this.record) return;
+    const [node] = executionIds(this.node);
+    await postJson("/lora_atelier/runs/shown", { workflow: workflowId(), node, run }).catch(() => null);
+    await this.find();
   }
 
   /** @param {RunEvent} event of whatever run */

@@ -127,6 +127,7 @@ export const TRAINING_ERRORS = [
   ["Stop it first.", "请先停止它。", "請先停止它。"],
   ["this run has no prompts.", "此训练没有提示词。", "此訓練沒有提示詞。"],
   ["Connect a Samples node to Train LoRA, and queue it again.", "请把 “采样预览”连到“训练 LoRA”，再重新运行。", "請把 「取樣預覽」連到「訓練 LoRA」，再重新執行。"],
+  ["say which node of which workflow shows the run.", "请指明由哪个工作流的哪个节点显示此训练。", "請指明由哪個工作流程的哪個節點顯示此訓練。"],
   ["say which epoch, of which step, and under which name.", "请指明轮次、步数和名称。", "請指明輪次、步數和名稱。"],
   ["some of {name} could not be deleted: {problem}.", "{name} 有一部分无法删除：{problem}。", "{name} 有一部分無法刪除：{problem}。"],
   ["Try again.", "请重试。", "請重試。"],

@@ -1,0 +1,60 @@
+/** What stands below a node after a run: rows as in phrases.mjs. */
+
+/** @type {ReadonlyArray<import('./rows.mjs').Row>} */
+export const NODE_LINES = [
+  // Smart Crop
+  ["crop: {methods}", "裁剪：{methods}", "裁切：{methods}"],
+  ["bucket {width} x {height}: {phrase}, {phrase2}, cuts {mean} on average, {most} at most", "分桶 {width} x {height}：{phrase}，{phrase2}，平均裁掉 {mean}，最多 {most}", "分桶 {width} x {height}：{phrase}，{phrase2}，平均裁掉 {mean}，最多 {most}"],
+  ["bucket {width} x {height}: {phrase}, {phrase2}", "分桶 {width} x {height}：{phrase}，{phrase2}", "分桶 {width} x {height}：{phrase}，{phrase2}"],
+  ["{count} picture", "{count} 张图片", "{count} 張圖片"],
+  ["{count} pictures", "{count} 张图片", "{count} 張圖片"],
+  ["{count} sample", "{count} 个样本", "{count} 個樣本"],
+  ["{count} samples", "{count} 个样本", "{count} 個樣本"],
+  ["stop: {phrase}: {names}. {phrase2}.", "停：{phrase}：{names}。{phrase2}。", "停：{phrase}：{names}。{phrase2}。"],
+  ["warn: {phrase}: {names}. {phrase2}.", "注意：{phrase}：{names}。{phrase2}。", "注意：{phrase}：{names}。{phrase2}。"],
+  ["note: {phrase}: {names}. {phrase2}.", "提示：{phrase}：{names}。{phrase2}。", "提示：{phrase}：{names}。{phrase2}。"],
+  ["1 picture loses {share} of its subject to the crop", "1 张图片的主体被裁掉 {share}", "1 張圖片的主體被裁掉 {share}"],
+  ["{count} pictures lose up to {share} of their subjects to the crop", "{count} 张图片的主体被裁掉，最多 {share}", "{count} 張圖片的主體被裁掉，最多 {share}"],
+  ["1 picture is smaller than its training size, upscaled x{factor}", "1 张图片小于训练尺寸，放大 {factor} 倍", "1 張圖片小於訓練尺寸，放大 {factor} 倍"],
+  ["{count} pictures are smaller than their training size, upscaled up to x{factor}", "{count} 张图片小于训练尺寸，最多放大 {factor} 倍", "{count} 張圖片小於訓練尺寸，最多放大 {factor} 倍"],
+  ["1 picture loses more than {share} of its area to the crop", "1 张图片被裁掉超过 {share} 的面积", "1 張圖片被裁掉超過 {share} 的面積"],
+  ["{count} pictures lose more than {share} of their area to the crop", "{count} 张图片被裁掉超过 {share} 的面积", "{count} 張圖片被裁掉超過 {share} 的面積"],
+  ["1 picture is trained smaller than the rest, as it has no more pixels", "1 张图片像素不足，以较小的尺寸训练", "1 張圖片像素不足，以較小的尺寸訓練"],
+  ["{count} pictures are trained smaller than the rest, as they have no more pixels", "{count} 张图片像素不足，以较小的尺寸训练", "{count} 張圖片像素不足，以較小的尺寸訓練"],
+  ["{count} training size has fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批次大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
+  ["{count} training sizes have fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批次大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
+  ["Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides", "用分桶以少裁一些，或用填充，或在裁剪覆盖里手动设定窗口", "用分桶以少裁一些，或用填充，或在裁切覆寫裡手動設定視窗"],
+  ["Use larger originals or a smaller training size, or do not enlarge: enlarging teaches blur", "用更大的原图或更小的训练尺寸，或不放大：放大会让 LoRA 学到模糊", "用更大的原圖或更小的訓練尺寸，或不放大：放大會讓 LoRA 學到模糊"],
+  ["Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet", "用分桶，让每张保持接近原来的形状，或在校样上检查窗口", "用分桶，讓每張保持接近原來的形狀，或在校樣上檢查視窗"],
+  ["Use larger originals if you have them; a few small ones do no harm", "有更大的原图就用更大的，少量小图无妨", "有更大的原圖就用更大的，少量小圖無妨"],
+  ["Lower the batch size, raise the repeats, or use fewer buckets: short batches make uneven steps", "降低批次大小、提高重复次数，或减少分桶：不满的批次会让步子不均", "降低批次大小、提高重複次數，或減少分桶：不滿的批次會讓步子不均"],
+
+  // Auto Tag
+  ["{tag} ({share} of the pictures): remove it. {phrase}.", "{tag}（{share} 的图片）：去掉它。{phrase}。", "{tag}（{share} 的圖片）：去掉它。{phrase}。"],
+  ["{tag} ({share} of the pictures): keep it. {phrase}.", "{tag}（{share} 的图片）：保留它。{phrase}。", "{tag}（{share} 的圖片）：保留它。{phrase}。"],
+  ["A fixed trait: without the tag, the trigger word means this hair", "固定特征：不写这个标签，触发词就代表这种头发", "固定特徵：不寫這個標籤，觸發詞就代表這種頭髮"],
+  ["A fixed trait: without the tag, the trigger word means these eyes", "固定特征：不写这个标签，触发词就代表这双眼睛", "固定特徵：不寫這個標籤，觸發詞就代表這雙眼睛"],
+  ["A fixed trait: without the tag, the trigger word means this body", "固定特征：不写这个标签，触发词就代表这种身形", "固定特徵：不寫這個標籤，觸發詞就代表這種身形"],
+  ["Keep it, and prompts can change the clothes; remove it if the subject never wears others", "保留它，提示词就能更换衣服；主体从不穿别的就去掉", "保留它，提示詞就能更換衣服；主體從不穿別的就去掉"],
+  ["Every picture shows it: add pictures without it, or the subject will hardly do anything else", "每张图片都有：请加入没有它的图片，否则主体很难做别的", "每張圖片都有：請加入沒有它的圖片，否則主體很難做別的"],
+  ["Every picture shows it: add other places, or this one comes with the subject", "每张图片都有：请加入别的地点，否则它会跟着主体出现", "每張圖片都有：請加入別的地點，否則它會跟著主體出現"],
+  ["Keep what prompts should be able to change; remove what is always so", "想用提示词更换的就保留，始终如此的就去掉", "想用提示詞更換的就保留，始終如此的就去掉"],
+  ["1 caption file written", "已写出 1 个标注文件", "已寫出 1 個標註檔案"],
+  ["{count} caption files written", "已写出 {count} 个标注文件", "已寫出 {count} 個標註檔案"],
+  ["{file} is not written: {phrase}", "{file} 没有写出：{phrase}", "{file} 沒有寫出：{phrase}"],
+  ["{phrase}: the text given is empty; it keeps its caption: {names}", "{phrase}：给的文字是空的，保留原标注：{names}", "{phrase}：給的文字是空的，保留原標註：{names}"],
+  ["{phrase}: the text given is empty; they keep their captions: {names}", "{phrase}：给的文字是空的，保留原标注：{names}", "{phrase}：給的文字是空的，保留原標註：{names}"],
+  ["{phrase}: no tag reaches {threshold}; it keeps its caption: {names}", "{phrase}：没有标签达到 {threshold}，保留原标注：{names}", "{phrase}：沒有標籤達到 {threshold}，保留原標註：{names}"],
+  ["{phrase}: no tag reaches {threshold}; they keep their captions: {names}", "{phrase}：没有标签达到 {threshold}，保留原标注：{names}", "{phrase}：沒有標籤達到 {threshold}，保留原標註：{names}"],
+  ["{phrase}: {name} says nothing; it keeps its caption: {names}", "{phrase}：{name} 没有给出内容，保留原标注：{names}", "{phrase}：{name} 沒有給出內容，保留原標註：{names}"],
+  ["{phrase}: {name} says nothing; they keep their captions: {names}", "{phrase}：{name} 没有给出内容，保留原标注：{names}", "{phrase}：{name} 沒有給出內容，保留原標註：{names}"],
+  ["edits by hand for {phrase} that are not here: {names}", "{phrase}有手动编辑，但不在这里：{names}", "{phrase}有手動編輯，但不在這裡：{names}"],
+
+  ["changed since the captions were made, so it is left alone", "标注做好之后有改动，因此不动它", "標註做好之後有改動，因此不動它"],
+  ["read for another caption too; rename one of the pictures that have this name", "它也是另一条标注的来源，请给同名图片之一改名", "它也是另一條標註的來源，請給同名圖片之一改名"],
+
+  // Train LoRA
+  ["as {file}", "照 {file}", "照 {file}"],
+  ["{place} is not known here and is left out", "此处不认识 {place}，已忽略", "此處不認識 {place}，已忽略"],
+  ["adapter.{field} is {names}: a LoRA names no folders, so check that it is the one meant", "adapter.{field} 为 {names}：LoRA 不记录文件夹，请确认是所指的那个", "adapter.{field} 為 {names}：LoRA 不記錄資料夾，請確認是所指的那個"],
+];
