@@ -15,7 +15,7 @@ from tests.host.server import ComfyServer
 from tests.host.waiting import wait_until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 RENDERERS = {"classic": {"Comfy.VueNodes.Enabled": False}, "nodes 2.0": {"Comfy.VueNodes.Enabled": True}}
 """How ComfyUI draws nodes, and its settings for that."""
@@ -107,7 +107,8 @@ def open_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -
 
 
 class ComfyPage:
-    """One browser page that shows ComfyUI. `problems` are errors that no code of the page caught."""
+    """One browser page that shows ComfyUI. `problems` are errors that no code of the page caught, and those that our
+    files wrote to its console."""
 
     def __init__(self, browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> None:
         self.server = server
@@ -117,8 +118,13 @@ class ComfyPage:
         self.page.set_default_timeout(10_000)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
+        self.page.on("console", self._hear_console)
         self.set(_FIRST_SETTINGS | settings)
         self.reload()
+
+    def _hear_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and "/extensions/" in message.location["url"]:
+            self.problems.append(message.text)
 
     def set(self, settings: dict[str, Any]) -> None:
         """Change ComfyUI's settings; the page reads them when it loads."""
