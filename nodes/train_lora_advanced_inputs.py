@@ -144,6 +144,13 @@ def _precision_inputs() -> list[io.Input]:
             tooltip="Keep the base model's blocks in the computer's memory and send each to the GPU as it is used. The "
             "same LoRA with a few GB less, slower. For SDXL on 6 to 8 GB; on a CPU it does nothing.",
         ),
+        io.Boolean.Input(
+            "compile",
+            default=False,
+            advanced=True,
+            tooltip="Compile the base model's transformer blocks on a GPU, for faster steps. One block is tried first: "
+            "nothing is compiled where its gradients are less exact or the run too short to make up for the wait.",
+        ),
         io.Combo.Input(
             "short_memory",
             options=choices(PrecisionPlan, "short_memory"),

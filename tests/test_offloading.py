@@ -18,6 +18,7 @@ from trainer_core.training.plan import OptimizerPlan, TrainingPlan
 from trainer_core.training.preparation import Preparation
 from trainer_core.training.step_memory import GB, StepShape
 
+SAMPLES = {"prompts": "a", "width": 32, "height": 32, "steps": 1}
 UNET_ONLY = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
 
 
@@ -99,7 +100,10 @@ def test_what_is_taken_off_is_no_longer_held_by_the_model():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"samples": {"prompts": "a"}}, {"adapter": {"kind": "dora"}, "precision": {"gradient_checkpointing": True}}],
+    [
+        {"samples": SAMPLES},
+        {"adapter": {"kind": "dora"}, "precision": {"gradient_checkpointing": True}},
+    ],
     ids=["with samples", "DoRA with checkpointing"],
 )
 def test_a_run_learns_the_same_and_goes_on_with_the_same_bytes(folder, tmp_path, monkeypatch, changes):
@@ -114,16 +118,16 @@ def test_a_run_learns_the_same_and_goes_on_with_the_same_bytes(folder, tmp_path,
     assert whole.losses == pytest.approx(plain.losses, rel=1e-4)
 
 
-def test_sdxl_needs_three_quarters_less_for_its_base():
-    shape = StepShape(pictures=1, width=1024, height=1024, chunks=1)
+def test_sd15_needs_three_quarters_less_for_its_base():
+    shape = StepShape(pictures=1, width=512, height=512, chunks=1)
 
     def needs(**choice):
         choice = MemoryChoice(checkpoint_every=1, parts=1, **choice)
-        return step_memory(full_size("sdxl"), UNET_ONLY, shape, choice, precision="bf16", device="cuda")
+        return step_memory(full_size("sd15"), UNET_ONLY, shape, choice, precision="bf16", device="cuda")
 
     whole, apart = needs(base="full"), needs(base="full", offload=True)
-    assert whole.base > 4.7 * GB and apart.base < 0.25 * whole.base
-    assert apart.step == pytest.approx(whole.step, rel=0.1)
+    assert whole.base > 1.5 * GB and apart.base < 0.25 * whole.base
+    assert apart.step == pytest.approx(whole.step, rel=0.2)
 
 
 def test_offloading_comes_before_fewer_bits_and_on_a_gpu_only():

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +30,7 @@ from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
 from trainer_core.health.report import health_report
 from trainer_core.lora.start import _remark
+from trainer_core.training.compiling import Trial, _impossible
 from trainer_core.training.holdout import hold_out
 from trainer_core.training.memory_choice import MemoryChoice, choose, choose_tiles, savings
 from trainer_core.training.plan import OptimizerPlan, SchedulePlan, TrainingPlan, ValidationPlan
@@ -45,6 +47,7 @@ import(process.argv[1]).then(({ phrase }) => {
 })
 """
 _LENIENT = ReadingRules(most_unusable=1)
+_TRIAL = {"wait": 30.0, "plain": 0.02, "compiled": 0.01, "plain_error": 1e-3, "compiled_error": 1e-3}
 _TRIED = PrecisionPlan(short_memory="try")
 
 pytestmark = [
@@ -86,9 +89,14 @@ def said_of(datasets: list[Dataset]) -> Iterator[str]:
             yield from (str(value) for name, value in finding.values.items() if name in ("reason", "note", "remark"))
 
 
+@pytest.fixture(scope="module")
+def said_of_files(datasets) -> list[str]:
+    return sorted(set(said_of(datasets)))
+
+
 @pytest.mark.parametrize("locale", ["zh", "zh-TW"])
-def test_all_that_is_said_of_bad_files_is_said_in_chinese(datasets, locale):
-    texts = sorted(set(said_of(datasets)))
+def test_all_that_is_said_of_bad_files_is_said_in_chinese(said_of_files, locale):
+    texts = said_of_files
     assert len(texts) > 50 and left_in_english(texts, locale) == []
 
 
@@ -139,6 +147,11 @@ def said_of_runs(folder: Path) -> Iterator[str]:
     ):
         yield from plan_warnings(plan, 100)
     yield from (_remark(fresh, left) for fresh, left in ((2, 0), (0, 1), (1, 2)))
+    for change in ({}, {"compiled": 1.0}, {"compiled_error": 1.0}):
+        trial = Trial(blocks=4, kinds=2, **{**_TRIAL, **change})
+        yield from (trial.line(steps) for steps in (10, 10_000))
+    on_cpu = SimpleNamespace(device="cpu")
+    yield f"not compiled: {_impossible(on_cpu)}"
     yield "the two-prompt test could not be drawn: CUDA error"
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
@@ -162,8 +175,8 @@ def test_names_numbers_and_phrases_within_are_taken_over():
 
 
 def said_below_nodes(datasets: list[Dataset]) -> Iterator[str]:
-    """What Smart Crop and Auto Tag say of the corpora, and of what is hard on a crop."""
-    for dataset in datasets:
+    """What Smart Crop and Auto Tag say of the pictures, and of what is hard on a crop."""
+    for dataset in datasets[:1]:
         for rules in (CropRules(width=512, height=512, enlarge=True), CropRules(width=512, height=64, method="center")):
             yield from health_report(crop_dataset(dataset, rules), batch_size=3).crop_lines()
     for tag in ("blonde hair", "blue eyes", "tall", "red dress", "sitting", "outdoors", "smile"):
@@ -174,9 +187,14 @@ def said_below_nodes(datasets: list[Dataset]) -> Iterator[str]:
     yield from _silence(datasets[0], datasets[0].images[:3], CaptionRules(), None)
 
 
+@pytest.fixture(scope="module")
+def said_below(datasets) -> list[str]:
+    return sorted(set(said_below_nodes(datasets)))
+
+
 @pytest.mark.parametrize("locale", ["zh", "zh-TW"])
-def test_what_stands_below_nodes_is_said_in_chinese(datasets, locale):
-    texts = sorted(set(said_below_nodes(datasets)))
+def test_what_stands_below_nodes_is_said_in_chinese(said_below, locale):
+    texts = said_below
     assert len(texts) > 30 and left_in_english(texts, locale) == []
     half = [text for text in in_language(texts, locale) if re.search(r"[a-z]+ [a-z]+ [a-z]+ [a-z]+", text)]
     assert half == []

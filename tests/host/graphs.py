@@ -97,6 +97,7 @@ _TRAIN_SETTINGS = {
     "base_precision": "full",
     "checkpoint_every": 1,
     "offload": False,
+    "compile": False,
     "short_memory": "refuse",
     "ema_decay": 0.0,
     "ema_warm_up": True,

@@ -22,6 +22,7 @@ from ..lora.file import THUMBNAIL_KEY, lora_bytes, read_header
 from .amount import Save, Step, saves, step_name
 from .arithmetic import RunSize
 from .batches import epoch_batches
+from .compiling import plainly
 from .ema import WeightAverage
 from .learner import Learner
 from .metadata import lora_metadata
@@ -136,7 +137,7 @@ class Keeping:
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
         """The adapters hold what is kept and shown, while the context lasts: averages, where the plan has them."""
-        with optimizer_for_saving(self._optimizer), self._average.in_place():
+        with optimizer_for_saving(self._optimizer), self._average.in_place(), plainly():
             yield
 
     def _write(self, save: Save, small_picture: str = "") -> Path:

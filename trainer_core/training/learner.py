@@ -14,7 +14,7 @@ from ..families.sending import send
 from ..lora.adapters import Adapters
 from ..lora.dropout import Rows
 from . import objective
-from .amount import Step
+from .amount import Step, steps_from, steps_per_epoch
 from .batches import draw_flips, step_generator, stream_seed
 from .caption_encodings import CaptionEncodings, reading_of
 from .captions import VisitCaptions
@@ -88,6 +88,12 @@ class Learner:
         self._team.add_up_gradients(self.parameters)
         self._apply_gradients(optimizer, loss)
         return loss
+
+    def predict_once(self) -> None:
+        """Go through the model as the first step does, for whoever looks on; nothing is learned."""
+        step = next(steps_from(self.dataset, self.plan, steps_per_epoch(self.dataset, self.plan), 0))
+        portion = next(iter(share(step, self._team.rank, self._team.size)))
+        self._losses(list(portion.batch), portion.place, self._parts_of(portion)[0])
 
     def _learn(self, step: Step) -> float:
         """Gradients of this process's share of a step; its share of the loss."""

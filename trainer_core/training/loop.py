@@ -16,6 +16,7 @@ from ..job import Job
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
 from .amount import Step, share_of_epochs, steps_from
+from .compiling import compile_where_it_pays
 from .ema import WeightAverage
 from .judging import Judge
 from .keeping import Keeping
@@ -62,6 +63,10 @@ class TrainingLoop:
     def lead(self) -> Iterator[Report]:
         """The steps of the process that keeps, measures and draws."""
         optimizer, average, step = self._begin()
+        if self.plan.precision.compile and self.team.size == 1:
+            yield StageReport(stage="compiling", done=0, total=1)
+            told = compile_where_it_pays(self.learner, self.run.folder / "compile.json", self.total_steps - step)
+            self.remarks.append(told)
         keeping = Keeping(self.job, self.run, self.dataset, self.lengths, self.learner, optimizer, average)
         self.run.rewind_log(step)
         keeping.save_missing(step)

@@ -54,6 +54,13 @@ export const NODE_LINES = [
   ["read for another caption too; rename one of the pictures that have this name", "它也是另一条标注的来源，请给同名图片之一改名", "它也是另一條標註的來源，請給同名圖片之一改名"],
 
   // Train LoRA
+  ["not compiled: it is for GPUs", "未编译：只用于显卡", "未編譯：只用於顯示卡"],
+  ["not compiled: it takes a base model in full that stays on the GPU", "未编译：需要完整精度、留在显卡上的底模", "未編譯：需要完整精度、留在顯示卡上的底模"],
+  ["not compiled: it takes torch 2.6 or newer", "未编译：需要 torch 2.6 或更新", "未編譯：需要 torch 2.6 或更新"],
+  ["not compiled: compiled gradients are {off} off, plain ones {plain}, in one block compared with fp64", "未编译：与 fp64 相比，编译出的梯度偏差 {off}，不编译时为 {plain}（试了一块）", "未編譯：與 fp64 相比，編譯出的梯度偏差 {off}，不編譯時為 {plain}（試了一塊）"],
+  ["not compiled: a compiled block is no faster here", "未编译：编译后的块在这里并不更快", "未編譯：編譯後的區塊在這裡並不更快"],
+  ["not compiled: {wait} s of compiling pay after {steps} steps, and {left} are left", "未编译：编译 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步", "未編譯：編譯 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步"],
+  ["compiled: {wait} s of compiling pay after {steps} steps", "已编译：编译 {wait} 秒，{steps} 步后抵回", "已編譯：編譯 {wait} 秒，{steps} 步後抵回"],
   ["as {file}", "照 {file}", "照 {file}"],
   ["{place} is not known here and is left out", "此处不认识 {place}，已忽略", "此處不認識 {place}，已忽略"],
   ["adapter.{field} is {names}: a LoRA names no folders, so check that it is the one meant", "adapter.{field} 为 {names}：LoRA 不记录文件夹，请确认是所指的那个", "adapter.{field} 為 {names}：LoRA 不記錄資料夾，請確認是所指的那個"],

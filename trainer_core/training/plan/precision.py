@@ -26,6 +26,9 @@ class PrecisionPlan:
     offload: bool = False
     """Keep the UNet's blocks in the CPU's memory and send each to the GPU as it is used: the same result, slower. On a
     CPU it has no effect."""
+    compile: bool = False
+    """Compile the UNet's transformer blocks on a GPU: where their gradients, compared with fp64, are as near as
+    without, and where the run is long enough to make up for the wait."""
     short_memory: Literal["refuse", "reduce", "try"] = "refuse"
     """Where a step would not fit into the memory that is free. refuse: no run, but what would help. reduce:
     checkpointing, then batches in parts, then offloading, then the base model in fewer bits, as far as needed; the run
