@@ -185,7 +185,7 @@ def test_where_nobody_knows_what_is_free_the_run_is_as_set():
 
 def test_a_plan_with_checkpointing_is_never_given_less_of_it():
     plan = TrainingPlan(precision=PrecisionPlan(gradient_checkpointing=True, checkpoint_every=2, base="int8"))
-    assert MemoryChoice.as_set(plan) == MemoryChoice(checkpoint_every=2, parts=1, base="int8")
+    assert MemoryChoice.as_set(plan, on_gpu=False) == MemoryChoice(checkpoint_every=2, parts=1, base="int8")
     found = savings(plan, 1, on_gpu=False)
     assert [(choice.checkpoint_every, choice.base) for choice in found] == [(1, "int8"), (1, "nf4")]
 

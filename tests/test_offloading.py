@@ -15,7 +15,6 @@ from trainer_core.families.quantised import quantise
 from trainer_core.training.memory import step_memory
 from trainer_core.training.memory_choice import MemoryChoice, savings
 from trainer_core.training.plan import OptimizerPlan, TrainingPlan
-from trainer_core.training.preparation import Preparation
 from trainer_core.training.step_memory import GB, StepShape
 
 SAMPLES = {"prompts": "a", "width": 32, "height": 32, "steps": 1}
@@ -110,7 +109,8 @@ def test_a_run_learns_the_same_and_goes_on_with_the_same_bytes(folder, tmp_path,
     precision = {"precision": {"offload": True} | changes.get("precision", {})}
     job = small_job(folder, **(changes | precision))
     plain = train(job, tmp_path / "plain").result()
-    monkeypatch.setattr(Preparation, "offloads", property(lambda self: self.choice.offload))
+    as_set = MemoryChoice.as_set
+    monkeypatch.setattr(MemoryChoice, "as_set", lambda plan, *, on_gpu: as_set(plan, on_gpu=True))
     train(job, tmp_path / "cut", until=3)
     cut = train(job, tmp_path / "cut").result()
     whole = train(job, tmp_path / "whole").result()
@@ -133,3 +133,5 @@ def test_sd15_needs_three_quarters_less_for_its_base():
 def test_offloading_comes_before_fewer_bits_and_on_a_gpu_only():
     assert [choice.offload for choice in savings(UNET_ONLY, 1, on_gpu=True)] == [False, False, True, True, True]
     assert not any(choice.offload for choice in savings(UNET_ONLY, 1, on_gpu=False))
+    set_so = TrainingPlan.from_json({"precision": {"offload": True}})
+    assert [MemoryChoice.as_set(set_so, on_gpu=on_gpu).offload for on_gpu in (False, True)] == [False, True]

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { questionOf } from "../../web/runs/arithmetic.mjs";
-import { stepAt } from "../../web/runs/graph_steps.mjs";
+import { nodesBefore, stepAt } from "../../web/runs/graph_steps.mjs";
 
 const BYPASSED = 4;
 const MUTED = 2;
@@ -133,4 +133,20 @@ test("a graph that runs in circles is not followed for ever", () => {
   load.comfyClass = "LoraAtelierAutoTag";
   graph.link(crop, load);
   assert.equal(ask(train), null);
+});
+
+test("all that flows to a node is found, each once, also from inside a subgraph", () => {
+  const { load, crop, tag, train, graph } = usual();
+  const see = graph.add("LoraAtelierPreviewSample");
+  graph.link(train, see);
+  graph.link(train, see, "again");
+  assert.deepEqual(nodesBefore({ node: see, owners: [] }), [train, tag, crop, load]);
+  graph.link(see, load); // in circles
+  assert.equal(nodesBefore({ node: see, owners: [] }).length, 4);
+  const subgraph = { getNodeById: (id) => graph.getNodeById(id), outputNode: { slots: [{ getLinks: () => [{ origin_id: train.id, origin_slot: 0 }] }] } };
+  const outer = new Graph();
+  const owner = outer.add(undefined, {}, { isSubgraphNode: () => true, subgraph });
+  const sheet = outer.add("LoraAtelierEpochSheet");
+  outer.link(owner, sheet);
+  assert.equal(nodesBefore({ node: sheet, owners: [] })[0], train);
 });

@@ -31,7 +31,7 @@ def offload(unet: nn.Module, device: str) -> Conveyor:
     """
     conveyor = Conveyor(device)
     for layers in layers_of_blocks(unet):
-        block = StoredBlock([tensor for layer in layers for tensor in (layer.codes, layer.scales)], device)
+        block = StoredBlock([tensor for layer in layers for tensor in layer.stored()], device)
         for place, layer in enumerate(layers):
             layer.keep_elsewhere(partial(conveyor.tensors, block, slice(2 * place, 2 * place + 2)))
     return conveyor
@@ -47,8 +47,7 @@ def layers_of_blocks(unet: nn.Module) -> list[list[Quantised]]:
 def bytes_taken_off(unet: nn.Module) -> int:
     """What `offload` frees on the device: all blocks but the two largest, for any two may follow one another."""
     sizes = sorted(
-        sum(tensor.nbytes for layer in layers for tensor in (layer.codes, layer.scales))
-        for layers in layers_of_blocks(unet)
+        sum(tensor.nbytes for layer in layers for tensor in layer.stored()) for layers in layers_of_blocks(unet)
     )
     return sum(sizes[:-2])
 

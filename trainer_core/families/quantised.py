@@ -152,10 +152,13 @@ class Quantised(nn.Module):
         del self.codes, self.scales
         self._fetch = fetch
 
+    def stored(self) -> Sequence[Tensor]:
+        """Codes and scales, from wherever they are."""
+        return self._fetch() if self._fetch else (self.codes, self.scales)
+
     @property
     def weight(self) -> Tensor:
-        codes, scales = self._fetch() if self._fetch else (self.codes, self.scales)
-        whole = self._kind.unpack(codes, scales).flatten()
+        whole = self._kind.unpack(*self.stored()).flatten()
         return whole[: self._shape.numel()].reshape(self._shape).to(self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,13 @@ def compile_where_it_pays(learner: Learner, path: Path, steps: int, *, backend: 
     return decision.line
 
 
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Compiled blocks compute as plain ones: a picture of another size would have each compiled again."""
-    if not hasattr(torch.compiler, "set_stance"):
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+def plainly(learner: Learner) -> AbstractContextManager[None]:
+    """A learner's compiled blocks compute as plain ones: a picture of another size would have each compiled again.
+
+    Where none is compiled, the compiler is not even loaded, which takes seconds.
+    """
+    is_compiled = any(block._compiled_call_impl for block in _blocks(learner))
+    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

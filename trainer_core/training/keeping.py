@@ -137,7 +137,7 @@ class Keeping:
     @contextlib.contextmanager
     def showing(self) -> Iterator[None]:
         """The adapters hold what is kept and shown, while the context lasts: averages, where the plan has them."""
-        with optimizer_for_saving(self._optimizer), self._average.in_place(), plainly():
+        with optimizer_for_saving(self._optimizer), self._average.in_place(), plainly(self._learner):
             yield
 
     def _write(self, save: Save, small_picture: str = "") -> Path:

@@ -71,7 +71,7 @@ def step_memory(
         modules = [outline.unet, *encoders]
         for module in modules:
             stand_in_for(module, FORMATS[precision])
-        if choice.base != "full" or choice.offload:
+        if choice.packs_weights:
             quantise(outline.unet, choice.base)
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
         adapters = _adapters(outline, plan)

@@ -41,10 +41,16 @@ class MemoryChoice:
     """Whether pictures go through the VAE in tiles."""
 
     @staticmethod
-    def as_set(plan: TrainingPlan) -> MemoryChoice:
+    def as_set(plan: TrainingPlan, *, on_gpu: bool) -> MemoryChoice:
+        """On a CPU nothing is offloaded: the weights are where they would go."""
         precision = plan.precision
         every = precision.checkpoint_every if precision.gradient_checkpointing else 0
-        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, offload=precision.offload)
+        return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, offload=precision.offload and on_gpu)
+
+    @property
+    def packs_weights(self) -> bool:
+        """Whether layers make their weights when they are used."""
+        return self.base != "full" or self.offload
 
     def words(self, plan: TrainingPlan) -> str:
         """ "checkpointing every 2 blocks, batch 4 in 2 parts, base model in fp8"."""
@@ -68,7 +74,7 @@ def savings(plan: TrainingPlan, pictures: int, *, on_gpu: bool) -> Iterator[Memo
     Checkpointing, batches in parts and offloading change no gradient and come first; a base model in fewer bits is
     another one, nearly. `pictures`: how many the largest batch has.
     """
-    choice = MemoryChoice.as_set(plan)
+    choice = MemoryChoice.as_set(plan, on_gpu=on_gpu)
     for every in (2, 1):
         if not choice.checkpoint_every or every < choice.checkpoint_every:
             yield (choice := replace(choice, checkpoint_every=every))
@@ -93,7 +99,7 @@ def choose(
     Raises:
         TrainingError: the plan is to be kept as it is, or nothing saves enough; it says what would help.
     """
-    as_set = MemoryChoice.as_set(plan)
+    as_set = MemoryChoice.as_set(plan, on_gpu=on_gpu)
     memory = needed(as_set)
     if free is None:
         return as_set, [memory.line()]

@@ -27,10 +27,11 @@ class MemoryFit:
         """`dataset`: what is trained, all pictures with their crops. `processes`: how many share a step."""
         self._job, self._base_identity, self._dataset = job, base_identity, dataset
         self._precision, self._device, self._processes = precision, device, processes
+        self._on_gpu = device != "cpu"
 
     def as_set(self) -> StepMemory:
         """What a step needs as the plan has it."""
-        return self._needed(MemoryChoice.as_set(self._job.plan))
+        return self._needed(MemoryChoice.as_set(self._job.plan, on_gpu=self._on_gpu))
 
     def settle(self, path: Path) -> tuple[MemoryChoice, list[str]]:
         """What the run does, and what to tell of it. `path`: where a run keeps that, so that it goes on likewise.
@@ -42,7 +43,7 @@ class MemoryFit:
         if kept := kept_choice(path, plan):
             return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
         free = free_memory(self._device)
-        choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._device != "cpu")
+        choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu)
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":

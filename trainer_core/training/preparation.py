@@ -60,11 +60,6 @@ class Preparation:
     def plan(self) -> TrainingPlan:
         return self.job.plan
 
-    @property
-    def offloads(self) -> bool:
-        """On a CPU the weights are where they would go."""
-        return self.choice.offload and self.device != "cpu"
-
     def learner(self) -> Generator[StageReport, None, Learner]:
         """Yields its progress, and returns the learner."""
         yield StageReport(stage="loading the base model", done=0, total=1)
@@ -77,7 +72,7 @@ class Preparation:
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
-        if self.offloads:
+        if self.choice.offload:
             offload(model.unet, self.device)
         model.unet.to(self.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
@@ -104,7 +99,7 @@ class Preparation:
         model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
         objective.apply_prediction(model, self.plan.timesteps)
         merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
-        if self.choice.base != "full" or self.offloads:
+        if self.choice.packs_weights:
             quantise(model.unet, self.choice.base)
         if self.device == "cpu" and self.precision == "fp32":
             for part in (model.unet, *model.text_encoders):

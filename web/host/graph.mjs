@@ -43,18 +43,6 @@ export function executionIds(node) {
   return ownersOf(node).map((path) => [...path, node].map(({ id }) => id).join(":"));
 }
 
-/** @param {any} node @returns {any[]} the nodes of its graph that something flows to from it, the nearest first */
-export function nodesAfter(node) {
-  const { graph } = node;
-  const found = new Set([node]);
-  for (const one of found) {
-    const links = (one.outputs ?? []).flatMap((/** @type {any} */ output) => output.links ?? []);
-    for (const link of links) found.add(graph.getNodeById(graph.getLink(link)?.target_id));
-    found.delete(null);
-  }
-  return [...found].slice(1);
-}
-
 /** Tell ComfyUI that the workflow changed: outside the canvas it does not look. */
 export function markModified() {
   const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;

@@ -24,6 +24,18 @@ export function stepAt({ node, owners }, depth = 0) {
   };
 }
 
+/** @param {Place} place @returns {any[]} all nodes that something flows to it from, each once */
+export function nodesBefore(place) {
+  const places = [place];
+  for (const one of places) {
+    for (const index of (one.node.inputs ?? []).keys()) {
+      const origin = originOf(one, index);
+      if (origin && !places.some(({ node }) => node === origin.node)) places.push(origin);
+    }
+  }
+  return places.slice(1).map(({ node }) => node);
+}
+
 /** @returns {Record<string, any>} undefined where a link gives a value that only a run can tell */
 function valuesOf(place, links) {
   const isSent = (/** @type {any} */ widget) => widget.serialize !== false && widget.options?.serialize !== false;

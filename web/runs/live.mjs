@@ -1,7 +1,8 @@
 /** Which run a node trained last, and how it goes: read from its folder, then kept up by what the server sends. */
 
-import { executionIds, isInView, nodesAfter, workflowId } from "../host/graph.mjs";
+import { executionIds, isInView, ownersOf, workflowId } from "../host/graph.mjs";
 import { getJson, onReconnected, onServerEvent, postJson } from "../host/server.mjs";
+import { nodesBefore } from "./graph_steps.mjs";
 import { Reading } from "./reading.mjs";
 import { RunRecord } from "./record.mjs";
 import { readHistory } from "./requests.mjs";
@@ -23,7 +24,8 @@ setInterval(() => followed.forEach((run) => run.wake()), SILENCE / 2);
  * workflow that never trained it nobody would know.
  * @param {any} node below one that trains @param {string} run */
 export function takeRun(node, run) {
-  for (const live of followed) if (nodesAfter(live.node).includes(node)) live.take(run);
+  const before = new Set(ownersOf(node).flatMap((owners) => nodesBefore({ node, owners })));
+  for (const live of followed) if (before.has(live.node)) live.take(run);
 }
 
 export class LiveRun {
