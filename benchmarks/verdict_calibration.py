@@ -33,6 +33,7 @@ from trainer_core.picture_request import PictureRequest
 from trainer_core.sampling import apply_lora, draw_picture, take_off
 from trainer_core.training.encode import encode_pictures, picture_size
 from trainer_core.training.holdout import Split, hold_out
+from trainer_core.training.latents import Latents
 from trainer_core.training.objective import noise_schedule
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.plan.timesteps import TimestepPlan
@@ -166,8 +167,8 @@ def _validation(model: BaseModel, pictures: list[ValidationPicture]) -> Validati
 
 
 def _encode(model: BaseModel, dataset: Dataset, cache: Path, *, is_held_out: bool) -> list[ValidationPicture]:
-    latents = {}
-    for _ in encode_pictures(model, "demo", dataset, cache, "cpu", latents, flip=False):
+    latents = Latents(cache)
+    for _ in encode_pictures(model, "demo", dataset, latents, "cpu", flip=False):
         pass
     return [
         ValidationPicture(

@@ -151,6 +151,13 @@ def _precision_inputs() -> list[io.Input]:
             tooltip="Compile the base model's transformer blocks on a GPU, for faster steps. One block is tried first: "
             "nothing is compiled where its gradients are less exact or the run too short to make up for the wait.",
         ),
+        io.Boolean.Input(
+            "cuda_graphs",
+            default=False,
+            advanced=True,
+            tooltip="Let the GPU repeat recorded steps (CUDA graphs): faster where steps are short. They are compared "
+            "with plain ones first. Not with dropout, offloading or several GPUs.",
+        ),
         io.Combo.Input(
             "short_memory",
             options=choices(PrecisionPlan, "short_memory"),

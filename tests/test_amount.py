@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 
 import pytest
 import torch
 
-from tests.training_jobs import small_job, train
+from tests.training_jobs import digest, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training.amount import saves, steps_from, steps_per_epoch
 from trainer_core.training.batches import epoch_batches
@@ -152,16 +151,11 @@ def test_accumulated_gradients_are_the_mean_over_all_pictures_of_the_step(folder
     (step,) = steps_from(job.dataset, job.plan, trainer.lengths, 0)
     assert [len(batch) for batch in step.batches] == [3, 3, 2]
     mean = [torch.zeros_like(p, dtype=torch.float64) for p in learner.parameters]
-    for place, batch in enumerate(step.batches):
-        loss = learner._losses(list(batch), place).mean()
-        alone = torch.autograd.grad(loss, learner.parameters)
-        mean = [m + g.double() * len(batch) / 8 for m, g in zip(mean, alone, strict=True)]
+    for part in learner.draw(step):
+        alone = torch.autograd.grad(learner._losses(learner.given(part)).mean(), learner.parameters)
+        mean = [m + g.double() * len(part.batch) / 8 for m, g in zip(mean, alone, strict=True)]
     for one, other in zip(together, mean, strict=True):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * other.abs().max().item())
-
-
-def digest(trainer):
-    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
 
 
 @pytest.fixture(scope="module")
@@ -224,10 +218,10 @@ def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_no
     learner, real = trainer._learner, trainer._learner._losses
     failures = [torch.OutOfMemoryError("full")]
 
-    def losses(batch, place, rows):
-        if place == 2 and failures:
+    def losses(given):
+        if given.part.place == 2 and failures:
             raise failures.pop()
-        return real(batch, place, rows)
+        return real(given)
 
     monkeypatch.setattr(learner, "_losses", losses)
     for _ in trainer.steps():

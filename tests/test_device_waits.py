@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tests.training_jobs import small_job
+from trainer_core.families import onednn
 from trainer_core.training.amount import steps_from
 from trainer_core.training.loop import optimizer_of
 from trainer_core.training.trainer import Trainer
 
-ONCE_EACH = {"losses": 1, "norm": 1}
-"""The losses of all parts in one go, then the gradients' norm, before they are applied."""
+ONCE = {"fetched": 1}
+"""The losses of all parts and the gradients' norm in one go, before the gradients are applied."""
 
 
 class Waits(TorchDispatchMode):
@@ -29,12 +32,12 @@ class Waits(TorchDispatchMode):
 
     def __torch_dispatch__(self, called, types, args=(), kwargs=None):
         if called is torch.ops.aten._local_scalar_dense.default:
-            self.found["norm"] += 1
+            self.found["read"] += 1
         return called(*args, **(kwargs or {}))
 
     def _counting(self, real):
         def fetch(*arguments):
-            self.found["losses"] += 1
+            self.found["fetched"] += 1
             return real(*arguments)
 
         return fetch
@@ -52,7 +55,7 @@ def prepared(folder, job):
     [(family, True, True, *shape) for family in ("sd15", "sdxl") for shape in ((1, 1), (4, 1), (1, 4), (2, 2))]
     + [("sd15", *kind, 2, 2) for kind in ((False, False), (False, True), (True, False))],
 )
-def test_a_step_fetches_its_losses_once_and_its_norm_once(
+def test_a_step_fetches_its_losses_and_its_norm_in_one_go(
     tmp_path, monkeypatch, family, masked, regularisation, batch_size, accumulation
 ):
     job = small_job(
@@ -66,10 +69,11 @@ def test_a_step_fetches_its_losses_once_and_its_norm_once(
     )
     trainer, learner, optimizer = prepared(tmp_path, job)
     first, second, *_ = steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0)
-    learner.step(first, optimizer)
+    learner.step(learner.draw(first), optimizer)
+    drawn = learner.draw(second)
     with Waits(monkeypatch) as waits:
-        learner.step(second, optimizer)
-    assert waits.found == ONCE_EACH
+        learner.step(drawn, optimizer)
+    assert waits.found == ONCE
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
@@ -80,16 +84,75 @@ def test_what_is_not_finite_in_one_of_several_parts_reaches_no_weight(tmp_path, 
     before = [weight.detach().clone() for weight in learner.parameters]
     real = learner._losses
 
-    def losses(batch, place, rows):
-        found = real(batch, place, rows)
-        if place == 2 and part == "loss":
+    def losses(given):
+        found = real(given)
+        if given.part.place == 2 and part == "loss":
             return found + math.inf
-        if place == 2:
+        if given.part.place == 2:
             found.register_hook(lambda gradient: gradient * math.nan)
         return found
 
     monkeypatch.setattr(learner, "_losses", losses)
-    loss = learner.step(first, optimizer)
+    loss = learner.step(learner.draw(first), optimizer)
     assert math.isfinite(loss) == (part == "gradient")
     assert all(torch.equal(weight, was) for weight, was in zip(learner.parameters, before, strict=True))
     assert not optimizer.state
+
+
+class Transfers(TorchDispatchMode):
+    """Notes what goes from the CPU to a device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
+        answer = called(*args, **(kwargs or {}))
+        given = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
+        made = {leaf.device.type for leaf in tree_leaves(answer) if isinstance(leaf, torch.Tensor)}
+        if "cpu" in given and "meta" in made:
+            self.found.append(str(called))
+        return answer
+
+
+def elsewhere(value):
+    """A tensor, or a module with all of its own, on a device that is not the CPU; without storage."""
+    if isinstance(value, torch.nn.Module):
+        for part in value.modules():
+            for tensors in (part._parameters, part._buffers):
+                tensors.update({name: elsewhere(tensor) for name, tensor in tensors.items()})
+        return value
+    if isinstance(value, torch.nn.Parameter):
+        return torch.nn.Parameter(value.detach().to("meta"), requires_grad=value.requires_grad)
+    return None if value is None else value.detach().to("meta")
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("sdxl", {}),
+        ("sd15", {"loss": {"kind": "huber", "masked": True}, "weighting": {"min_snr_gamma": 5.0}}),
+        ("sd15", {"precision": {"base": "fp8"}}),
+        ("sd15", {"precision": {"base": "int8"}}),
+        ("sd15", {"precision": {"base": "nf4"}}),
+    ],
+    ids=str,
+)
+def test_a_pass_takes_nothing_from_the_cpu(tmp_path, monkeypatch, family, changes):
+    monkeypatch.setattr(onednn, "_MULTIPLY", None)  # layers compute as on a GPU
+    job = small_job(tmp_path, family=family, optimizer={"learning_rate": 1e-3, "text_encoder_rate": 0.0}, **changes)
+    _, learner, _ = prepared(tmp_path, job)
+    given = learner.given(learner.first())
+    elsewhere(learner.model.unet)
+    shown = {name: elsewhere(tensor) for name, tensor in given.shown.tensors().items()}
+    added = {name: elsewhere(tensor) for name, tensor in given.added.items()}
+    states = elsewhere(given.states_BLD)
+    given = replace(given, shown=replace(given.shown, **shown), states_BLD=states, added=added)
+    learner.schedule.alphas_cumprod = elsewhere(learner.schedule.alphas_cumprod)
+    with Transfers() as transfers:
+        loss = learner.loss(given)
+        loss.backward()
+    with Transfers() as noticed:
+        torch.tensor([1.0, 2.0]).to("meta")
+    assert loss.device.type == "meta" and transfers.found == []
+    assert noticed.found, "a transfer would have been noticed"

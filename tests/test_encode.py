@@ -18,7 +18,8 @@ from trainer_core.dataset.types import CropBox, Dataset
 from trainer_core.demo import world
 from trainer_core.errors import TrainingError
 from trainer_core.training import encode as module
-from trainer_core.training.encode import draw_latents, encode_pictures, picture_size
+from trainer_core.training.encode import encode_pictures, picture_size
+from trainer_core.training.latents import Latents, draw_latents
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def encode(tmp_path, monkeypatch):
 
     def run(dataset, base="base", flip=False):
         calls.clear()
-        latents = {}
-        for _ in encode_pictures(model, base, dataset, tmp_path / "cache", "cpu", latents, flip=flip):
+        latents = Latents(tmp_path / "cache")
+        for _ in encode_pictures(model, base, dataset, latents, "cpu", flip=flip):
             pass
         return [latents[key] for key in sorted(latents)], sum(calls)
 
@@ -159,8 +160,8 @@ def of_two_sizes(tmp_path):
 
 
 def encoded(model, dataset, cache, *, flip=False, until=None):
-    latents = {}
-    with contextlib.closing(encode_pictures(model, "base", dataset, cache, "cpu", latents, flip=flip)) as steps:
+    latents = Latents(cache)
+    with contextlib.closing(encode_pictures(model, "base", dataset, latents, "cpu", flip=flip)) as steps:
         for report in steps:
             if report.done == until:
                 break
@@ -211,7 +212,7 @@ def test_progress_never_falls_and_ends_with_all_pictures(tmp_path, of_two_sizes,
     encoded(model, of_two_sizes.with_images(of_two_sizes.images[:2]), tmp_path / "cache", flip=True)
     done = [
         (report.done, report.total)
-        for report in encode_pictures(model, "base", of_two_sizes, tmp_path / "cache", "cpu", {}, flip=True)
+        for report in encode_pictures(model, "base", of_two_sizes, Latents(tmp_path / "cache"), "cpu", flip=True)
     ]
     assert done == sorted(done) and done[0] == (1, 7) and done[-1] == (7, 7)
 

@@ -90,7 +90,7 @@ def test_held_out_pictures_are_measured_and_never_trained(folder, tmp_path):
 def trainer_latents(trainer):
     again = Trainer(trainer.job, trainer.run_folder.parent / "again")
     list(again.prepare())
-    return list(again._learner.latents)
+    return list(again._learner._draws._latents)
 
 
 def test_a_finished_run_has_a_verdict_in_words(folder, tmp_path):

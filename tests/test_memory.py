@@ -249,7 +249,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(folder, tmp_path, famil
     step, found = Step(0, ((0, 1, 2, 3),), 0, False), []
     for parts in (1, 2, 3, 4):
         learner.choice = replace(learner.choice, parts=parts)
-        learner._learn(step)
+        learner._learn(learner.draw(step))
         found.append([parameter.grad for parameter in learner.parameters])
         for parameter in learner.parameters:
             parameter.grad = None

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +29,8 @@ from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
 from trainer_core.health.report import health_report
 from trainer_core.lora.start import _remark
-from trainer_core.training.compiling import Trial, _impossible
+from trainer_core.training.compiling import Trial
+from trainer_core.training.graph_trial import GraphTrial
 from trainer_core.training.holdout import hold_out
 from trainer_core.training.memory_choice import MemoryChoice, choose, choose_tiles, savings
 from trainer_core.training.plan import OptimizerPlan, SchedulePlan, TrainingPlan, ValidationPlan
@@ -120,6 +120,14 @@ def _labels_in(path: Path) -> Iterator[str]:
                 yield "".join(piece.value if isinstance(piece, ast.Constant) else "'7'" for piece in value.values)
 
 
+def _returned(file: str, function: str) -> list[str]:
+    """The texts that a function of training/ may return."""
+    tree = ast.parse((_ROOT / "trainer_core" / "training" / file).read_text(encoding="utf-8"))
+    (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    texts = [node.value.value for node in ast.walk(found) if isinstance(node, ast.Return)]
+    return [text for text in texts if text]
+
+
 def _needs(found: MemoryChoice, wanted: MemoryChoice) -> StepMemory:
     """Little for the one that is wanted, too much for the others."""
     return StepMemory(base=0 if found == wanted else 9 * GB, lora=0, step=0, overhead=0)
@@ -150,8 +158,11 @@ def said_of_runs(folder: Path) -> Iterator[str]:
     for change in ({}, {"compiled": 1.0}, {"compiled_error": 1.0}):
         trial = Trial(blocks=4, kinds=2, **{**_TRIAL, **change})
         yield from (trial.line(steps) for steps in (10, 10_000))
-    on_cpu = SimpleNamespace(device="cpu")
-    yield f"not compiled: {_impossible(on_cpu)}"
+    yield from (f"not compiled: {reason}" for reason in _returned("compiling.py", "_impossible"))
+    yield from (f"no CUDA graphs: {reason}" for reason in _returned("graph_trial.py", "_impossible"))
+    yield "no CUDA graphs: a pass could not be recorded"
+    for graph, off in ((0.1, 0.0), (0.3, 0.0), (0.1, 1.0)):
+        yield GraphTrial(plain=0.2, graph=graph, off=off, most_off=0.01).line()
     yield "the two-prompt test could not be drawn: CUDA error"
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import typing
 
 import pytest
 
-from tests.training_jobs import small_job, train
+from tests.training_jobs import digest, small_job, train
 from trainer_core.training.plan import OptimizerPlan
 from trainer_core.training.trainer import Trainer
 
@@ -41,20 +40,16 @@ def job_of(folder, name):
     )
 
 
-def digest(trainer):
-    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
-
-
 def stop_within_a_step(job, runs, batch):
     """As if the process were told to end while the `batch`-th batch of the run is in the UNet."""
     trainer = Trainer(job, runs)
     list(trainer.prepare())
     real = trainer._learner._losses
 
-    def losses(pictures, place, rows):
-        if place == batch:
+    def losses(given):
+        if given.part.place == batch:
             raise KeyboardInterrupt
-        return real(pictures, place, rows)
+        return real(given)
 
     trainer._learner._losses = losses
     with pytest.raises(KeyboardInterrupt), contextlib.closing(trainer.steps()) as steps:

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 from PIL import Image
 
-from tests.training_jobs import small_job
+from tests.training_jobs import digest, small_job
 from trainer_core.lora.file import THUMBNAIL_KEY, read_header
 from trainer_core.training.reports import StepReport
 from trainer_core.training.samples import MissedSample, Sample, list_samples
@@ -32,10 +32,6 @@ def run(job, runs, until=None):
             if until and until(report):
                 break
     return trainer, found
-
-
-def digest(trainer):
-    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
 
 
 def data_digest(trainer):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 
@@ -10,15 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training_jobs import small_job, train
+from tests.training_jobs import digest, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import read_header
+from trainer_core.training.amount import Step
 from trainer_core.training.keeping import INTERRUPTED
 from trainer_core.training.trainer import Trainer
-
-
-def digest(trainer):
-    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +215,7 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
     for _ in range(2):
         next(steps)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._learner, "_draw", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+        patch.setattr(trainer._learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
         with pytest.raises(torch.OutOfMemoryError):
             next(steps)
     assert max(trainer.run.state.glob("*.json")).name == "step-00000002.json"
@@ -229,10 +225,11 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
 def test_every_step_draws_new_noise_latents_and_timesteps(folder, tmp_path):
     trainer = Trainer(small_job(folder), tmp_path)
     list(trainer.prepare())
-    first, second, again = (trainer._learner._draw([(0, False), (1, False)], step) for step in (0, 1, 0))
-    for one, other, same in zip(first, second, again, strict=True):
+    first, second, again = (trainer._learner.draw(Step(0, ((0, 1),), place, False))[0].shown for place in (0, 1, 0))
+    for name in ("x_BCHW", "noise_BCHW", "seen_BCHW", "t_B"):
+        one, other, same = (getattr(shown, name) for shown in (first, second, again))
         assert not torch.equal(one, other) and torch.equal(one, same)
-    assert not torch.equal(first[1][0], first[1][1])
+    assert not torch.equal(first.noise_BCHW[0], first.noise_BCHW[1])
 
 
 @pytest.mark.parametrize("norm, limit", [(0.5, 0.5), (0.0, math.inf)])

@@ -16,6 +16,7 @@ from trainer_core.errors import TrainingError
 from trainer_core.families.base_model import BaseModel
 from trainer_core.families.loading import load_base_model
 from trainer_core.families.prompts import PromptReading
+from trainer_core.training import caption_encodings
 from trainer_core.training.batches import draw_captions
 from trainer_core.training.caption_encodings import CaptionEncodings
 from trainer_core.training.captions import VisitCaptions, choose_wildcards, with_brackets_whole
@@ -329,6 +330,21 @@ def test_known_captions_are_encoded_ahead_and_the_encoders_let_go(checkpoint):
     made = encodings(model, visits(), text=TextPlan())
     assert model.text_encoders == []
     assert same(made.of_step(0), expected) and same(made.of_step(199), expected)
+
+
+def test_more_captions_than_are_kept_are_encoded_in_windows(checkpoint, monkeypatch):
+    model = load_base_model(checkpoint, torch.float32)
+    ahead = encodings(model, visits(), text=TextPlan())
+    monkeypatch.setattr(caption_encodings, "MOST_KEPT", 1)
+    monkeypatch.setattr(caption_encodings, "_AHEAD", 4)
+    model = load_base_model(checkpoint, torch.float32)
+    made = encodings(model, visits(), text=TextPlan())
+    assert model.text_encoders and made._rows == {}
+    for step in (0, 1, 2, 150):
+        assert same(made.of_step(step), ahead.of_step(step)) and len(made._rows) == 2
+    monkeypatch.setattr(caption_encodings, "MOST_KEPT", 2)
+    encodings(model, visits(), text=TextPlan())
+    assert model.text_encoders == [], "two different captions are not more than two"
 
 
 def test_captions_left_out_are_encoded_as_empty_ones(checkpoint):

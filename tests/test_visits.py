@@ -13,7 +13,8 @@ from PIL import Image
 from tests.training_jobs import small_job, train
 from trainer_core.dataset.types import Mask
 from trainer_core.training.batches import draw_captions, draw_flips
-from trainer_core.training.encode import Latent, latent_mask
+from trainer_core.training.encode import latent_mask
+from trainer_core.training.latents import Latent
 from trainer_core.training.objective import loss_per_picture
 from trainer_core.training.trainer import Trainer
 
@@ -116,6 +117,6 @@ def test_the_latents_mask_is_the_crops_and_mirrored_with_it(varied):
     mask = latent_mask(image, latent, mirrored=False)
     assert mask.shape == (1, 8, 8)
     assert image.crop.left == 16, "so 32 of the crop's 64 columns show the mask"
-    assert mask[0, :, :4].eq(1).all() and mask[0, :, 4:].eq(0).all()
+    assert mask[0, :, :4].eq(255).all() and mask[0, :, 4:].eq(0).all()
     assert torch.equal(latent_mask(image, latent, mirrored=True), mask.flip(-1))
-    assert latent_mask(replace(image, mask=None), latent, mirrored=False).eq(1).all()
+    assert latent_mask(replace(image, mask=None), latent, mirrored=False).eq(255).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import random
 from pathlib import Path
 
@@ -69,3 +70,8 @@ def train(job: Job, runs: Path, *, until: int | None = None) -> Trainer:
             if isinstance(report, StepReport) and report.step == until:
                 break
     return trainer
+
+
+def digest(trainer: Trainer) -> list[str]:
+    """Of every LoRA that a finished run kept: the same bytes, the same digests."""
+    return [hashlib.sha256(saved.path.read_bytes()).hexdigest() for saved in trainer.result().epochs]

@@ -1,10 +1,10 @@
-"""What the next batches need, prepared by threads while one is worked on."""
+"""What comes next, prepared by threads while the present is worked on."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -39,3 +39,22 @@ def prepare_ahead(
 
 def _awaited(batch: Sequence[Item], made: Sequence[Future[Ready]]) -> tuple[Sequence[Item], list[Ready]]:
     return batch, [future.result() for future in made]
+
+
+def one_ahead(items: Iterable[Item], prepare: Callable[[Item], Ready]) -> Generator[tuple[Item, Ready]]:
+    """Each item, in order, with what `prepare` makes of it; the next one's is made while this one is worked on.
+
+    Raises:
+        Exception: whatever `prepare` raises, when its item is due.
+    """
+    with ThreadPoolExecutor(1, "preparing steps") as thread:
+        coming: tuple[Item, Future[Ready]] | None = None
+        try:
+            for item in items:
+                due, coming = coming, (item, thread.submit(prepare, item))
+                if due:
+                    yield due[0], due[1].result()
+            if coming:
+                yield coming[0], coming[1].result()
+        finally:
+            thread.shutdown(cancel_futures=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -111,14 +111,17 @@ class BaseModel(ABC):
         """The same prompts as one batch."""
         return Conditioning.join(self.encode_each(texts, clip_skip, reading))
 
-    def added_conditions(self, conditioning: Conditioning, sizes: Sequence[PictureSize]) -> dict[str, Tensor] | None:
-        """What the UNet takes beside the text states; None for families without."""
-        return None
+    def added_conditions(self, conditioning: Conditioning, sizes: Sequence[PictureSize]) -> dict[str, Tensor]:
+        """What the UNet takes beside the text states; nothing for families without."""
+        return {}
 
     def predict(self, x_BCHW: Tensor, t_B: Tensor, conditioning: Conditioning, sizes: Sequence[PictureSize]) -> Tensor:
         """The UNet's output for noisy latents at timesteps 0..999, in the model's own prediction type."""
-        added = self.added_conditions(conditioning, sizes)
-        return self.unet(x_BCHW, t_B, conditioning.states_BLD, added_cond_kwargs=added).sample
+        return self.answer(x_BCHW, t_B, conditioning.states_BLD, self.added_conditions(conditioning, sizes))
+
+    def answer(self, x_BCHW: Tensor, t_B: Tensor, states_BLD: Tensor, added: Mapping[str, Tensor]) -> Tensor:
+        """The same from what is on the device already."""
+        return self.unet(x_BCHW, t_B, states_BLD, added_cond_kwargs=added or None).sample
 
     @property
     def pixels_per_latent(self) -> int:

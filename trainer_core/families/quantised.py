@@ -47,10 +47,15 @@ class Format(ABC):
         """(codes, scales) of a weight with one row an output channel."""
 
     @staticmethod
+    def table() -> Tensor:
+        """What codes stand for, where they are no numbers themselves."""
+        return torch.empty(0)
+
+    @staticmethod
     @abstractmethod
-    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+    def unpack(codes: Tensor, scales: Tensor, table: Tensor) -> Tensor:
         """The weight in fp32, or whole as it was, of any shape with its elements in order; 4 bits may have a few zeros
-        behind it."""
+        behind it. All lie on the device: a copy from the CPU would make a GPU wait."""
 
 
 class Whole(Format):
@@ -61,7 +66,7 @@ class Whole(Format):
         return weight, weight.new_empty(0)
 
     @staticmethod
-    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+    def unpack(codes: Tensor, scales: Tensor, table: Tensor) -> Tensor:
         return codes
 
 
@@ -74,7 +79,7 @@ class Fp8(Format):
         return (weight.flatten(1).float() / scales).to(torch.float8_e4m3fn), scales
 
     @staticmethod
-    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+    def unpack(codes: Tensor, scales: Tensor, table: Tensor) -> Tensor:
         return codes.float() * scales
 
 
@@ -87,7 +92,7 @@ class Int8(Format):
         return (weight.flatten(1).float() / scales).round().to(torch.int8), scales
 
     @staticmethod
-    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+    def unpack(codes: Tensor, scales: Tensor, table: Tensor) -> Tensor:
         return codes.float() * scales
 
 
@@ -100,14 +105,18 @@ class Nf4(Format):
         flat = weight.flatten().float()
         blocks = functional.pad(flat, (0, -flat.numel() % _NF4_BLOCK)).reshape(-1, _NF4_BLOCK)
         scales = _largest(blocks)
-        levels = _nf4_levels().to(weight.device)
+        levels = Nf4.table().to(weight.device)
         nearest = torch.bucketize(blocks / scales, (levels[1:] + levels[:-1]) / 2).to(torch.uint8)
         return nearest[:, ::2] << 4 | nearest[:, 1::2], scales
 
     @staticmethod
-    def unpack(codes: Tensor, scales: Tensor) -> Tensor:
+    def unpack(codes: Tensor, scales: Tensor, table: Tensor) -> Tensor:
         both = torch.stack([codes >> 4, codes & 15], dim=-1).flatten(1)
-        return _nf4_levels().to(codes.device)[both.int()] * scales
+        return table[both.int()] * scales
+
+    @staticmethod
+    def table() -> Tensor:
+        return torch.tensor(_nf4_numbers(), dtype=torch.float32)
 
 
 FORMATS: dict[str, type[Format]] = {"fp8": Fp8, "int8": Int8, "nf4": Nf4}
@@ -129,10 +138,6 @@ def _nf4_numbers() -> tuple[float, ...]:
     return tuple(level / above[0] for level in (*below, 0.0, *reversed(above)))
 
 
-def _nf4_levels() -> Tensor:
-    return torch.tensor(_nf4_numbers(), dtype=torch.float32)
-
-
 # -------------------------------------------------------------------------------------------------------- layers
 
 
@@ -143,6 +148,7 @@ class Quantised(nn.Module):
         codes, scales = kind.pack(layer.weight.detach())
         self.register_buffer("codes", codes)
         self.register_buffer("scales", scales)
+        self.register_buffer("table", kind.table())
         self.register_parameter("bias", layer.bias)
         self._kind, self._shape, self._dtype = kind, layer.weight.shape, layer.weight.dtype
         self._fetch: Callable[[], Sequence[Tensor]] | None = None
@@ -158,7 +164,7 @@ class Quantised(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        whole = self._kind.unpack(*self.stored()).flatten()
+        whole = self._kind.unpack(*self.stored(), self.table).flatten()
         return whole[: self._shape.numel()].reshape(self._shape).to(self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:

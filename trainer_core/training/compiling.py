@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from ..fields import read_fields
-from ..files import read_json, write_json
 from ..lora.layer import AdapterLayer
+from .decision import Decision
 from .learner import Learner
 from .precision import autocast
 
@@ -84,18 +83,17 @@ def compile_where_it_pays(learner: Learner, path: Path, steps: int, *, backend: 
         path: Where the run keeps what it decided, so that it goes on likewise.
         steps: That are left.
     """
-    if path.is_file():
-        kept = read_fields(_Decision, read_json(path), path.name)
-        if kept.is_compiled:
+    if kept := Decision.kept(path):
+        if kept.is_taken:
             _compile(learner, backend)
         return kept.line
     if reason := _impossible(learner):
         return f"not compiled: {reason}"
     trial = try_one_block(learner, backend)
-    decision = _Decision(is_compiled=trial.pays(steps), line=trial.line(steps))
-    if decision.is_compiled:
+    decision = Decision(is_taken=trial.pays(steps), line=trial.line(steps))
+    if decision.is_taken:
         _compile(learner, backend)
-    write_json(path, asdict(decision))
+    decision.keep(path)
     return decision.line
 
 
@@ -108,15 +106,11 @@ def plainly(learner: Learner) -> AbstractContextManager[None]:
     return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Decision:
-    is_compiled: bool
-    line: str
-
-
 def _impossible(learner: Learner) -> str:
     if learner.device == "cpu":
         return "it is for GPUs"
+    if learner.team.size > 1:
+        return "several processes train"
     if learner.choice.base != "full" or learner.choice.offload:
         return "it takes a base model in full that stays on the GPU"
     if not hasattr(torch.compiler, "set_stance"):

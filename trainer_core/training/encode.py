@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ..ahead import prepare_ahead
@@ -20,71 +17,49 @@ from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
 from ..families.base_model import BaseModel, PictureSize
 from ..families.sending import send
-from ..files import digest, write_atomic
+from ..files import digest
 from ..progress import StageReport
 from .encoding_memory import pictures_at_once
-
-
-@dataclass(frozen=True, slots=True)
-class Latent:
-    """A picture as the VAE's distribution, unscaled; each visit draws from it anew."""
-
-    mean_CHW: Tensor
-    std_CHW: Tensor
-
-
-Visit = tuple[int, bool]
-"""An image by its index in the dataset, and whether it is mirrored."""
-Latents = dict[Visit, Latent]
-
-
-def draw_latents(latents: Sequence[Latent], scale: float, generator: torch.Generator) -> Tensor:
-    """Sample pictures of one bucket (B, C, H, W), scaled to about unit variance."""
-    mean_BCHW = torch.stack([latent.mean_CHW for latent in latents])
-    std_BCHW = torch.stack([latent.std_CHW for latent in latents])
-    return (mean_BCHW + std_BCHW * torch.randn(mean_BCHW.shape, generator=generator)) * scale
+from .latents import Latent, Latents, Visit
 
 
 def encode_pictures(
-    model: BaseModel, base_identity: str, dataset: Dataset, cache: Path, device: str, into: Latents, *, flip: bool
+    model: BaseModel, base_identity: str, dataset: Dataset, into: Latents, device: str, *, flip: bool
 ) -> Iterator[StageReport]:
-    """Add the latent of every image of the dataset to `into`, encoding only what `cache` lacks; with `flip` also of
+    """Add the latent of every image of the dataset to `into`, encoding only what its folder lacks; with `flip` also of
     its mirror image, which is not the mirrored latent. Closed between two batches, it leaves what it has encoded.
 
-    Cache entries are keyed by the picture's bytes, its crop, bucket, background, flip and the base model (with its
+    Files are keyed by the picture's bytes, its crop, bucket, background, flip and the base model (with its
     VAE), so an edited picture or a new crop never trains on old latents. On a GPU the last bits of a latent depend on
-    the pictures encoded with it; what is in the cache stays as it is, so a run goes on with what it began with.
+    the pictures encoded with it; what is in the folder stays as it is, so a run goes on with what it began with.
 
     Raises:
         TrainingError: a picture was changed or broke since the dataset was read, or the VAE makes NaN of it.
     """
     ways = (False, True) if flip else (False,)
-    lacking: dict[Path, _Lacking] = {}
+    lacking: dict[str, _Lacking] = {}
     done, total = 0, len(dataset.images)
     for index, image in enumerate(dataset.images):
         for mirrored in ways:
-            path = cache / f"{_latent_key(image, base_identity, mirrored, model.vae.use_tiling)}.safetensors"
-            latent = None if path in lacking else _read_latent(path)
-            if latent is None:
-                lacking.setdefault(path, _Lacking(path, image, mirrored, [])).visits.append((index, mirrored))
-            else:
-                into[index, mirrored] = latent
+            key = _latent_key(image, base_identity, mirrored, model.vae.use_tiling)
+            if key not in lacking and into.find((index, mirrored), key):
                 done += 1
+            else:
+                lacking.setdefault(key, _Lacking(key, image, mirrored, [])).visits.append((index, mirrored))
         yield StageReport(stage="encoding pictures", done=done // len(ways), total=total)
     for batch, pixels in prepare_ahead(_batches(lacking.values(), model, device), _pixels):
         for one, latent in zip(batch, _encode(model, batch, pixels, device), strict=True):
-            write_atomic(one.path, safetensors.torch.save({"mean": latent.mean_CHW, "std": latent.std_CHW}))
-            into.update(dict.fromkeys(one.visits, latent))
+            into.keep(one.visits, one.key, latent)
             done += len(one.visits)
         yield StageReport(stage="encoding pictures", done=done // len(ways), total=total)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lacking:
-    """A latent that is not in the cache."""
+    """A latent that is yet to be made."""
 
-    path: Path
-    """Where it will be."""
+    key: str
+    """What its file will be called."""
     image: DatasetImage
     is_mirrored: bool
     visits: list[Visit]
@@ -95,15 +70,6 @@ def _latent_key(image: DatasetImage, base_identity: str, mirrored: bool, in_tile
     box = image.crop and [image.crop.left, image.crop.top, image.crop.right, image.crop.bottom]
     kind = "latent in tiles" if in_tiles else "latent"
     return digest(kind, 2, image.fingerprint, box, image.bucket, image.background, mirrored, base_identity)
-
-
-def _read_latent(path: Path) -> Latent | None:
-    """A cached latent; None where there is none or it is damaged, so that it is made again."""
-    try:
-        tensors = safetensors.torch.load(path.read_bytes())
-        return Latent(tensors["mean"], tensors["std"])
-    except (OSError, SafetensorError, KeyError):
-        return None
 
 
 def _batches(lacking: Collection[_Lacking], model: BaseModel, device: str) -> list[list[_Lacking]]:
@@ -141,15 +107,15 @@ def _encode(model: BaseModel, batch: Sequence[_Lacking], pixels: Sequence[Tensor
 
 
 def latent_mask(image: DatasetImage, latent: Latent, mirrored: bool) -> Tensor:
-    """How much each place of a picture's latent shows of its mask (1, H, W), 0 to 1; all ones without a mask."""
+    """How much each place of a picture's latent shows of its mask (1, H, W), 0 to 255, uint8; all of it without one."""
     height, width = latent.mean_CHW.shape[1:]
     mask = training_mask(image)
     if mask is None:
-        return torch.ones(1, height, width)
+        return torch.full((1, height, width), 255, dtype=torch.uint8)
     if mirrored:
         mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     small = mask.resize((width, height), Image.Resampling.BOX)
-    return torch.from_numpy(np.array(small, dtype=np.float32))[None] / 255
+    return torch.from_numpy(np.array(small))[None]
 
 
 def picture_size(image: DatasetImage, mirrored: bool = False) -> PictureSize:

@@ -12,14 +12,15 @@ from ..dataset.wording import FileNames
 from ..families.base_model import BaseModel, Conditioning, PictureSize
 from ..progress import StageReport
 from .caption_encodings import reading_of
-from .encode import Latents, encode_pictures, latent_mask, picture_size
+from .encode import encode_pictures, latent_mask, picture_size
 from .holdout import hold_out
+from .latents import Latents
 from .learner import Learner
 from .plan import TrainingPlan
 from .precision import autocast
 from .run import Run
 from .two_prompt_test import TwoPromptTest
-from .validation import Validation, ValidationPicture
+from .validation import Validation, ValidationPicture, within_bounds
 from .validation_report import ValidationReport, append_report, read_reports, rewind_reports
 from .verdict import Verdict, verdict
 
@@ -54,16 +55,12 @@ class Judge:
         """Take the latents of what is trained, and encode what is held out. Needs the VAE on the device."""
         if not self._plan.validation.every_epochs:
             return
-        extra: Latents = {}
+        extra = Latents(self._run.cache)
         aside = self.training.with_images(self._held_out)
-        yield from encode_pictures(
-            model, self._run.base_identity, aside, self._run.cache, self._device, extra, flip=False
-        )
-        trained = [
-            (image, latents[index, False])
-            for index, image in enumerate(self.training.images)
-            if not image.is_regularisation
-        ]
+        yield from encode_pictures(model, self._run.base_identity, aside, extra, self._device, flip=False)
+        measured = within_bounds(self.training.training_images, len(self._held_out), self._plan.validation.seed)
+        places = {id(image): index for index, image in enumerate(self.training.images)}
+        trained = [(image, latents[places[id(image)], False]) for image in measured]
         kept = [(image, extra[index, False]) for index, image in enumerate(self._held_out)]
         names = FileNames(self._whole)
         self._pictures = [
@@ -80,7 +77,7 @@ class Judge:
             latent_CHW=latent.mean_CHW * scale,
             caption=image.caption,
             size=picture_size(image),
-            mask_1HW=latent_mask(image, latent, False) if self._plan.loss.masked else None,
+            mask_1HW=latent_mask(image, latent, False) / 255 if self._plan.loss.masked else None,
         )
 
     @torch.no_grad()

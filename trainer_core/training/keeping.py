@@ -14,14 +14,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ..dataset.types import Dataset
 from ..errors import TrainingError
 from ..files import write_atomic
-from ..job import Job
 from ..lora.file import THUMBNAIL_KEY, lora_bytes, read_header
 from .amount import Save, Step, saves, step_name
 from .arithmetic import RunSize
-from .batches import epoch_batches
+from .batches import batches_in_epoch
 from .compiling import plainly
 from .ema import WeightAverage
 from .learner import Learner
@@ -29,7 +27,7 @@ from .metadata import lora_metadata
 from .optimizer import optimizer_for_saving
 from .precision import FORMATS
 from .reports import SavedEpoch
-from .run import Run
+from .run_parts import RunParts
 from .state import save_state
 from .thumbnail import thumbnail
 
@@ -64,18 +62,11 @@ class Keeping:
     """Writes the LoRAs that a plan asks for, under kohya's names, and deletes those that it does not keep."""
 
     def __init__(
-        self,
-        job: Job,
-        run: Run,
-        training: Dataset,
-        lengths: list[int],
-        learner: Learner,
-        optimizer: torch.optim.Optimizer,
-        average: WeightAverage,
+        self, parts: RunParts, learner: Learner, optimizer: torch.optim.Optimizer, average: WeightAverage
     ) -> None:
-        self._job, self._run, self._training, self._lengths = job, run, training, lengths
+        self._parts, self._run = parts, parts.run
         self._learner, self._optimizer, self._average = learner, optimizer, average
-        self._planned = saves(job.plan, lengths)
+        self._planned = saves(parts.plan, parts.lengths)
         self._asked = self._asked_before()
 
     def save_due(self, turn: Step, step: int, *, is_last: bool) -> Path | None:
@@ -141,28 +132,29 @@ class Keeping:
             yield
 
     def _write(self, save: Save, small_picture: str = "") -> Path:
-        learner, job = self._learner, self._job
+        learner, plan, dataset = self._learner, self._parts.plan, self._parts.dataset
+        job = self._parts.job
         with self.showing():
             tensors = {name: tensor for part in learner.adapters for name, tensor in part.tensors().items()}
         metadata = lora_metadata(
             name=self._run.name,
             family=type(learner.model),
             prediction_type=learner.model.prediction_type,
-            plan=replace(job.plan, precision=replace(job.plan.precision, base=learner.choice.base)),
-            dataset=self._training,
+            plan=replace(plan, precision=replace(plan.precision, base=learner.choice.base)),
+            dataset=dataset,
             base_model=job.base_model,
             base_identity=self._run.base_identity,
             epoch=save.epoch,
             step=save.step,
-            total_steps=sum(self._lengths),
-            batches_per_epoch=len(epoch_batches(self._training, job.plan.batch_size, job.plan.seed, 0)),
+            total_steps=self._parts.total_steps,
+            batches_per_epoch=batches_in_epoch(dataset, plan.batch_size, 0),
             zero_terminal_snr=learner.model.zero_terminal_snr,
             arithmetic=learner.precision,
-            held_out=len(job.dataset.images) - len(self._training.images),
+            held_out=len(job.dataset.images) - len(dataset.images),
             thumbnail=small_picture,
         )
         path = self._run.saved_file(save.name)
-        write_atomic(path, lora_bytes(tensors, metadata, FORMATS[job.plan.precision.saving]))
+        write_atomic(path, lora_bytes(tensors, metadata, FORMATS[plan.precision.saving]))
         self._drop_old()
         return path
 
@@ -174,10 +166,10 @@ class Keeping:
 
     def _within_epoch(self, step: int) -> Save:
         """A LoRA that was asked for after `step` steps."""
-        return Save(bisect_left(list(accumulate(self._lengths)), step) + 1, step, step_name(step))
+        return Save(bisect_left(list(accumulate(self._parts.lengths)), step) + 1, step, step_name(step))
 
     def _drop_old(self) -> None:
-        last, asked = self._job.plan.saving.keep_last, {save.step for save in self._asked}
+        last, asked = self._parts.plan.saving.keep_last, {save.step for save in self._asked}
         planned = [saved for saved in self.kept() if saved.step not in asked]
         for saved in planned[:-last] if last else ():
             saved.path.unlink(missing_ok=True)

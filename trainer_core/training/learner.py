@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..dataset.types import Dataset
 from ..families.base_model import BaseModel, Conditioning
-from ..families.sending import send
 from ..lora.adapters import Adapters
 from ..lora.dropout import Rows
 from . import objective
 from .amount import Step, steps_from, steps_per_epoch
-from .batches import draw_flips, step_generator, stream_seed
+from .batches import stream_seed
 from .caption_encodings import CaptionEncodings, reading_of
 from .captions import VisitCaptions
 from .checkpointing import checkpoint_blocks
-from .encode import Latents, Visit, draw_latents, picture_size
+from .draws import Part, Shown, StepDraws
+from .latents import Latents, Visit
 from .memory_choice import MemoryChoice
-from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
 from .precision import autocast
-from .shares import Portion, share
+from .shares import share
 from .team import Team
-from .timesteps import draw_timesteps
-from .weighting import timestep_weights
 
-# Shape suffixes: B batch, C latent channels, H and W latent height and width, T timesteps.
+# Shape suffixes: B pictures of a part, C latent channels, H and W latent height and width, L tokens, D text width.
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A part on the device."""
+
+    part: Part
+    shown: Shown
+    states_BLD: Tensor
+    """Of the captions; with a gradient where text encoders are trained."""
+    added: Mapping[str, Tensor]
+    """What else the UNet is told."""
 
 
 class Learner:
@@ -53,16 +63,23 @@ class Learner:
         team: Team,
     ) -> None:
         self.model, self.dataset, self.plan = model, dataset, plan
-        self.latents, self.masks = latents, masks
         self.captions, self.encodings, self.adapters = captions, encodings, list(adapters)
-        self.device, self.precision, self.choice, self._team = device, precision, choice, team
+        self.device, self.precision, self.choice, self.team = device, precision, choice, team
         self.schedule = objective.noise_schedule(model)
-        self._weights_T = timestep_weights(plan.weighting, self.schedule)
-        self._bends_T = objective.huber_thresholds(plan.loss, self.schedule)
+        self._draws = StepDraws(
+            dataset,
+            plan,
+            self.schedule,
+            latents=latents,
+            latent_scale=model.latent_scale,
+            masks=masks,
+            device=device,
+        )
         self._scaler = torch.amp.GradScaler(torch.device(device).type, enabled=precision == "fp16")
         self._scaler.scale(torch.zeros((), device=device))  # begins it: the first step may have no picture for us
         self.checkpoint_every = 0
         """Every how many blocks are computed again in the backward pass; 0: none."""
+        self._learn_given = self.learn
         self.is_updating = False
         """Until a step is done the weights are of no step, and must not be kept."""
 
@@ -77,107 +94,95 @@ class Learner:
     def checkpoint(self, every: int) -> None:
         """Compute every `every`-th block again in the backward pass instead of keeping what it computed."""
         self.checkpoint_every = every
+        self._learn_given = self.learn  # what was recorded keeps everything
         checkpoint_blocks(self.model, every)
 
-    def step(self, step: Step, optimizer: torch.optim.Optimizer) -> float:
-        """One optimizer step over one or more batches; returns the loss, the mean over all their pictures.
+    def draw(self, step: Step) -> list[Part]:
+        """What this process computes of a step. Any thread may draw ahead."""
+        return self._draws.parts(step, share(step, self.team.rank, self.team.size), self.choice.parts)
+
+    def step(self, parts: Sequence[Part], optimizer: torch.optim.Optimizer) -> float:
+        """The optimizer step whose parts were drawn; returns its loss, the mean over all its pictures.
 
         A loss or gradient that is not finite changes no weight.
         """
-        loss = self._team.add_up_losses(lambda: self._learn(step))
-        self._team.add_up_gradients(self.parameters)
-        self._apply_gradients(optimizer, loss)
-        return loss
+        losses = self.team.add_up_losses(lambda: self._learn(parts))
+        self.team.add_up_gradients(self.parameters)
+        return self._apply_gradients(optimizer, losses)
+
+    def learn_by(self, learn: Callable[[Given], Tensor]) -> None:
+        """Let something else do what `learn` does."""
+        self._learn_given = learn
 
     def predict_once(self) -> None:
         """Go through the model as the first step does, for whoever looks on; nothing is learned."""
+        self._losses(self.given(self.first()))
+
+    def first(self) -> Part:
+        """The run's first part."""
         step = next(steps_from(self.dataset, self.plan, steps_per_epoch(self.dataset, self.plan), 0))
-        portion = next(iter(share(step, self._team.rank, self._team.size)))
-        self._losses(list(portion.batch), portion.place, self._parts_of(portion)[0])
+        return self.draw(step)[0]
 
-    def _learn(self, step: Step) -> float:
-        """Gradients of this process's share of a step; its share of the loss."""
-        pictures = sum(map(len, step.batches))
-        losses = []
-        for portion in share(step, self._team.rank, self._team.size):
-            for rows in self._parts_of(portion):
-                part = self._losses(list(portion.batch), portion.place, rows).sum() / pictures
-                self._scaler.scale(part).backward()
-                losses.append(part.detach())
-        return sum(torch.stack(losses).tolist()) if losses else 0.0  # fetched once, for a fetch waits for the device
-
-    def _parts_of(self, portion: Portion) -> list[slice]:
-        start, end = portion.rows.start, portion.rows.stop
-        most = -(-(end - start) // self.choice.parts)
-        return [slice(first, min(first + most, end)) for first in range(start, end, most)]
-
-    def _losses(self, batch: list[int], place: int, rows: slice = slice(None)) -> Tensor:
-        """The weighted loss of each picture of the batch that is `place`-th in the run (B), or of some rows of it.
-
-        What is drawn is drawn for the whole batch, so that its parts see what they would see together.
-        """
-        flips = draw_flips(len(batch), self.plan.seed, place, flip=self.plan.augment.flip)
-        visits = list(zip(batch, flips, strict=True))
-        for part in self.adapters:
-            shown = Rows(rows, len(batch)) if part.module is self.model.unet else None
-            part.set_dropout_seed(stream_seed(self.plan.seed, "dropout", place), shown)
-        drawn = [tensor[rows] for tensor in self._draw(visits, place)]
-        x_BCHW, noise_BCHW, seen_BCHW, t_B = (send(tensor, self.device) for tensor in drawn)
-        t_cpu_B = drawn[-1]
-        visits = visits[rows]
-        images = [self.dataset.images[index] for index, _ in visits]
-        sizes = [picture_size(image, flips) for image, (_, flips) in zip(images, visits, strict=True)]
+    def given(self, part: Part) -> Given:
+        """A part on the device, with its captions read."""
+        for adapters in self.adapters:
+            shown = Rows(part.rows, len(part.batch)) if adapters.module is self.model.unet else None
+            adapters.set_dropout_seed(stream_seed(self.plan.seed, "dropout", part.place), shown)
         with autocast(self.precision, self.device):
-            noisy_BCHW = self.schedule.add_noise(x_BCHW, seen_BCHW, t_B)
-            predicted_BCHW = self.model.predict(noisy_BCHW, t_B, self._conditioning(batch, place, rows), sizes)
-        target_BCHW = objective.target(self.schedule, x_BCHW, noise_BCHW, t_B)
-        loss_B = objective.loss_per_picture(
-            predicted_BCHW,
-            target_BCHW,
-            self._mask(visits),
-            self.plan.loss.kind,
-            send(self._bends_T[t_cpu_B], self.device),
-        )
-        prior = self.plan.loss.prior_loss_weight
-        counts_B = torch.tensor([prior if image.is_regularisation else 1.0 for image in images])
-        return loss_B * send(counts_B * self._weights_T[t_cpu_B], self.device)
+            conditioning = self._conditioning(part)
+        added = self.model.added_conditions(conditioning, part.sizes)
+        return Given(part, part.shown.sent_to(self.device), conditioning.states_BLD, added)
 
-    def _draw(self, visits: list[Visit], place: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Latents, noise of the target, noise as it is shown, timesteps: drawn and left on the CPU, so that every
-        device gets the same."""
-        seed, generator = self.plan.seed, step_generator(self.plan.seed, place)
-        x_BCHW = draw_latents([self.latents[visit] for visit in visits], self.model.latent_scale, generator)
-        white_BCHW = torch.randn(x_BCHW.shape, generator=generator)
-        t_B = draw_timesteps(len(visits), self.plan.timesteps, generator)
-        noise_BCHW = shape_noise(white_BCHW, self.plan.noise, seed, place)
-        seen_BCHW = perturb_noise(noise_BCHW, self.plan.noise, seed, place)
-        return x_BCHW, noise_BCHW, seen_BCHW, t_B
+    def learn(self, given: Given) -> Tensor:
+        """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
+        loss = self.loss(given)
+        self._scaler.scale(loss).backward()
+        return loss.detach()
 
-    def _mask(self, visits: list[Visit]) -> Tensor | None:
-        if not self.masks:
-            return None
-        return send(torch.stack([self.masks[visit] for visit in visits]), self.device)
+    def loss(self, given: Given) -> Tensor:
+        """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""
+        return self._losses(given).sum() / given.shown.pictures
 
-    def _conditioning(self, batch: list[int], place: int, rows: slice) -> Conditioning:
+    def _learn(self, parts: Sequence[Part]) -> Tensor:
+        """Gradients of all parts; what each adds to the loss."""
+        losses = [self._learn_given(self.given(part)) for part in parts]
+        return torch.stack(losses) if losses else torch.zeros(0, device=self.device)
+
+    def _losses(self, given: Given) -> Tensor:
+        """The weighted loss of each picture of a part (B)."""
+        shown = given.shown
+        with autocast(self.precision, self.device):
+            noisy_BCHW = self.schedule.add_noise(shown.x_BCHW, shown.seen_BCHW, shown.t_B)
+            predicted_BCHW = self.model.answer(noisy_BCHW, shown.t_B, given.states_BLD, given.added)
+        target_BCHW = objective.target(self.schedule, shown.x_BCHW, shown.noise_BCHW, shown.t_B)
+        mask_B1HW = None if shown.mask_B1HW is None else shown.mask_B1HW / 255
+        loss_B = objective.loss_per_picture(predicted_BCHW, target_BCHW, mask_B1HW, self.plan.loss.kind, shown.bends_B)
+        return loss_B * shown.weights_B
+
+    def _conditioning(self, part: Part) -> Conditioning:
         if self.encodings:
-            return self.encodings.of_step(place)[rows]
-        captions = self.captions.of_batch([self.dataset.images[index] for index in batch], place)
+            return self.encodings.of_step(part.place)[part.rows]
+        captions = self.captions.of_batch([self.dataset.images[index] for index in part.batch], part.place)
         if self.plan.adapter.drops_out:  # which is drawn for all captions
-            return self._read(captions)[rows]
-        return self._read(captions[rows])
+            return self._read(captions)[part.rows]
+        return self._read(captions[part.rows])
 
     def _read(self, captions: Sequence[str]) -> Conditioning:
         return self.model.encode_text(captions, self.plan.text.clip_skip, reading_of(self.plan.text))
 
-    def _apply_gradients(self, optimizer: torch.optim.Optimizer, loss: float) -> None:
+    def _apply_gradients(self, optimizer: torch.optim.Optimizer, losses: Tensor) -> float:
+        """Take the step, if all is finite; returns the sum of the losses."""
         self._scaler.unscale_(optimizer)
         limit = self.plan.optimizer.max_grad_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
+        *found, norm = torch.cat([losses, norm[None]]).tolist()  # in one go, for it waits for the device
+        loss = sum(found)
         self.is_updating = True
-        if math.isfinite(loss) and math.isfinite(norm.item()):
+        if math.isfinite(loss) and math.isfinite(norm):
             self._scaler.step(optimizer)
             for part in self.adapters:
                 part.limit_norms()
         self.is_updating = False
         self._scaler.update()
         optimizer.zero_grad()
+        return loss

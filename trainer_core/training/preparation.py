@@ -6,14 +6,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..dataset.types import Dataset
+from torch import Tensor
+
 from ..families.base_model import BaseModel
 from ..families.cpu_attention import use_cpu_attention
 from ..families.loading import load_base_model
 from ..families.offloading import offload
 from ..families.onednn import use_onednn
 from ..families.quantised import quantise
-from ..job import Job
 from ..lora.adapters import Adapters
 from ..lora.file import read_lora
 from ..lora.merging import merge_loras
@@ -24,84 +24,70 @@ from . import objective
 from .batches import BatchOrder, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
-from .encode import Latents, encode_pictures, latent_mask
+from .encode import encode_pictures, latent_mask
 from .encoding_memory import encode_in_tiles
-from .judging import Judge
+from .latents import Latents, Visit
 from .learner import Learner
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
 from .precision import FORMATS
-from .run import Run
-from .samples import SampleDrawer
-from .team import Team
+from .run_parts import RunParts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
     """Makes the learner of a run. Each part of the base model leaves the device once it has done its work."""
 
-    job: Job
-    run: Run
-    dataset: Dataset
-    """What is trained."""
-    lengths: Sequence[int]
-    """Steps of each epoch."""
+    parts: RunParts
     choice: MemoryChoice
-    judge: Judge
-    samples: SampleDrawer
-    remarks: list[str]
-    """What is to be told of the run; this may add to it."""
     tokenizer_folders: Sequence[Path]
-    device: str
-    precision: str
-    team: Team
 
     @property
     def plan(self) -> TrainingPlan:
-        return self.job.plan
+        return self.parts.plan
 
     def learner(self) -> Generator[StageReport, None, Learner]:
         """Yields its progress, and returns the learner."""
+        parts = self.parts
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
         latents = yield from self._encode_pictures(model)
         captions = VisitCaptions(
             plan=self.plan.captions,
-            trigger_words=self.dataset.trigger_words,
+            trigger_words=parts.dataset.trigger_words,
             weights=self.plan.text.weights,
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
         if self.choice.offload:
-            offload(model.unet, self.device)
-        model.unet.to(self.device)
+            offload(model.unet, parts.device)
+        model.unet.to(parts.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
-        masked = latents.items() if self.plan.loss.masked else ()
         learner = Learner(
             model,
-            self.dataset,
+            parts.dataset,
             self.plan,
             latents=latents,
-            masks={visit: latent_mask(self.dataset.images[visit[0]], latent, visit[1]) for visit, latent in masked},
+            masks=self._masks(latents) if self.plan.loss.masked else {},
             captions=captions,
             encodings=encodings,
             adapters=adapters,
-            device=self.device,
-            precision=self.precision,
+            device=parts.device,
+            precision=parts.precision,
             choice=self.choice,
-            team=self.team,
+            team=parts.team,
         )
         if every := self.choice.checkpoint_every:
             learner.checkpoint(every)
         return learner
 
     def _load(self) -> BaseModel:
-        model = load_base_model(self.job.base_model, FORMATS[self.precision], self.tokenizer_folders)
+        model = load_base_model(self.parts.job.base_model, FORMATS[self.parts.precision], self.tokenizer_folders)
         objective.apply_prediction(model, self.plan.timesteps)
         merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
         if self.choice.packs_weights:
             quantise(model.unet, self.choice.base)
-        if self.device == "cpu" and self.precision == "fp32":
+        if self.parts.device == "cpu" and self.parts.precision == "fp32":
             for part in (model.unet, *model.text_encoders):
                 use_onednn(part)
             use_cpu_attention(model.unet)
@@ -109,56 +95,52 @@ class Preparation:
 
     def _encode_pictures(self, model: BaseModel) -> Generator[StageReport, None, Latents]:
         """Every process encodes its share into the cache, and then takes all from there."""
+        parts, team = self.parts, self.parts.team
         if self.choice.tiles:
             encode_in_tiles(model.vae)
-        model.vae.to(self.device)
-        latents: Latents = {}
-        shares = [self.dataset]
-        if self.team.size > 1:
-            shares.insert(0, self.dataset.with_images(self.dataset.images[self.team.rank :: self.team.size]))
-        for part in shares:
-            latents.clear()
-            yield from encode_pictures(
-                model,
-                self.run.base_identity,
-                part,
-                self.run.cache,
-                self.device,
-                latents,
-                flip=self.plan.augment.flip,
-            )
-            self.team.add_up()
-        if self.team.is_first:
-            yield from self.judge.encode_pictures(model, latents)
-        draws = self.team.is_first and (self.samples.requests or self.judge.draws)
+        model.vae.to(parts.device)
+        dataset, base = parts.dataset, parts.run.base_identity
+        own = [dataset.with_images(dataset.images[team.rank :: team.size])] if team.size > 1 else []
+        for share in (*own, dataset):
+            latents = Latents(parts.run.cache)
+            yield from encode_pictures(model, base, share, latents, parts.device, flip=self.plan.augment.flip)
+            team.add_up()
+        if team.is_first:
+            yield from parts.judge.encode_pictures(model, latents)
+        draws = team.is_first and (parts.samples.requests or parts.judge.draws)
         model.vae = model.vae.to("cpu") if draws else None
         return latents
+
+    def _masks(self, latents: Latents) -> dict[Visit, Tensor]:
+        images = self.parts.dataset.images
+        return {visit: latent_mask(images[visit[0]], latent, visit[1]) for visit, latent in latents.items()}
 
     def _encode_captions(
         self, model: BaseModel, captions: VisitCaptions
     ) -> Generator[StageReport, None, CaptionEncodings | None]:
         """None where the text encoders are trained, and so run in every step."""
+        parts, images = self.parts, self.parts.dataset.images
         for encoder in model.text_encoders:
-            encoder.to(self.device)
+            encoder.to(parts.device)
         if self.plan.optimizer.rate_of_text_encoder:
             return None
-        order = BatchOrder(self.dataset, self.plan, self.lengths)
+        order = BatchOrder(parts.dataset, self.plan, parts.lengths)
 
         def captions_of(place: int) -> list[str]:
-            return captions.of_batch([self.dataset.images[index] for index in order[place]], place)
+            return captions.of_batch([images[index] for index in order[place]], place)
 
         encodings = CaptionEncodings(
             model,
             self.plan.text,
-            self.device,
+            parts.device,
             captions_of,
-            known=captions.known(self.dataset.images),
+            known=captions.known(images),
             total_steps=len(order),
             batch_size=self.plan.batch_size,
         )
-        if self.team.is_first:
-            self.samples.encode(model)
-            self.judge.encode_captions(model)
+        if parts.team.is_first:
+            parts.samples.encode(model)
+            parts.judge.encode_captions(model)
         yield from encodings.prepare()
         return encodings
 
@@ -170,5 +152,5 @@ class Preparation:
         for index, part in enumerate(found):
             part.initialise(stream_seed(self.plan.seed, "start", index))
         if adapter.start_from and (remark := start_from(model, found, read_lora(Path(adapter.start_from)))):
-            self.remarks.append(remark)
+            self.parts.remarks.append(remark)
         return found

@@ -45,8 +45,8 @@ class Team:
         """
         return list(numbers)
 
-    def add_up_losses(self, compute: Callable[[], float]) -> float:
-        """The sum of what every process computes.
+    def add_up_losses(self, compute: Callable[[], Tensor]) -> Tensor:
+        """Losses (N) that add up to what all processes together compute, on the device; alone, they are its own.
 
         Raises:
             torch.OutOfMemoryError: in every process, where memory ran out in any.
@@ -89,20 +89,20 @@ class Processes(Team):
             raise TrainingError(OTHERS_LEFT)
         return sums[: len(numbers)]
 
-    def add_up_losses(self, compute: Callable[[], float]) -> float:
-        own, problem = 0.0, None
+    def add_up_losses(self, compute: Callable[[], Tensor]) -> Tensor:
+        own, problem = torch.zeros(0), None
         try:
             own = compute()
         except RuntimeError as found:
             if not is_out_of_memory(found):
                 raise
             problem = found
-        loss, short = self.add_up(own, problem is not None)
+        loss, short = self.add_up(sum(own.tolist()), problem is not None)
         if problem:
             raise problem
         if short:
             raise torch.OutOfMemoryError("another process has no memory left")
-        return loss
+        return own.new_tensor([loss])
 
     @torch.no_grad()
     def add_up_gradients(self, parameters: Sequence[nn.Parameter]) -> None:

@@ -27,6 +27,7 @@ from .precision import device_name, resolve_precision
 from .preparation import Preparation
 from .reports import TrainedLora
 from .run import Run, RunLock
+from .run_parts import RunParts
 from .samples import SampleDrawer
 from .shares import check_shares
 from .team import ALONE, Team
@@ -67,7 +68,7 @@ class Trainer:
         """What should be told about the run, a line each; more come while it is prepared."""
         if self._judge.held_out:
             self.remarks.append(self._judge.remark)
-        self._samples = SampleDrawer(
+        samples = SampleDrawer(
             job.plan.samples,
             self.run.folder,
             clip_skip=job.plan.text.clip_skip,
@@ -81,6 +82,18 @@ class Trainer:
             precision=self.precision,
             device=device,
             processes=team.size,
+        )
+        self._parts = RunParts(
+            job=job,
+            run=self.run,
+            dataset=self.dataset,
+            lengths=self.lengths,
+            judge=self._judge,
+            samples=samples,
+            remarks=self.remarks,
+            device=device,
+            precision=self.precision,
+            team=team,
         )
         self._size: RunSize | None = None
         self._learner: Learner | None = None
@@ -123,20 +136,7 @@ class Trainer:
         with self._team.first_alone():
             choice, told = self._memory.settle(self.run_folder / "memory.json")
         self.remarks += told
-        preparation = Preparation(
-            job=self.job,
-            run=self.run,
-            dataset=self.dataset,
-            lengths=self.lengths,
-            choice=choice,
-            judge=self._judge,
-            samples=self._samples,
-            remarks=self.remarks,
-            tokenizer_folders=self.tokenizer_folders,
-            device=self.device,
-            precision=self.precision,
-            team=self._team,
-        )
+        preparation = Preparation(parts=self._parts, choice=choice, tokenizer_folders=self.tokenizer_folders)
         self._learner = yield from preparation.learner()
 
     def steps(self) -> Iterator[Report]:
@@ -153,7 +153,9 @@ class Trainer:
             return
         for _ in self.prepare():
             pass
-        loop = self._loop()
+        device = device_name(self.device)
+        work = Work.of(self.dataset, self.plan, family=self.family.title, precision=self.precision, device=device)
+        loop = TrainingLoop(parts=self._parts, learner=self._learner, work=work)
         try:
             if not self._team.is_first:
                 yield from loop.follow()
@@ -163,21 +165,6 @@ class Trainer:
                 yield from loop.lead()
         finally:
             self._learner = None  # whoever keeps the trainer for its result keeps no model
-
-    def _loop(self) -> TrainingLoop:
-        device = device_name(self.device)
-        return TrainingLoop(
-            job=self.job,
-            run=self.run,
-            dataset=self.dataset,
-            lengths=self.lengths,
-            learner=self._learner,
-            judge=self._judge,
-            samples=self._samples,
-            remarks=self.remarks,
-            work=Work.of(self.dataset, self.plan, family=self.family.title, precision=self.precision, device=device),
-            team=self._team,
-        )
 
     def _about(self) -> dict[str, Any]:
         """What can be shown of the run without its pictures and models; no paths."""

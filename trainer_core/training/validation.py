@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TypeVar
 
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
+from ..dataset.types import DatasetImage
 from ..families.base_model import PictureSize
 from . import objective
 from .batches import stream_seed
@@ -22,6 +24,8 @@ from .validation_report import ValidationReport
 MOST_ROWS = 64
 """Noisy pictures that one measurement shows the UNet: the bound of its cost."""
 _MOST_TIMESTEPS, _FEWEST_TIMESTEPS = 4, 2
+
+Picture = TypeVar("Picture", "ValidationPicture", DatasetImage)
 
 Predict = Callable[[Tensor, Tensor, list[str], list[PictureSize]], Tensor]
 """The UNet as it is trained now: (noisy latents BCHW, timesteps B, captions, sizes) -> prediction BCHW."""
@@ -59,7 +63,9 @@ class Validation:
         seed: int,
         device: str,
     ) -> None:
-        self.pictures = _within_bounds(pictures, seed)
+        held_out = [picture for picture in pictures if picture.is_held_out]
+        trained = [picture for picture in pictures if not picture.is_held_out]
+        self.pictures = [*within_bounds(trained, len(held_out), seed), *held_out]
         self._schedule, self._device = schedule, device
         self._t_B = _middles(timesteps, _timesteps_each(len(self.pictures)))
         self._noises = [self._draw_noise(picture, seed) for picture in self.pictures]
@@ -105,14 +111,12 @@ class Validation:
         return torch.randn((len(self._t_B), *picture.latent_CHW.shape), generator=generator)
 
 
-def _within_bounds(pictures: Sequence[ValidationPicture], seed: int) -> list[ValidationPicture]:
-    """The held-out pictures and as many trained ones, drawn by the seed, as the bound leaves room for."""
-    held_out = [picture for picture in pictures if picture.is_held_out]
-    trained = [picture for picture in pictures if not picture.is_held_out]
-    room = MOST_ROWS // _FEWEST_TIMESTEPS - len(held_out)
+def within_bounds(trained: Sequence[Picture], held_out: int, seed: int) -> list[Picture]:
+    """As many trained pictures, drawn by the seed, as the bound leaves room for beside the held-out ones; in order."""
+    room = MOST_ROWS // _FEWEST_TIMESTEPS - held_out
     drawn = sorted(trained, key=lambda picture: stream_seed(seed, "measured", picture.fingerprint))[:room]
     chosen = set(map(id, drawn))
-    return [picture for picture in pictures if picture.is_held_out or id(picture) in chosen]
+    return [picture for picture in trained if id(picture) in chosen]
 
 
 def _timesteps_each(pictures: int) -> int:

@@ -122,6 +122,8 @@ export const TRAINING_ERRORS = [
   ["there is no run {name}.", "没有训练 {name}。", "沒有訓練 {name}。"],
   ["It may have been deleted; refresh the list.", "可能已被删除，请刷新列表。", "可能已被刪除，請重新整理列表。"],
   ["nothing is being trained right now.", "现在没有在训练。", "現在沒有在訓練。"],
+  ["an encoded picture has gone from the runs folder, or broke.", "运行文件夹里一张图片的潜变量缓存不见了或已损坏。", "執行資料夾裡一張圖片的潛變數快取不見了或已損壞。"],
+  ["Start the run again: it is made anew, and training goes on where it stopped.", "请重新开始此训练：缓存会重新生成，训练从停下的地方继续。", "請重新開始此訓練：快取會重新產生，訓練從停下的地方繼續。"],
   ["this run is not being trained.", "此训练没有在进行。", "此訓練沒有在進行。"],
   ["this run is being trained.", "此训练正在进行。", "此訓練正在進行。"],
   ["Stop it first.", "请先停止它。", "請先停止它。"],

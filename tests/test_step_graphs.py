@@ -1,0 +1,234 @@
+"""Recorded passes learn what plain ones do.
+
+A tape stands for a GPU's graph: it repeats the same operations on the same memory, and knows nothing of the Python that
+led to them.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from tests.training_jobs import digest, small_job, train
+from trainer_core.training import graph_trial, step_graphs
+from trainer_core.training.decision import Decision
+from trainer_core.training.graph_trial import GraphTrial, use_graphs_where_they_help
+from trainer_core.training.step_graphs import StepGraphs
+from trainer_core.training.trainer import Trainer
+
+
+class Tape(TorchDispatchMode):
+    """Notes every operation with the memory it read and wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
+        answer = called(*args, **(kwargs or {}))
+        self.calls.append((called, args, kwargs or {}, answer))
+        return answer
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        for called, args, kwargs, answer in self.calls:
+            again = called(*args, **kwargs)
+            for place, tensor in zip(tree_leaves(answer), tree_leaves(again), strict=True):
+                if torch.is_tensor(place) and place.data_ptr() != tensor.data_ptr():
+                    place.copy_(tensor)
+
+
+def record(run):
+    run()  # as a GPU warms up
+    tape = Tape()
+    with tape:
+        run()
+    return tape.replay
+
+
+@pytest.fixture(autouse=True)
+def on_a_gpu(monkeypatch):
+    """As if a CPU were a GPU whose graphs are faster."""
+    monkeypatch.setattr(graph_trial, "_is_on_gpu", lambda learner: True)
+    monkeypatch.setattr(graph_trial.use_graphs_where_they_help, "__kwdefaults__", {"record": record})
+    monkeypatch.setattr(graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5)
+
+
+def prepared(job, runs):
+    trainer = Trainer(job, runs)
+    list(trainer.prepare())
+    return trainer
+
+
+def graphs_of(learner) -> StepGraphs:
+    return learner._learn_given.__self__
+
+
+FROZEN_TEXT = {"learning_rate": 1e-3, "text_encoder_rate": 0.0}
+KINDS = {
+    "plain": {"optimizer": FROZEN_TEXT},
+    "text encoder": {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
+    "text encoder alone": {"optimizer": {"unet_rate": 0.0, "text_encoder_rate": 1e-3}},
+    "SDXL": {"family": "sdxl", "optimizer": FROZEN_TEXT},
+    "SDXL with both encoders": {"family": "sdxl", "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
+    "accumulation and short batches": {"batch_size": 3, "accumulation": 2, "optimizer": FROZEN_TEXT},
+    "regularisation, masks and flips": {
+        "regularisation": True,
+        "loss": {"masked": True, "prior_loss_weight": 0.5, "kind": "huber"},
+        "augment": {"flip": True},
+        "optimizer": FROZEN_TEXT,
+    },
+    "weighting and noise": {
+        "weighting": {"min_snr_gamma": 5.0},
+        "noise": {"offset": 0.05, "multires_iterations": 6},
+        "optimizer": FROZEN_TEXT,
+    },
+    "checkpointing": {"precision": {"gradient_checkpointing": True}, "optimizer": FROZEN_TEXT},
+    "nf4": {"precision": {"base": "nf4"}, "optimizer": FROZEN_TEXT},
+    "DoRA and an average": {
+        "network": {"rank": 4, "alpha": 4},
+        "adapter": {"kind": "dora"},
+        "ema": {"decay": 0.9},
+        "optimizer": FROZEN_TEXT,
+    },
+    "clipped norms": {"optimizer": FROZEN_TEXT | {"max_grad_norm": 0.01}},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("graphs")
+
+
+def job_of(folder, kind, *, graphs):
+    changes = {"epochs": 1, **KINDS[kind]}
+    changes["precision"] = changes.get("precision", {}) | {"cuda_graphs": graphs}
+    return small_job(folder, **changes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_from_graphs_is_the_plain_run_to_the_bit(folder, tmp_path, kind):
+    plain = train(job_of(folder, kind, graphs=False), tmp_path / "plain")
+    trainer = prepared(job_of(folder, kind, graphs=True), tmp_path / "graphs")
+    learner = trainer._learner
+    for _ in trainer.steps():
+        pass
+    assert any(remark.startswith("CUDA graphs: ") for remark in trainer.remarks)
+    assert any(graphs_of(learner)._graphs.values())
+    assert trainer.result().losses == plain.result().losses
+    assert weights(trainer) == weights(plain)
+
+
+def weights(trainer) -> list[bytes]:
+    """Of all LoRAs; the plans in their headers differ."""
+    found = [saved.path.read_bytes() for saved in trainer.result().epochs]
+    return [file[8 + int.from_bytes(file[:8], "little") :] for file in found]
+
+
+def test_a_run_from_graphs_that_is_stopped_goes_on_from_graphs(folder, tmp_path, monkeypatch):
+    job = job_of(folder, "accumulation and short batches", graphs=True)
+    whole = train(job, tmp_path / "whole")
+    train(job, tmp_path / "cut", until=1)
+    monkeypatch.setattr(graph_trial, "_try", None)
+    again = train(job, tmp_path / "cut")
+    assert digest(again) == digest(whole)
+    assert any(remark.startswith("CUDA graphs: ") for remark in again.remarks)
+
+
+def test_every_shape_has_its_graph_and_more_shapes_than_are_kept_are_plain(folder, tmp_path, monkeypatch):
+    job = job_of(folder, "accumulation and short batches", graphs=True)
+    trainer = prepared(job, tmp_path / "runs")
+    learner = trainer._learner
+    for _ in trainer.steps():
+        pass
+    assert len(graphs_of(learner)._graphs) == 2, "batches of 3 and of 2"
+    monkeypatch.setattr(step_graphs, "MOST_SHAPES", 1)
+    few = prepared(job, tmp_path / "few")
+    learner = few._learner
+    for _ in few.steps():
+        pass
+    assert sorted(graph is not None for graph in graphs_of(learner)._graphs.values()) == [False, True]
+    assert digest(few) == digest(trainer)
+
+
+def test_a_pass_that_cannot_be_recorded_is_computed_plainly(folder, tmp_path, monkeypatch):
+    def fails(run):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    job = job_of(folder, "plain", graphs=True)
+    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
+    monkeypatch.setattr(graph_trial.use_graphs_where_they_help, "__kwdefaults__", {"record": fails})
+    trainer = train(job, tmp_path / "runs")
+    assert "no CUDA graphs: a pass could not be recorded" in trainer.remarks
+    assert weights(trainer) == weights(plain)
+
+
+def stale(run):
+    """Repeats nothing: what was computed when it was recorded is the answer for ever."""
+    run()
+    return lambda: None
+
+
+def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
+    trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    told = use_graphs_where_they_help(trainer._learner, tmp_path / "graphs.json", record=stale)
+    assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
+    assert trainer._learner._learn_given == trainer._learner.learn
+
+
+def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
+    learner = prepared(job_of(folder, "text encoder", graphs=True), tmp_path / "runs")._learner
+    before = [parameter.detach().clone() for parameter in learner.parameters]
+    use_graphs_where_they_help(learner, tmp_path / "graphs.json")
+    assert all(parameter.grad is None for parameter in learner.parameters)
+    assert all(torch.equal(one, other) for one, other in zip(before, learner.parameters, strict=True))
+
+
+def test_memory_that_runs_out_lets_the_graphs_go(folder, tmp_path):
+    learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")._learner
+    use_graphs_where_they_help(learner, tmp_path / "graphs.json")
+    assert graphs_of(learner)._graphs
+    learner.checkpoint(1)
+    gc.collect()
+    assert learner._learn_given == learner.learn
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"adapter": {"dropout": 0.1}}, "what dropout leaves out is drawn on the CPU"),
+        ({"adapter": {"module_dropout": 0.1}}, "what dropout leaves out is drawn on the CPU"),
+    ],
+)
+def test_what_a_graph_cannot_do_is_told(folder, tmp_path, changes, reason):
+    trainer = train(small_job(folder, precision={"cuda_graphs": True}, epochs=1, **changes), tmp_path / "runs")
+    assert f"no CUDA graphs: {reason}" in trainer.remarks
+    assert not (trainer.run_folder / "graphs.json").exists()
+
+
+def test_a_cpu_records_nothing_and_says_so(folder, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    trainer = train(small_job(folder, precision={"cuda_graphs": True}, epochs=1), tmp_path / "runs")
+    assert "no CUDA graphs: they are for GPUs" in trainer.remarks
+
+
+@pytest.mark.parametrize(
+    ("figures", "line"),
+    [
+        ((0.040, 0.020, 1e-6), "CUDA graphs: a pass takes 20.0 ms with them, 40.0 ms without"),
+        ((0.020, 0.021, 1e-6), "no CUDA graphs: a pass takes 21.0 ms with them, 20.0 ms without"),
+        ((0.040, 0.020, 0.2), "no CUDA graphs: their gradients are 2.0e-01 off"),
+        ((0.040, 0.020, float("nan")), "no CUDA graphs: their gradients are nan off"),
+    ],
+)
+def test_the_trial_says_what_came_of_it(tmp_path, figures, line):
+    plain, graph, off = figures
+    trial = GraphTrial(plain=plain, graph=graph, off=off, most_off=1e-3)
+    assert trial.line() == line and trial.is_taken == line.startswith("CUDA graphs")
+    decision = Decision(is_taken=trial.is_taken, line=trial.line())
+    decision.keep(tmp_path / "graphs.json")
+    assert Decision.kept(tmp_path / "graphs.json") == decision and Decision.kept(tmp_path / "none.json") is None

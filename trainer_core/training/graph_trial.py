@@ -1,0 +1,134 @@
+"""Whether a run's passes are taken from CUDA graphs: tried on its first part, against the plain pass."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .decision import Decision
+from .draws import Part
+from .learner import Given, Learner
+from .step_graphs import GpuRecorder, Record, StepGraphs
+
+_TIMES = 7
+_MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
+"""Distance of the gradients from the plain ones, relative to their norm: libraries may choose other kernels, which
+round differently. A graph that reads old memory is off by 1 and more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GraphTrial:
+    """The pass of a part, plainly and from its graph."""
+
+    plain: float
+    """Seconds."""
+    graph: float
+    off: float
+    """Distance of the graph's gradients and loss from the plain ones, relative to their norm."""
+    most_off: float
+
+    @property
+    def is_taken(self) -> bool:
+        return self.off <= self.most_off and self.graph < self.plain
+
+    def line(self) -> str:
+        if not self.off <= self.most_off:
+            return f"no CUDA graphs: their gradients are {self.off:.1e} off"
+        times = f"a pass takes {1000 * self.graph:.1f} ms with them, {1000 * self.plain:.1f} ms without"
+        return f"CUDA graphs: {times}" if self.is_taken else f"no CUDA graphs: {times}"
+
+
+def use_graphs_where_they_help(learner: Learner, path: Path, *, record: Record | None = None) -> str:
+    """Let a learner take its passes from graphs, or leave it; what to tell of it.
+
+    Args:
+        path: Where the run keeps what it decided, so that it goes on likewise.
+        record: How passes are recorded; None: as CUDA graphs.
+    """
+    if reason := _impossible(learner):
+        return f"no CUDA graphs: {reason}"
+    graphs = StepGraphs(learner, record or GpuRecorder(torch.device(learner.device)))
+    decision = Decision.kept(path)
+    if decision is None:
+        decision = _try(learner, graphs)
+        decision.keep(path)
+    if decision.is_taken:
+        learner.learn_by(graphs.learn)
+    return decision.line
+
+
+def _impossible(learner: Learner) -> str:
+    if not _is_on_gpu(learner):
+        return "they are for GPUs"
+    if learner.team.size > 1:
+        return "several processes train"
+    if learner.choice.offload:
+        return "they take a base model that stays on the GPU"
+    if learner.plan.adapter.drops_out:
+        return "what dropout leaves out is drawn on the CPU"
+    return ""
+
+
+def _is_on_gpu(learner: Learner) -> bool:
+    return torch.device(learner.device).type == "cuda"
+
+
+def _try(learner: Learner, graphs: StepGraphs) -> Decision:
+    """Nothing is learned from it."""
+    try:
+        part = learner.first()
+        given = learner.given(part)
+        graphs.record(_blank(given))
+        if not graphs.is_recorded(given):
+            return Decision(is_taken=False, line="no CUDA graphs: a pass could not be recorded")
+        trial = GraphTrial(
+            plain=_seconds(learner, part, learner.learn),
+            graph=_seconds(learner, part, graphs.learn),
+            off=_distance(_learned(learner, part, graphs.learn), _learned(learner, part, learner.learn)),
+            most_off=_MOST_OFF[learner.precision],
+        )
+        return Decision(is_taken=trial.is_taken, line=trial.line())
+    finally:
+        _forget_gradients(learner)
+
+
+def _blank(given: Given) -> Given:
+    """A part of the same shape that shows something else, so that what a graph does not read anew is noticed."""
+    shown = given.shown
+    return replace(given, shown=replace(shown, x_BCHW=torch.zeros_like(shown.x_BCHW), t_B=torch.zeros_like(shown.t_B)))
+
+
+def _learned(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> list[Tensor]:
+    """Loss and gradients of a part."""
+    _forget_gradients(learner)
+    loss = learn(learner.given(part))
+    gradients = [parameter.grad for parameter in learner.parameters if parameter.grad is not None]
+    return [tensor.detach().double().clone() for tensor in (loss, *gradients)]
+
+
+def _forget_gradients(learner: Learner) -> None:
+    for parameter in learner.parameters:
+        parameter.grad = None
+
+
+def _distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    if len(found) != len(expected):
+        return float("inf")
+    off = sum((one - other).square().sum() for one, other in zip(found, expected, strict=True))
+    return float((off / sum(one.square().sum() for one in expected)).sqrt())
+
+
+def _seconds(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> float:
+    """Of a pass, reading captions included where text encoders are trained; the median of a few."""
+    times = []
+    for _ in range(_TIMES):
+        began = time.perf_counter()
+        learn(learner.given(part)).item()  # waits for the device
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
