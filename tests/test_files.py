@@ -1,12 +1,15 @@
 """Atomic writes and contained paths."""
 
+import json
 import os
 import stat
+import threading
+import tracemalloc
 
 import pytest
 
 from trainer_core.errors import TrainingError
-from trainer_core.files import contained, file_name, is_within, read_json, write_atomic
+from trainer_core.files import contained, digest, file_name, is_within, read_json, write_atomic, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -41,6 +44,84 @@ def test_a_full_disk_keeps_the_old_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "a.bin"], capture_output=True, text=True)
     assert "TrainingError: cannot write" in done.stderr
     assert (tmp_path / "a.bin").read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_file_that_somebody_reads_is_replaced_once_windows_lets_it(tmp_path, monkeypatch):
+    """The page and virus scanners hold files open, for a moment."""
+    write_atomic(tmp_path / "a", b"old")
+    real, refusals = os.replace, [PermissionError(13, "The process cannot access the file")] * 3
+
+    def refusing(old, new):
+        if refusals:
+            raise refusals.pop()
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    write_atomic(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new" and not refusals
+
+
+def test_a_file_that_stays_in_use_is_said_to_be(tmp_path, monkeypatch):
+    write_atomic(tmp_path / "a", b"old")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(TrainingError, match="Permission denied"):
+        write_atomic(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+def test_files_that_others_make_meanwhile_keep_the_umask(tmp_path):
+    """The umask belongs to the whole process: it must not be moved even for a moment."""
+    is_over, modes = threading.Event(), set()
+
+    def make_files():
+        while not is_over.is_set():
+            os.close(os.open(tmp_path / "other", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            modes.add(stat.S_IMODE((tmp_path / "other").stat().st_mode))
+            os.unlink(tmp_path / "other")
+
+    before = os.umask(0o027)
+    other = threading.Thread(target=make_files)
+    try:
+        other.start()
+        for _ in range(300):
+            write_atomic(tmp_path / "a", b"")
+    finally:
+        is_over.set()
+        other.join()
+        os.umask(before)
+    assert modes == {0o640}
+
+
+@pytest.mark.parametrize("name", ["猫" * 80 + ".json", "🐈" * 60 + ".json"], ids=["猫", "🐈"])
+def test_names_as_long_as_a_disk_takes_are_written(tmp_path, name):
+    write_json(tmp_path / name, {})
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_json_is_written_as_one_text_would_be_and_never_is_one(tmp_path):
+    value = {"images": [{"name": f"猫 {n}", "box": (1, 2.5, None), "none": []} for n in range(20_000)], "empty": {}}
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    tracemalloc.start()
+    write_json(tmp_path / "a.json", value)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / "a.json").read_bytes() == text.encode()
+    assert peak < len(text.encode())
+
+
+def test_json_that_cannot_be_made_leaves_the_old_file_and_no_other(tmp_path):
+    write_json(tmp_path / "a.json", [1])
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", [*range(50_000), object()])
+    assert read_json(tmp_path / "a.json") == [1] and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_names_in_another_encoding_come_back_from_json(tmp_path):
+    value = {os.fsdecode(b"\xc3\xa8\xb2\xe2.png"): "🐈"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert digest(value) != digest({os.fsdecode(b"\xc3\xa8\xb2\xe3.png"): "🐈"})
 
 
 def test_written_files_can_be_read_by_others_as_the_umask_says(tmp_path):

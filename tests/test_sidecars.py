@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(folder, monkeypa
     before = read_sidecars(dataset)
     folder.chmod(0o500)
     if os.access(folder, os.W_OK):  # as root, to whom nothing is read-only
-        monkeypatch.setattr("tempfile.mkstemp", refuse)
+        monkeypatch.setattr("os.replace", refuse)
     try:
         with pytest.raises(TrainingError, match="cannot write") as caught:
             list(write_sidecars(captioned(dataset, "x", "y"), before))
@@ -239,5 +239,5 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(folder, monkeypa
     assert "\n" not in str(caught.value) and (folder / "a.txt").read_text() == "cat"
 
 
-def refuse(**_: object) -> None:
+def refuse(*_: object) -> None:
     raise PermissionError(13, "Permission denied")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import re
-import tempfile
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,14 @@ from PIL import Image
 from .errors import TrainingError
 
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")
+_AS_ESCAPES = "backslashreplace"
+"""What UTF-8 cannot hold, such as the bytes of a file's name in another encoding, is written as JSON's own \\udcXX."""
+_TEXTS_OF_A_PIECE = 20_000
+"""Of those that the JSON encoder gives one by one: some hundred kilobytes."""
+_KEPT_OF_A_NAME = 40
+"""Characters, of up to four bytes each: with what is put around it, the name of the temporary file fits every disk."""
+_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to put a file in the place of one that is in use."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -24,29 +36,43 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         TrainingError: the folder cannot be written to, or the disk is full. The old file is untouched.
     """
-    temporary = None
+    write_pieces(path, (data,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """As `write_atomic`, of data that is never in memory as a whole."""
+    size = 0
+    temporary = path.parent / f".{path.name[:_KEPT_OF_A_NAME]}.{secrets.token_hex(4)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with open(temporary, "xb") as file:
+            for piece in pieces:
+                size += len(piece)
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except OSError as problem:
         raise TrainingError(
-            f"cannot write {path} ({len(data):,} bytes): {problem.strerror or problem}. "
+            f"cannot write {path} ({size:,} bytes): {problem.strerror or problem}. "
             "Free some disk space or choose a folder you may write to."
         ) from problem
     finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+    write_pieces(path, _readable_json(value))
+
+
+def _readable_json(value: Any) -> Iterator[bytes]:
+    """In pieces: the JSON of 100,000 pictures is half a gigabyte on its way to being one text."""
+    texts = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value)
+    while piece := "".join(islice(texts, _TEXTS_OF_A_PIECE)):
+        yield piece.encode("utf-8", _AS_ESCAPES)
+    yield b"\n"
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
@@ -133,10 +159,15 @@ def sha256_of_file(path: Path) -> str:
 def digest(*parts: Any) -> str:
     """BLAKE2 of JSON-able parts, as 32 hex digits: the key of runs and caches."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", _AS_ESCAPES), digest_size=16).hexdigest()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _replace(temporary: Path, path: Path) -> None:
+    """Windows refuses while somebody reads the old file, such as the page or a virus scanner; that is soon over."""
+    for seconds in _WAITS:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    os.replace(temporary, path)
