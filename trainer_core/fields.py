@@ -1,4 +1,4 @@
-"""Dataclasses from JSON, strictly: a field that is not known or not of its type is refused by name."""
+"""Dataclasses to JSON, and from it, strictly: a field that is not known or not of its type is refused by name."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def read_fields(cls: type, value: Any, where: str) -> Any:
     if unknown := sorted(set(value) - set(known)):
         raise TrainingError(f"{where} has no field {unknown[0]!r}. It has: {', '.join(known)}.")
     return cls(**{name: _checked(known[name], entry, f"{where}.{name}") for name, entry in value.items()})
+
+
+def field_values(instance: Any) -> dict[str, Any]:
+    """The fields of a dataclass with slots as they are, by name; `dataclasses.asdict` copies all that is in them."""
+    return {name: getattr(instance, name) for name in instance.__slots__}
 
 
 def _checked(expected: Any, entry: Any, where: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from ..errors import TrainingError
+from ..fields import field_values
 from .decoding import decode
 from .measures import Measures, measure
 from .opening import read_regular_file
@@ -34,7 +35,7 @@ class PictureFacts:
     measures: Measures
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**field_values(self), "measures": field_values(self.measures)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> PictureFacts:

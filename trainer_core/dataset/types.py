@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import TrainingError
+from ..fields import field_values
 from ..files import digest
 from .measures import Measures
 
@@ -127,15 +128,15 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """Changes with anything that changes training: pixels, captions, crops, repeats, their order."""
-        return digest([[*_trained(image).values()] for image in self.images])
+        return digest([_trained(image) for image in self.images])
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON-able values; `from_json` reads it back."""
-        value = asdict(self)
-        masks = [image["mask"] for image in value["images"] if image["mask"]]
-        for entry in (*value["images"], *value["skipped"], *masks):
-            entry["path"] = str(entry["path"])
-        return value
+        return {
+            **field_values(self),
+            "images": [_image_to_json(image) for image in self.images],
+            "skipped": [{**field_values(entry), "path": str(entry.path)} for entry in self.skipped],
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Dataset:
@@ -149,7 +150,7 @@ class Dataset:
             skipped = tuple(SkippedFile(**{**entry, "path": Path(entry["path"])}) for entry in value.get("skipped", ()))
             texts = {name: tuple(value.get(name, ())) for name in ("trigger_words", "remarks")}
             return cls(images=images, skipped=skipped, **texts)
-        except (KeyError, TypeError) as problem:
+        except (KeyError, TypeError, ValueError) as problem:
             raise TrainingError(f"the dataset in the job file is not complete: {problem}.") from problem
 
     def with_images(self, images: tuple[DatasetImage, ...]) -> Dataset:
@@ -157,15 +158,25 @@ class Dataset:
         return replace(self, images=images)
 
 
-def _trained(image: DatasetImage) -> dict[str, Any]:
-    value = asdict(image)
+def _image_to_json(image: DatasetImage) -> dict[str, Any]:
+    value = {**field_values(image), "path": str(image.path)}
+    for name in ("crop", "mask", "measures"):
+        value[name] = field_values(value[name]) if value[name] else None
+    if image.mask:
+        value["mask"]["path"] = str(image.mask.path)
+    return value
+
+
+def _trained(image: DatasetImage) -> list[Any]:
+    """What changes training, in the order of the fields."""
+    value = _image_to_json(image)
     for name in ("path", "caption_source", "is_repaired", "notes", "measures"):
         del value[name]
-    if value["crop"]:
+    if image.crop:
         del value["crop"]["method"], value["crop"]["subject_kept"]
-    if value["mask"]:
+    if image.mask:
         del value["mask"]["path"]
-    return value
+    return list(value.values())
 
 
 def _image_from_json(entry: dict[str, Any]) -> DatasetImage:
