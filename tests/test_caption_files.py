@@ -297,6 +297,24 @@ def test_a_huge_caption_file_is_not_read_at_all(folder):
     assert [entry.reason for entry in folder.find("a.png").skipped] == ["larger than 16,384 KB"]
 
 
+def test_captions_behind_a_linked_folder_are_not_read(folder, tmp_path):
+    Folder(tmp_path / "elsewhere").put("b.png").write({"b.txt": "secret"})
+    (folder.path / "sub").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    files = [folder.path / "sub" / name for name in ("b.png", "b.txt")]
+    found = CaptionFiles(folder.path, files).find(files[0], "")
+    assert (said(found), [entry.reason for entry in found.skipped]) == (("", "none"), ["a link that leaves the folder"])
+
+
+def test_links_are_looked_up_only_where_something_is_one(folder, monkeypatch):
+    """Each look-up asks the disk about every folder above a file, 100,000 times for 100,000 captions."""
+    pictures = [f"{number}.png" for number in range(20)]
+    folder.put(*pictures).write({f"{number}.txt": "cat" for number in range(20)})
+    captions, looked_up, real = folder.captions(), [], os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **more: looked_up.append(path) or real(path, **more))
+    assert all(captions.find(folder.path / picture, "").lines == ("cat",) for picture in pictures)
+    assert len(looked_up) == 2
+
+
 def test_a_table_that_never_ends_is_given_up(folder):
     folder.write({"metadata.jsonl": "x\n" * 250_000})
     assert folder.remarks()[0] == "metadata.jsonl: only its first 200,000 lines are read"

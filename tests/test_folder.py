@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -192,6 +194,31 @@ def test_links_that_leave_the_folder_are_refused_and_loops_end(tmp_path):
     assert names(dataset) == ["a.png", "ok.png"]
     assert reasons(dataset)["out.png"] == "a link that leaves the folder"
     assert set(reasons(dataset)) == {"out.png", "self.png", "dangling.png", "loop", "elsewhere"}
+
+
+def test_junctions_of_windows_are_no_way_out_either(tmp_path, monkeypatch):
+    """They are folders to Python, and only their reparse tag says that they lead elsewhere."""
+    put(tmp_path / "a.png")
+    put(tmp_path / "junction" / "b.png")
+    put(tmp_path / "plain" / "c.png")
+    real = os.scandir
+
+    @contextmanager
+    def listing(folder):
+        with real(folder) as entries:
+            yield [Entry(entry) for entry in entries]
+
+    class Entry:
+        def __init__(self, entry: os.DirEntry) -> None:
+            self.name, self.is_dir, self.is_symlink = entry.name, entry.is_dir, entry.is_symlink
+
+        def stat(self, *, follow_symlinks: bool):
+            return SimpleNamespace(st_reparse_tag=0xA0000003 if self.name == "junction" else 0)
+
+    monkeypatch.setattr(os, "scandir", listing)
+    dataset = read_folder(tmp_path, rules=LENIENT)
+    assert names(dataset) == ["a.png", "c.png"]
+    assert reasons(dataset) == {"junction": "a link to a folder is not followed"}
 
 
 def test_the_same_stem_twice_shares_the_caption(tmp_path):

@@ -64,6 +64,7 @@ class CaptionFiles:
                 self._stems.add((parent, folded(path.stem)))
         self._tables = CaptionTables(folder, tables, self._pictures)
         self._texts: dict[Path, CaptionText | None] = {}
+        self._is_inside: dict[Path, bool] = {}
         self._readers: dict[Path, list[Path]] = defaultdict(list)
         self._outranked: dict[Path, None] = {}
 
@@ -135,9 +136,18 @@ class CaptionFiles:
         return self._texts[sidecar]
 
     def _read(self, sidecar: Path) -> CaptionText:
-        if not is_within(self._folder, sidecar):
+        if self._leaves_folder(sidecar):
             raise UnreadableFile(sidecar, "a link that leaves the folder")
         return read_caption(read_regular_file(sidecar, _MOST_BYTES), sidecar)
+
+    def _leaves_folder(self, sidecar: Path) -> bool:
+        """Links are followed to their ends; of a plain file it is enough to look at its folder, once for all in it."""
+        if sidecar.is_symlink():
+            return not is_within(self._folder, sidecar)
+        parent = sidecar.parent
+        if parent not in self._is_inside:
+            self._is_inside[parent] = is_within(self._folder, parent)
+        return not self._is_inside[parent]
 
     def _is_owned(self, key: NameKey) -> bool:
         """Whether there is a picture, usable or not, that a caption file of this name belongs to."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,13 @@ from .types import SkippedFile
 # At most three digits: a folder called "2024_holiday" holds the pictures of a year, not 2024 repeats.
 _REPEATS_FOLDER = re.compile(r"(\d{1,3})_(.*\S.*)")
 _NUMBERS = re.compile(r"([0-9]+)")
+_LINKED_FOLDER = "a link to a folder is not followed"
+_JUNCTION = 0xA0000003
+"""IO_REPARSE_TAG_MOUNT_POINT, which the module stat has on Windows only."""
+
+
+NaturalName = list[tuple[bool, int, str]]
+"""The pieces of a name as they are compared: whether one is a number, which, and its letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,11 @@ def find_files(folder: Path) -> FoundFiles:
         for entry in entries:
             path = parent / entry.name
             if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
+                if entry.name.startswith("."):
+                    continue
+                if _is_junction(entry):
+                    skipped.append(SkippedFile(path=path, reason=_LINKED_FOLDER, kind="folder"))
+                else:
                     waiting.append(path)
             elif entry.name.startswith("."):
                 hidden += 1
@@ -62,8 +75,16 @@ def find_files(folder: Path) -> FoundFiles:
                 skipped.append(SkippedFile(path=path, reason=reason, kind=_kind(path)))
             else:
                 paths.append(path)
-    paths.sort(key=lambda path: natural_order(path.relative_to(folder)))
-    return FoundFiles(tuple(paths), tuple(sorted(skipped, key=lambda entry: str(entry.path))), hidden)
+    by_path = tuple(sorted(skipped, key=lambda entry: str(entry.path)))
+    return FoundFiles(tuple(_in_natural_order(folder, paths)), by_path, hidden)
+
+
+def _is_junction(entry: os.DirEntry) -> bool:
+    """Windows' older kind of link to a folder, which Python does not call a link."""
+    try:
+        return getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0) == _JUNCTION
+    except OSError:
+        return False
 
 
 def _why_not_followed(folder: Path, link: Path) -> str:
@@ -71,7 +92,7 @@ def _why_not_followed(folder: Path, link: Path) -> str:
     if not link.exists():
         return "a link that leads nowhere"
     if link.is_dir():
-        return "a link to a folder is not followed"
+        return _LINKED_FOLDER
     return "" if is_within(folder, link) else "a link that leaves the folder"
 
 
@@ -95,9 +116,16 @@ def folder_rule(folder: Path, parent: Path, repeats: int) -> FolderRule:
     return FolderRule(repeats, "")
 
 
-def natural_order(path: Path) -> tuple:
+def _in_natural_order(folder: Path, paths: Sequence[Path]) -> list[Path]:
     """a2 before a10; the exact name decides between names that differ only in case or leading zeros."""
-    return tuple(
-        [(piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.lower()) for piece in pieces]
-        for pieces in (_NUMBERS.split(part) for part in path.parts)
-    ), str(path)
+
+    @cache
+    def of_folder(parent: Path) -> tuple[NaturalName, ...]:
+        return tuple(map(_natural_name, parent.relative_to(folder).parts))
+
+    return sorted(paths, key=lambda path: ((*of_folder(path.parent), _natural_name(path.name)), str(path)))
+
+
+def _natural_name(name: str) -> NaturalName:
+    pieces = _NUMBERS.split(name)
+    return [(piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.lower()) for piece in pieces]
