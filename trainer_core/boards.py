@@ -33,7 +33,7 @@ class Boards:
         Raises:
             TrainingError: the folder cannot be written to.
         """
-        write_atomic(self._folder / f"{name}.json", json.dumps(value, ensure_ascii=False).encode())
+        write_atomic(self._folder / f"{name}.json", json.dumps(value).encode("ascii"))
         boards = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         for old in boards[:-_KEPT]:
             old.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from .errors import TrainingError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
+    _print_any_language()
     try:
         answer, lines = options.run(options)
     except TrainingError as problem:
@@ -26,8 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped; start the same command again and it goes on", file=sys.stderr)
         return 1
     if answer:  # of several processes only the first has one
-        print(json.dumps(answer, ensure_ascii=False) if options.json else "\n".join(lines))
+        print(json.dumps(answer) if options.json else "\n".join(lines))
     return 0
+
+
+def _print_any_language() -> None:
+    """Names and captions hold what a Windows console, or a file that is printed into, may have no letters for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _error_stream(options: argparse.Namespace):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..files import is_within
+from .caption_text import clean_caption
 from .pictures import PICTURE_SUFFIXES
 from .types import SkippedFile
 
@@ -44,6 +45,7 @@ class FolderRule:
 
     repeats: int
     class_words: str
+    """A caption, as clean as those in files."""
 
 
 def find_files(folder: Path) -> FoundFiles:
@@ -110,7 +112,7 @@ def folder_rule(folder: Path, parent: Path, repeats: int) -> FolderRule:
     for place in (parent, *parent.parents):
         match = _REPEATS_FOLDER.fullmatch(place.resolve().name if place == folder else place.name)
         if match:
-            return FolderRule(int(match[1]), match[2].strip())
+            return FolderRule(int(match[1]), clean_caption(match[2]).joined)
         if place == folder:
             break
     return FolderRule(repeats, "")
