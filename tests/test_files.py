@@ -133,7 +133,7 @@ def test_written_files_can_be_read_by_others_as_the_umask_says(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("relative", ["../x", "a/../../x", "/etc/passwd", "a\0b", "link/x", ".."])
+@pytest.mark.parametrize("relative", ["../x", "a/../../x", "/etc/passwd", "a\0b", "link/x", "..", "a\ud800"])
 def test_a_path_that_leaves_its_root_is_refused(tmp_path, relative):
     root = tmp_path / "root"
     root.mkdir()
@@ -151,16 +151,40 @@ def test_a_sibling_with_the_same_start_is_not_within(tmp_path):
 
 @pytest.mark.parametrize(
     "name, expected",
-    [("mochi", "mochi"), ("a:b?c", "a_b_c"), ("CON", "_CON"), ("aux.txt", "_aux.txt"), (" x. ", "x"), ("é猫", "é猫")],
+    [
+        ("mochi", "mochi"),
+        ("a:b?c", "a_b_c"),
+        ("CON", "_CON"),
+        ("aux.txt", "_aux.txt"),
+        (" x. ", "x"),
+        ("é猫", "é猫"),
+        ("\ud83d", "_"),
+    ],
 )
 def test_names_are_made_safe_for_every_system(name, expected):
     assert file_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["猫" * 120, "🐈" * 120, "a" * 119 + " b", "a" * 119 + ".b", "猫" * 59 + "a. b"], ids=ascii
+)
+def test_a_long_name_is_cut_where_every_disk_takes_it(tmp_path, name):
+    cut = file_name(name)
+    assert name.startswith(cut) and len(cut) >= 45 and cut == cut.strip(" .")
+    (tmp_path / f"{cut}-0123456789ab-step00001000-of-00002000.safetensors").touch()
 
 
 @pytest.mark.parametrize("name", ["", " . ", "a/b", "a\\b", "../x"])
 def test_names_that_name_a_folder_or_nothing_are_refused(name):
     with pytest.raises(TrainingError):
         file_name(name)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000], ids=["digits", "brackets"])
+def test_json_beyond_measure_is_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(TrainingError, match="is not valid JSON"):
+        read_json(tmp_path / "a.json")
 
 
 def test_bad_json_says_where(tmp_path):

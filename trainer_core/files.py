@@ -20,6 +20,8 @@ from PIL import Image
 from .errors import TrainingError
 
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$")
+_MOST_LETTERS, _MOST_NAME_BYTES = 120, 180
+"""Of a name, before what is added to it: the number of a run, an epoch, an ending."""
 _AS_ESCAPES = "backslashreplace"
 """What UTF-8 cannot hold, such as the bytes of a file's name in another encoding, is written as JSON's own \\udcXX."""
 _TEXTS_OF_A_PIECE = 20_000
@@ -106,6 +108,8 @@ def read_json(path: Path) -> Any:
         raise TrainingError(
             f"{path} is not valid JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}."
         ) from problem
+    except (ValueError, RecursionError) as problem:  # a number of thousands of digits, a thousand brackets
+        raise TrainingError(f"{path} is not valid JSON: {problem}.") from problem
 
 
 def check_folder_writable(folder: Path) -> None:
@@ -130,10 +134,13 @@ def contained(root: Path, relative: str) -> Path:
     Raises:
         TrainingError: absolute, or it leaves `root` by `..` or a link.
     """
-    path = Path(os.path.realpath(root / relative)) if "\0" not in relative else None
-    if path is None or Path(relative).is_absolute() or not is_within(root, path):
-        raise TrainingError(f"{relative!r} is not inside {root.name}/. Choose a path below that folder.")
-    return path
+    try:
+        path = Path(os.path.realpath(root / relative))
+        if not Path(relative).is_absolute() and is_within(root, path):
+            return path
+    except ValueError:  # a NUL, or half a character
+        pass
+    raise TrainingError(f"{relative!r} is not inside {root.name}/. Choose a path below that folder.")
 
 
 def file_name(name: str) -> str:
@@ -144,10 +151,15 @@ def file_name(name: str) -> str:
     """
     if "/" in name or "\\" in name:
         raise TrainingError(f"the name {name!r} contains a path. Give a plain name, without / or \\.")
-    cleaned = re.sub(r'[\x00-\x1f<>:"|?*\u202a-\u202e\u2066-\u2069]', "_", name).strip(" .")[:120]
+    cleaned = _shortened(re.sub(r'[\x00-\x1f<>:"|?*\u202a-\u202e\u2066-\u2069\ud800-\udfff]', "_", name).strip(" ."))
     if not cleaned:
         raise TrainingError(f"{name!r} is not a usable name. Give one with a letter or a digit.")
     return f"_{cleaned}" if _RESERVED.match(cleaned) else cleaned
+
+
+def _shortened(name: str) -> str:
+    """Names are made longer by what is put behind them, and disks count bytes: 255 of them at most."""
+    return name[:_MOST_LETTERS].encode()[:_MOST_NAME_BYTES].decode(errors="ignore").rstrip(" .")
 
 
 def sha256_of_file(path: Path) -> str:

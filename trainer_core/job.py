@@ -30,7 +30,7 @@ from .dataset.merge import combine, merge
 from .dataset.rules import ReadingRules
 from .dataset.types import Dataset
 from .errors import TrainingError
-from .fields import read_fields
+from .fields import check_field, read_fields
 from .files import file_name, read_json
 from .job_captions import caption_dataset
 from .training.plan import TrainingPlan
@@ -65,18 +65,29 @@ def read_job(path: Path, caches: Path | None = None, *, device: str = "cpu") -> 
     _check_fields(value, "the job", required=("base_model", "dataset"), optional=("name", "crop", "captions", "plan"))
     here = path.parent
     return Job(
-        name=file_name(str(value.get("name", path.stem))),
-        base_model=here / Path(value["base_model"]).expanduser(),
+        name=file_name(check_field(str, value.get("name", path.stem), "name")),
+        base_model=_path(value["base_model"], "base_model", here),
         dataset=_read_dataset(value, here, caches, device),
         plan=_with_paths(TrainingPlan.from_json(value.get("plan", {})), here),
     )
 
 
+def _path(entry: Any, where: str, here: Path) -> Path:
+    """A file or folder that a job names, found from the job file's folder."""
+    path = Path(check_field(str, entry, where))
+    try:
+        return here / path.expanduser()
+    except RuntimeError:  # ~name, where there is no such user: names of files may begin so
+        return here / path
+
+
 def _with_paths(plan: TrainingPlan, here: Path) -> TrainingPlan:
     """The LoRA files that a plan names, found from the job file's folder."""
     adapter = plan.adapter
-    start = str(here / Path(adapter.start_from).expanduser()) if adapter.start_from else ""
-    merges = "\n".join(f"{here / path.expanduser()}:{strength!r}" for path, strength in adapter.merges)
+    start = str(_path(adapter.start_from, "plan.adapter.start_from", here)) if adapter.start_from else ""
+    merges = "\n".join(
+        f"{_path(str(path), 'plan.adapter.merge_first', here)}:{strength!r}" for path, strength in adapter.merges
+    )
     return replace(plan, adapter=replace(adapter, start_from=start, merge_first=merges))
 
 
@@ -112,14 +123,19 @@ def _read_source(source: Any, here: Path, caches: Path | None) -> Dataset:
     )
     rules = ReadingRules.from_json(source.get("reading", {}))
 
-    def read(folder: str, repeats: int, is_regularisation: bool = False) -> Dataset:
-        path = here / Path(folder).expanduser()
-        return read_folder(path, repeats=repeats, is_regularisation=is_regularisation, rules=rules, caches=caches)
+    def read(name: str, repeats: str, is_regularisation: bool = False) -> Dataset:
+        return read_folder(
+            _path(source[name], f"dataset.{name}", here),
+            repeats=check_field(int, source.get(repeats, 1), f"dataset.{repeats}"),
+            is_regularisation=is_regularisation,
+            rules=rules,
+            caches=caches,
+        )
 
-    training = read(source["folder"], source.get("repeats", 1))
+    training = read("folder", "repeats")
     if not source.get("regularisation"):
         return training
-    return combine(training, read(source["regularisation"], source.get("regularisation_repeats", 1), True))
+    return combine(training, read("regularisation", "regularisation_repeats", is_regularisation=True))
 
 
 def _cropped(dataset: Dataset, value: dict[str, Any], here: Path) -> Dataset:
@@ -129,12 +145,13 @@ def _cropped(dataset: Dataset, value: dict[str, Any], here: Path) -> Dataset:
     rules = {name: entry for name, entry in value.items() if name not in ("size", "overrides", "face_model")}
     if given := {"width", "height"} & rules.keys():
         raise TrainingError(f'crop has no field {min(given)!r}. Give the training size as "size": "512x768".')
-    width, height = parse_size(value.get("size", "512x512"))
+    width, height = parse_size(check_field(str, value.get("size", "512x512"), "crop.size"))
+    face_model = value.get("face_model")
     return crop_dataset(
         dataset,
         read_fields(CropRules, {**rules, "width": width, "height": height}, "crop"),
         overrides=overrides_from_json(value.get("overrides", {})),
-        faces=load_face_finder(here / value["face_model"]) if value.get("face_model") else None,
+        faces=load_face_finder(_path(face_model, "crop.face_model", here)) if face_model else None,
     )
 
 

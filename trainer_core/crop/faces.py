@@ -7,6 +7,7 @@ this pack, and none is fetched.
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -40,7 +41,7 @@ def load_face_finder(file: Path) -> FaceFinder:
     Raises:
         TrainingError: no such file, OpenCV is missing or lacks this kind of detector, or it cannot read the file.
     """
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise TrainingError(f"there is no face model {file}. Choose a YuNet .onnx or a cascade .xml, or none.")
     cv2 = _opencv(file)
     kinds = {".onnx": ("FaceDetectorYN", _YuNet), ".xml": ("CascadeClassifier", _Cascade)}

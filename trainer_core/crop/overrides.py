@@ -14,7 +14,6 @@ bucket which is nearest to its own.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +27,8 @@ _SIDES = {
     "center": (0.5, 0.5), "centre": (0.5, 0.5), "left": (0.0, 0.5), "right": (1.0, 0.5), "top": (0.5, 0.0),
     "bottom": (0.5, 1.0),
 }  # fmt: skip
+_BEYOND_ANY_PICTURE = 1e9
+"""Pixels."""
 _FORM = "four pixels (left, top, right, bottom), two shares (0.5, 0.3), or center, left, right, top, bottom"
 
 
@@ -73,6 +74,8 @@ def read_overrides(text: str) -> dict[str, Override]:
             raise TrainingError(
                 f"the crop overrides are not valid JSON: {problem.msg} at line {problem.lineno}."
             ) from problem
+        except (ValueError, RecursionError) as problem:
+            raise TrainingError(f"the crop overrides are not valid JSON: {problem}.") from problem
         return overrides_from_json(value)
     return dict(_line(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
 
@@ -138,4 +141,4 @@ def _override(name: str, value: Any) -> Override:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _BEYOND_ANY_PICTURE

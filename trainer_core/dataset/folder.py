@@ -66,7 +66,7 @@ class FolderScan:
         self._rules = rules or ReadingRules()
         if repeats < 1:
             raise TrainingError(f"repeats is {repeats}. Give 1 or more.")
-        if not self._folder.is_dir():
+        if not os.path.isdir(self._folder):
             raise TrainingError(f"there is no folder {folder}. Check the path.")
         self._files = find_files(self._folder)
         self._captions = CaptionFiles(self._folder, self._files.paths)

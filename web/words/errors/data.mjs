@@ -118,4 +118,5 @@ export const DATA_ERRORS = [
   ["Check that it is there.", "请确认它存在。", "請確認它存在。"],
   ["these pictures are not in input/ or datasets/.", "这些图片不在 input/ 或 datasets/ 里。", "這些圖片不在 input/ 或 datasets/ 裡。"],
   ["Save to the workflow instead.", "请改为保存到工作流。", "請改為儲存到工作流程。"],
+  ["the crop overrides are not valid JSON: {problem}.", "裁剪覆盖不是有效的 JSON：{problem}。", "裁切覆寫不是有效的 JSON：{problem}。"],
 ];

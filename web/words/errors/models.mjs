@@ -194,4 +194,5 @@ export const MODEL_ERRORS = [
   ["{size} MB are to be downloaded, but the disk of {folder} has {free} MB free.", "需要下载 {size} MB，而 {folder} 所在磁盘只剩 {free} MB。", "需要下載 {size} MB，而 {folder} 所在磁碟只剩 {free} MB。"],
   ["{file} is not the file it should be (its SHA-256 differs) and was deleted.", "{file} 不是应有的文件（SHA-256 不符），已删除。", "{file} 不是應有的檔案（SHA-256 不符），已刪除。"],
   ["Download it again, or choose another mirror.", "请重新下载，或换一个镜像。", "請重新下載，或換一個映象。"],
+  ["{path} is not valid JSON: {problem}.", "{path} 不是有效的 JSON：{problem}。", "{path} 不是有效的 JSON：{problem}。"],
 ];
