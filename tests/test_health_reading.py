@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import bad_captions
 from tests.photos import entry, healthy, photo
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.rules import ReadingRules
@@ -56,7 +57,7 @@ def test_reasons_that_differ_only_in_numbers_are_one():
     ("reason", "kind", "level", "words"),
     [
         ("its folder '0_later' asks for 0 repeats", "picture", "note", "number above 0"),
-        ("caption not read: not UTF-8 text", "caption", "warn", "UTF-8"),
+        ("a web page, not text", "caption", "warn", "plain UTF-8 text"),
         ("a link that leaves the folder", "picture", "note", "Copy what the links lead to"),
         ("permission denied", "folder", "warn", "the right to read"),
         ("this is a web page, not a picture", "picture", "warn", "Download the pictures"),
@@ -86,6 +87,16 @@ def test_notes_are_grouped_by_what_they_say():
     assert found[next(iter(found))].labels[1] == "animated: the first of 12 frames is used"
 
 
+@pytest.mark.parametrize(("held", "words"), [("JPEG", "a JPEG named .png"), ("AVIF", "an AVIF named .png")])
+def test_a_wrong_ending_does_no_harm(tmp_path, held, words):
+    if held not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {held}")
+    photo(1).save(tmp_path / "a.png", held)
+    dataset = read_folder(tmp_path)
+    (finding,) = (f for f in reading_findings(dataset, FileNames(dataset)) if words in f.text)
+    assert finding.advice.startswith("Nothing need be done here")
+
+
 def test_repaired_pictures_are_told_once():
     (finding,) = findings(
         entry("a.jpg", is_repaired=True, notes=("the file ends early; nearly all of it is there",)), *healthy(1)
@@ -96,10 +107,46 @@ def test_repaired_pictures_are_told_once():
 
 
 def test_remarks_on_the_folder_are_findings():
-    remarks = ("3 hidden files are not read", "caption files without a picture: x.txt", "something new")
+    remarks = ("3 hidden files are not read", "something new")
     found = findings(*healthy(1), remarks=remarks)
     assert [(finding.kind, finding.text) for finding in found] == [("remark", remark) for remark in remarks]
-    assert found[1].advice.startswith("Name each caption like its picture")
+
+
+@pytest.mark.parametrize(
+    ("pictures", "captions", "text", "advice"),
+    [
+        (["a.png"], ["b.txt"], "caption file belongs to no picture", "Name each caption like its picture"),
+        (["a.png"], ["b.txt", "c.txt"], "caption files belong to no picture", "Name each caption like its picture"),
+        (["a.png", "a.jpg"], ["a.txt"], "a.jpg, a.png share a.txt", "Give each its own caption"),
+        ([f"{n}.{kind}" for n in range(5) for kind in ("png", "jpg")], [f"{n}.txt" for n in range(5)],
+         "2 more caption files are shared by several pictures", "Give each its own caption"),
+    ],
+)  # fmt: skip
+def test_remarks_of_a_real_folder_have_their_remedy(tmp_path, pictures, captions, text, advice):
+    for number, name in enumerate(pictures):
+        photo(number).save(tmp_path / name)
+    for name in captions:
+        (tmp_path / name).write_text("cat")
+    dataset = read_folder(tmp_path)
+    (found,) = (f.advice for f in reading_findings(dataset, FileNames(dataset)) if text in f.text)
+    assert found.startswith(advice)
+
+
+_NO_TEXTS = [row for row in bad_captions.ROWS if row.skipped and row.files]
+
+
+@pytest.mark.parametrize("row", _NO_TEXTS, ids=lambda row: row.what)
+def test_a_caption_that_is_no_text_is_to_be_saved_as_text(row, tmp_path):
+    """Whatever reason reading really gives."""
+    dataset = read_folder(row.make(tmp_path), rules=ReadingRules(smallest_side=1))
+    (advice,) = (f.advice for f in reading_findings(dataset, FileNames(dataset)) if f.kind == "skipped")
+    assert advice == "Save the captions as plain UTF-8 text"
+
+
+def test_pictures_and_captions_are_told_apart_though_the_reason_is_one():
+    reason = "a link that leaves the folder"
+    found = findings(*healthy(1), skipped=[skipped("a.txt", reason, "caption"), skipped("a.png", reason, "picture")])
+    assert [finding.text.partition(",")[0] for finding in found] == ["1 caption file skipped", "1 file skipped"]
 
 
 def test_what_a_real_folder_holds(tmp_path):

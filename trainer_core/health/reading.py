@@ -24,6 +24,7 @@ class _Remedy:
 
 
 _SKIPPED = (
+    _Remedy(r"not text|plain text|UTF-8|^damaged", "", "Save the captions as plain UTF-8 text", "warn"),
     _Remedy(r"^\w+ cannot be read", "a format this install cannot read", "Save such files as PNG or JPEG", "warn"),
     _Remedy(r"^truncated", "cut short", "Copy or download such files again", "warn"),
     _Remedy(r"^broken", "damaged", "Copy or download such files again, or save them anew", "warn"),
@@ -34,7 +35,6 @@ _SKIPPED = (
     _Remedy(r"not a picture", "", "Download the pictures themselves, or save them as PNG or JPEG", "warn"),
     _Remedy(r"0 repeats$", "", "Put a number above 0 before the folder's name to train them"),
     _Remedy(r"^a link", "", "Copy what the links lead to into the folder"),
-    _Remedy(r"^caption not read", "", "Save the captions as plain UTF-8 text", "warn"),
     _Remedy(r"permission denied", "", "Give yourself the right to read such files", "warn"),
     _Remedy(r"still being written", "", "Load the dataset again once such files are complete", "warn"),
     _Remedy(r"", "", "Replace such files, or take them out of the folder", "warn"),
@@ -42,7 +42,7 @@ _SKIPPED = (
 _NOTES = (
     _Remedy(r"^animated|pages is used", "", "If another one shows your subject better, save that one as a PNG"),
     _Remedy(r"heavy compression", "", "Use better copies: the LoRA learns the JPEG blocks as well", "warn"),
-    _Remedy(r"^a \w+ named", "", "Nothing need be done here; other programs may want the right ending"),
+    _Remedy(r"^an? \w+ named", "", "Nothing need be done here; other programs may want the right ending"),
     _Remedy(r"^colours converted", "", "Nothing need be done: models are trained on sRGB"),
     _Remedy(r"colour profile", "", "If the colours look wrong, save such pictures as sRGB"),
     _Remedy(r"^its mask", "", "Repair the mask, or take it away", "warn"),
@@ -52,10 +52,10 @@ _NOTES = (
 _NOUNS = {"picture": "file", "caption": "caption file", "folder": "folder"}
 _SAID_ELSEWHERE = ("greyscale", "the file ends early")
 _REMARKS = (
-    _Remedy(r"without a picture", "", "Name each caption like its picture, or delete it"),
+    _Remedy(r"belongs? to no picture", "", "Name each caption like its picture, or delete it"),
     _Remedy(r"hidden", "", "Nothing need be done"),
     _Remedy(r"more than one dataset", "", "Take such pictures out of all datasets but one"),
-    _Remedy(r"share the caption", "", "Give each its own caption, such as a.png.txt for a.png"),
+    _Remedy(r" share |shared by", "", "Give each its own caption, such as a.png.txt for a.png"),
     _Remedy(r"", "", "Look whether that is what you meant"),
 )
 
@@ -90,11 +90,11 @@ def reading_findings(dataset: Dataset, names: FileNames) -> list[Finding]:
 
 
 def _skipped(skipped: Sequence[SkippedFile], names: FileNames) -> list[Finding]:
-    groups: dict[tuple[str, _Remedy], list[SkippedFile]] = defaultdict(list)
+    groups: dict[tuple[str, str, _Remedy], list[SkippedFile]] = defaultdict(list)
     for entry in skipped:
         remedy = _remedy(_SKIPPED, entry.reason)
-        groups[remedy.meaning or _without_numbers(entry.reason), remedy].append(entry)
-    return [_skipped_alike(entries, remedy, names) for (_, remedy), entries in groups.items()]
+        groups[entry.kind, remedy.meaning or _without_numbers(entry.reason), remedy].append(entry)
+    return [_skipped_alike(entries, remedy, names) for (_, _, remedy), entries in groups.items()]
 
 
 def _skipped_alike(entries: Sequence[SkippedFile], remedy: _Remedy, names: FileNames) -> Finding:
