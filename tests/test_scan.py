@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -169,6 +170,40 @@ def test_a_stopped_scan_is_half_remembered(pictures, tmp_path, opened):
     assert len(opened) < 6
 
 
+def test_a_scan_that_is_stopped_forgets_nothing_it_did_not_come_to(pictures, tmp_path, opened):
+    """Someone presses Stop at once, with a hundred thousand pictures known."""
+    for number in range(6, 40):  # more than are looked at ahead
+        put(pictures / f"{number}.png")
+    read_folder(aged(pictures), caches=tmp_path / "scans")
+    put(pictures / "0.png", colour="blue")
+    steps = FolderScan(aged(pictures), caches=tmp_path / "scans").steps()
+    next(steps)
+    steps.close()
+    opened.clear()
+    read_folder(pictures, caches=tmp_path / "scans")
+    assert opened == []
+
+
+def test_files_that_are_gone_are_forgotten(pictures, tmp_path):
+    read_folder(aged(pictures), caches=tmp_path / "scans")
+    (memory,) = (tmp_path / "scans").iterdir()
+    (pictures / "3.png").unlink()
+    read_folder(pictures, caches=tmp_path / "scans")
+    assert set(json.loads(memory.read_bytes())) == {f"{number}.png" for number in (0, 1, 2, 4, 5)}
+
+
+def test_the_current_folder_is_remembered_like_any_other(pictures, tmp_path, opened, monkeypatch):
+    put(pictures / "b.png")
+    put(pictures / "xb.png")
+    monkeypatch.chdir(aged(pictures))
+    for _ in range(2):
+        opened.clear()
+        assert len(read_folder(Path(), caches=tmp_path / "scans").images) == 8
+    assert opened == []
+    (memory,) = (tmp_path / "scans").iterdir()
+    assert {"b.png", "xb.png"} < set(json.loads(memory.read_bytes()))
+
+
 def test_a_memory_that_cannot_be_written_costs_nothing_else(pictures, tmp_path):
     (tmp_path / "scans").write_text("a file where the folder should be")
     assert len(read_folder(aged(pictures), caches=tmp_path / "scans").images) == 6
@@ -239,4 +274,3 @@ def test_ten_thousand_pictures_are_scanned_in_flat_memory_and_known_the_second_t
     assert len(again.images) == 10_000 and again.images[0].caption == "a cat"
     assert resident[10_000] - resident[1_000] < 80 * 2**20, "facts are kept of each picture, no pixels"
     assert second_seconds < first_seconds / 12, (first_seconds, second_seconds)  # 30 to 50 on a quiet machine
-

@@ -13,6 +13,7 @@ from ..progress import StageReport
 from .caption_files import CaptionFiles, FoundCaption
 from .caption_text import join_lines
 from .layout import FolderRule, find_files, folder_rule
+from .mask_files import MaskFiles
 from .opening import UnreadableFile
 from .pictures import PICTURE_SUFFIXES, PictureFacts, inspect_picture
 from .rules import ReadingRules
@@ -20,7 +21,8 @@ from .scan_cache import ScanCache, stamp_of
 from .types import Dataset, DatasetImage, Mask, SkippedFile
 
 _FOREIGN_SUFFIXES = (".heic", ".heif", ".jxl", ".jp2", ".psd", ".svg", ".cr2", ".nef", ".arw", ".dng")
-_MASK_ENDINGS = ("-masklabel", ".mask")
+_CLAIMED_SUFFIXES = (*PICTURE_SUFFIXES, *_FOREIGN_SUFFIXES)
+"""Of files that claim to be pictures."""
 _THREADS = min(4, os.cpu_count() or 1)
 
 Found = PictureFacts | UnreadableFile
@@ -70,6 +72,7 @@ class FolderScan:
             raise TrainingError(f"there is no folder {folder}. Check the path.")
         self._files = find_files(self._folder)
         self._captions = CaptionFiles(self._folder, self._files.paths)
+        self._masks = MaskFiles([path for path in self._files.paths if path.suffix.lower() in _CLAIMED_SUFFIXES])
         self._cache = ScanCache(caches, self._folder, self._rules.background)
         self._folder_rules: dict[Path, FolderRule] = {}
         self._images: list[DatasetImage] = []
@@ -82,8 +85,7 @@ class FolderScan:
         Raises:
             TrainingError: no picture is usable, or more of the files are bad than the rules allow.
         """
-        pictures, masks = _sorted_out(self._files.paths)
-        self._masks = masks
+        pictures = self._masks.pictures
         try:
             for done, (path, found) in enumerate(self._opened(pictures), start=1):
                 try:
@@ -93,7 +95,7 @@ class FolderScan:
                     self._skipped.append(SkippedFile(path=path, reason=problem.reason))
                 yield StageReport(stage="reading pictures", done=done, total=len(pictures))
         finally:
-            self._cache.keep()  # a scan that is stopped half-way is half remembered
+            self._cache.keep(self._files.paths)
         self._refuse_if_unusable()
 
     def dataset(self) -> Dataset:
@@ -170,15 +172,16 @@ class FolderScan:
         return [join_lines(caption.lines)]
 
     def _mask_of(self, path: Path, facts: PictureFacts) -> tuple[Mask | None, tuple[str, ...]]:
-        """The mask beside a picture (`name-masklabel.png`, `name.mask.png`), else its transparency if that is asked."""
-        if self._masks and (beside := self._masks.get(path.with_suffix(""))):
+        """The first mask beside a picture that can be read, else its transparency if that is asked; and notes."""
+        notes: list[str] = []
+        for beside in self._masks.of(path):
             found = self._cache.recall(beside) or self._open(beside)
             if isinstance(found, PictureFacts):
-                return Mask(path=beside, fingerprint=found.fingerprint), ()
-            return None, (f"its mask {beside.name} is not used: {found.reason}",)
-        if self._rules.transparency_as_mask and facts.is_transparent:
+                return Mask(path=beside, fingerprint=found.fingerprint), tuple(notes)
+            notes.append(f"its mask {beside.name} is not used: {found.reason}")
+        if self._rules.transparency_as_mask and facts.is_transparent and not notes:
             return Mask(path=path, fingerprint=facts.fingerprint, is_transparency=True), ()
-        return None, ()
+        return None, tuple(notes)
 
     def _refuse_if_misshapen(self, path: Path, facts: PictureFacts) -> None:
         rules = self._rules
@@ -200,20 +203,6 @@ class FolderScan:
                 f"{self._unusable} of {total} files in {self._folder} cannot be used, more than {limit:.0%}. "
                 f"{_first_problems(self._skipped)} Repair the folder, or allow a larger share of unusable files."
             )
-
-
-def _sorted_out(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Path]]:
-    """The files that claim to be pictures, and the masks among them by the picture they belong to (no suffix)."""
-    claimed = [path for path in files if path.suffix.lower() in (*PICTURE_SUFFIXES, *_FOREIGN_SUFFIXES)]
-    called_masks = [(path, ending) for path in claimed for ending in _MASK_ENDINGS if path.stem.endswith(ending)]
-    stems = {path.with_suffix("") for path in claimed} if called_masks else set()
-    masks = {}
-    for path, ending in called_masks:
-        owner = path.with_name(path.stem.removesuffix(ending) or path.name)
-        if owner in stems:
-            masks[owner] = path
-    are_masks = set(masks.values())
-    return [path for path in claimed if path not in are_masks], masks
 
 
 def _awaited(path: Path, found: Found | Future[Found]) -> tuple[Path, Found]:

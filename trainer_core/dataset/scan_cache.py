@@ -6,9 +6,11 @@ a program sets its modification time back.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,12 @@ _CLOCK_TICK_SECONDS = 0.1
 
 
 class ScanCache:
-    """The memory of one folder's scans. `keep` forgets files that were not asked for since it was opened."""
+    """The memory of one folder's scans."""
 
     def __init__(self, caches: Path | None, folder: Path, background: str) -> None:
         key = digest(_VERSION, PIL.__version__, os.path.realpath(folder), background)
         self._file = caches / f"{key}.json" if caches else None
-        self._skip = len(str(folder)) + 1
+        self._start = f"{folder}{os.sep}"
         self._known: dict[str, list[Any]] = _read(self._file) if self._file else {}
         self._used: dict[str, list[Any]] = {}
 
@@ -56,17 +58,20 @@ class ScanCache:
         value = found.reason if isinstance(found, UnreadableFile) else found.to_json()
         self._used[self._name(path)] = [stamp, value]
 
-    def keep(self) -> None:
-        """Write the memory down. Where that fails the next scan takes longer, and nothing else is lost."""
-        if self._file is None or self._used == self._known:
+    def keep(self, paths: Iterable[Path]) -> None:
+        """Write down what is known of `paths`, the files that are there, also where a scan was stopped before it came
+        to them, and forget all others. Where that fails the next scan takes longer, and nothing else is lost."""
+        if self._file is None:
             return
-        try:
-            write_atomic(self._file, json.dumps(self._used, separators=(",", ":")).encode())
-        except TrainingError:
+        known = self._known | self._used
+        kept = {name: known[name] for name in map(self._name, paths) if name in known}
+        if kept == self._known:
             return
+        with contextlib.suppress(TrainingError):
+            write_atomic(self._file, json.dumps(kept, separators=(",", ":")).encode())
 
     def _name(self, path: Path) -> str:
-        return str(path)[self._skip :]
+        return str(path).removeprefix(self._start)
 
 
 def stamp_of(path: Path) -> list[int] | None:
