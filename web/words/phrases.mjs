@@ -12,7 +12,7 @@ import { MODEL_ERRORS } from "./errors/models.mjs";
 import { RULES } from "./errors/rules.mjs";
 import { TRAINING_ERRORS } from "./errors/training.mjs";
 import { NODE_LINES } from "./node_lines.mjs";
-import { known, translated, sentencesOf } from "./rows.mjs";
+import { sentencesOf, translated } from "./rows.mjs";
 
 const MORE = { zh: "等另外 $1 个", "zh-TW": "等另外 $1 個" };
 
@@ -203,7 +203,7 @@ export const PHRASES = [
   ["{field} has no effect with {optimizer}. Choose Prodigy, or leave it as it was.", "{optimizer} 下 {field} 不起作用。请选择 Prodigy，或保持默认。", "{optimizer} 下 {field} 不起作用。請選擇 Prodigy，或保持預設。"],
 ];
 
-const ROWS = known([...DATA_ERRORS, ...TRAINING_ERRORS, ...MODEL_ERRORS, ...NODE_LINES, ...PHRASES, ...RULES]);
+const ROWS = [...DATA_ERRORS, ...TRAINING_ERRORS, ...MODEL_ERRORS, ...NODE_LINES, ...PHRASES, ...RULES];
 
 /** A phrase or an error of the server in the language of a locale; English where the language does not have it.
  * @param {string} text @param {string} locale @returns {string} */
