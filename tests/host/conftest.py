@@ -18,6 +18,7 @@ import pytest
 from tests.captioner_stand_ins import write_blip
 from tests.host.browser import RENDERERS, ComfyPage, open_browser, open_page
 from tests.host.server import ComfyServer, Installation, find_installation, make_base
+from tests.host.tag_editor import CAPTIONS, make_album
 from tests.tagger_stand_ins import write_tags_csv, write_wd_onnx
 from trainer_core.demo import world
 
@@ -71,6 +72,12 @@ def pictures(comfy: ComfyServer) -> str:
         world.draw(scene, 64).save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(world.caption(scene), encoding="utf-8")
     return "input/mascot"
+
+
+@pytest.fixture
+def album(comfy: ComfyServer) -> Path:
+    """Six pictures with captions; new for each test, as ComfyUI runs no node a second time on the same folder."""
+    return make_album(comfy, CAPTIONS)
 
 
 @pytest.fixture(scope="session")

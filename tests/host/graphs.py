@@ -163,17 +163,21 @@ _SAMPLE_SETTINGS = {"prompts": "mochi, cat", "negative": "", "every_epochs": 1, 
 _SHEET_SETTINGS = {"prompts": "mochi, cat", "negative": "", "strengths": "1", "cell": 64}
 
 
+def node(class_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
 def training_graph(folder: str, settings: dict[str, Any]) -> Graph:
     """Load, crop, caption, train, save. `settings` replace Train LoRA's own."""
     return {
-        "load": _node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
-        "crop": _node("LoraAtelierSmartCrop", {"dataset": ["load", 0]} | _CROP_SETTINGS),
-        "tag": _node(
+        "load": node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
+        "crop": node("LoraAtelierSmartCrop", {"dataset": ["load", 0]} | _CROP_SETTINGS),
+        "tag": node(
             "LoraAtelierAutoTag",
             {"dataset": ["crop", 0]} | _TAG_SETTINGS | {"trigger_word": "mochi"},
         ),
-        "train": _node("LoraAtelierTrainLora", {"dataset": ["tag", 0]} | _TRAIN_SETTINGS | settings),
-        "save": _node("LoraAtelierSaveLora", {"lora": ["train", 0], "name": "", "epoch": 0}),
+        "train": node("LoraAtelierTrainLora", {"dataset": ["tag", 0]} | _TRAIN_SETTINGS | settings),
+        "save": node("LoraAtelierSaveLora", {"lora": ["train", 0], "name": "", "epoch": 0}),
     }
 
 
@@ -182,51 +186,51 @@ def with_options(
 ) -> Graph:
     """A training graph with the nodes beside Train LoRA connected. The settings replace theirs."""
     beside = {
-        "network": _node("LoraAtelierLoraNetwork", _NETWORK_SETTINGS | network),
-        "noise_and_loss": _node("LoraAtelierNoiseAndLoss", _NOISE_SETTINGS | noise_and_loss),
-        "caption_options": _node("LoraAtelierCaptionOptions", _CAPTION_SETTINGS | caption_options),
+        "network": node("LoraAtelierLoraNetwork", _NETWORK_SETTINGS | network),
+        "noise_and_loss": node("LoraAtelierNoiseAndLoss", _NOISE_SETTINGS | noise_and_loss),
+        "caption_options": node("LoraAtelierCaptionOptions", _CAPTION_SETTINGS | caption_options),
     }
     links = {socket: [socket, 0] for socket in beside}
-    return graph | beside | {"train": _node(graph["train"]["class_type"], graph["train"]["inputs"] | links)}
+    return graph | beside | {"train": node(graph["train"]["class_type"], graph["train"]["inputs"] | links)}
 
 
 def with_samples(graph: Graph, settings: dict[str, Any]) -> Graph:
     """A training graph that draws samples. `settings` replace those of Samples."""
-    samples = _node("LoraAtelierSamples", _SAMPLE_SETTINGS | _DRAWING_SETTINGS | settings)
-    train = _node(graph["train"]["class_type"], graph["train"]["inputs"] | {"samples": ["samples", 0]})
+    samples = node("LoraAtelierSamples", _SAMPLE_SETTINGS | _DRAWING_SETTINGS | settings)
+    train = node(graph["train"]["class_type"], graph["train"]["inputs"] | {"samples": ["samples", 0]})
     return graph | {"samples": samples, "train": train}
 
 
 def with_epoch_sheet(graph: Graph, settings: dict[str, Any]) -> Graph:
     """A training graph that compares its epochs. `settings` replace those of Epoch Sheet."""
     sheet = _SHEET_SETTINGS | _DRAWING_SETTINGS | settings
-    return graph | {"sheet": _node("LoraAtelierEpochSheet", {"lora": ["train", 0]} | sheet)}
+    return graph | {"sheet": node("LoraAtelierEpochSheet", {"lora": ["train", 0]} | sheet)}
 
 
 def training_again_graph(folder: str, lora: str, name: str) -> Graph:
     """Load, crop, caption, and train with the settings that `lora` holds."""
     again = {"dataset": ["tag", 0], "base_model": SLIM, "lora": lora, "name": name}
-    return training_graph(folder, {}) | {"train": _node("LoraAtelierTrainAgain", again)}
+    return training_graph(folder, {}) | {"train": node("LoraAtelierTrainAgain", again)}
 
 
 def tagging_graph(folder: str, settings: dict[str, Any]) -> Graph:
     """Load, caption, show. `settings` replace Auto Tag's own."""
     return {
-        "load": _node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
-        "tag": _node("LoraAtelierAutoTag", {"dataset": ["load", 0]} | _TAG_SETTINGS | settings),
-        "captions": _node("PreviewAny", {"source": ["tag", 1]}),
-        "report": _node("PreviewAny", {"source": ["tag", 2]}),
+        "load": node("LoraAtelierLoadDataset", {"folder": folder} | _LOAD_SETTINGS),
+        "tag": node("LoraAtelierAutoTag", {"dataset": ["load", 0]} | _TAG_SETTINGS | settings),
+        "captions": node("PreviewAny", {"source": ["tag", 1]}),
+        "report": node("PreviewAny", {"source": ["tag", 2]}),
     }
 
 
 def drawing_graph(lora_name: str | list[Any] | None) -> Graph:
     """ComfyUI's own nodes draw one picture with the slim checkpoint and, if given, a LoRA."""
     graph = {
-        "checkpoint": _node("CheckpointLoaderSimple", {"ckpt_name": SLIM}),
-        "prompt": _node("CLIPTextEncode", {"clip": ["checkpoint", 1], "text": "mochi, cat"}),
-        "nothing": _node("CLIPTextEncode", {"clip": ["checkpoint", 1], "text": ""}),
-        "latent": _node("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
-        "sampler": _node(
+        "checkpoint": node("CheckpointLoaderSimple", {"ckpt_name": SLIM}),
+        "prompt": node("CLIPTextEncode", {"clip": ["checkpoint", 1], "text": "mochi, cat"}),
+        "nothing": node("CLIPTextEncode", {"clip": ["checkpoint", 1], "text": ""}),
+        "latent": node("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
+        "sampler": node(
             "KSampler",
             {
                 "model": ["checkpoint", 0],
@@ -241,8 +245,8 @@ def drawing_graph(lora_name: str | list[Any] | None) -> Graph:
                 "denoise": 1.0,
             },
         ),
-        "decode": _node("VAEDecode", {"samples": ["sampler", 0], "vae": ["checkpoint", 2]}),
-        "picture": _node("PreviewImage", {"images": ["decode", 0]}),
+        "decode": node("VAEDecode", {"samples": ["sampler", 0], "vae": ["checkpoint", 2]}),
+        "picture": node("PreviewImage", {"images": ["decode", 0]}),
     }
     return graph if lora_name is None else _with_lora(graph, lora_name)
 
@@ -255,12 +259,8 @@ def _with_lora(graph: Graph, lora_name: str | list[Any]) -> Graph:
         "strength_model": 1.0,
         "strength_clip": 1.0,
     }
-    graph["lora"] = _node("LoraLoader", lora)
+    graph["lora"] = node("LoraLoader", lora)
     graph["sampler"]["inputs"]["model"] = ["lora", 0]
     for text in ("prompt", "nothing"):
         graph[text]["inputs"]["clip"] = ["lora", 1]
     return graph
-
-
-def _node(class_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}

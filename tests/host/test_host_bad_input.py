@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.graphs import SLIM, training_graph
+from tests.host.graphs import SLIM, node, training_graph
 from tests.host.server import ComfyServer, error_message
 
 
@@ -128,8 +128,8 @@ def _failure(comfy: ComfyServer, graph: dict) -> str:
 
 def _check_alive(comfy: ComfyServer) -> None:
     """The queue still takes and finishes work."""
-    empty = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
-    comfy.run({"1": empty, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}, 30)
+    empty = node("EmptyImage", {"width": 8, "height": 8, "batch_size": 1, "color": 0})
+    comfy.run({"1": empty, "2": node("PreviewImage", {"images": ["1", 0]})}, 30)
 
 
 def _write_safetensors(path: Path, tensor: str) -> None:

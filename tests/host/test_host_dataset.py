@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.host.graphs import training_graph
+from tests.host.graphs import Graph, node, training_graph
 from tests.host.server import ComfyServer, error_message
-
-Graph = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +25,13 @@ def wide(comfy: ComfyServer) -> str:
     return "input/wide"
 
 
-def node(kind: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": kind, "inputs": inputs}
-
-
 def base_graph(folder: str, **crop: Any) -> Graph:
     """Load Dataset -> Smart Crop at 64 x 64, and the crop's report as text."""
     graph = training_graph(folder, {})
     kept = {name: graph[name] for name in ("load", "crop")}
     kept["crop"]["inputs"] |= {"method": "focus"} | crop
-    kept["shown"] = node("PreviewAny", source=["crop", 2])
-    kept["sheet"] = node("PreviewImage", images=["crop", 1])
+    kept["shown"] = node("PreviewAny", {"source": ["crop", 2]})
+    kept["sheet"] = node("PreviewImage", {"images": ["crop", 1]})
     return kept
 
 
@@ -47,8 +41,10 @@ def text_of(outputs: dict[str, Any], name: str = "shown") -> str:
 
 def test_masks_from_other_nodes_lead_the_crop(comfy, wide):
     graph = base_graph(wide, masks=["mask", 0])
-    graph["pictures"] = node("LoraAtelierDatasetPictures", dataset=["load", 0], largest_side=300, cropped=False)
-    graph["mask"] = node("ImageToMask", image=["pictures", 0], channel="red")
+    graph["pictures"] = node(
+        "LoraAtelierDatasetPictures", {"dataset": ["load", 0], "largest_side": 300, "cropped": False}
+    )
+    graph["mask"] = node("ImageToMask", {"image": ["pictures", 0], "channel": "red"})
     outputs = comfy.run(graph)
     assert "mask 2" in text_of(outputs)
     assert len(list((comfy.base / "output" / "lora_atelier" / "masks").glob("*.png"))) >= 1
@@ -56,10 +52,12 @@ def test_masks_from_other_nodes_lead_the_crop(comfy, wide):
 
 def test_boxes_from_other_nodes_lead_the_crop_also_when_found_on_smaller_pictures(comfy, wide):
     graph = base_graph(wide, boxes=["box", 0], pictures=["pictures", 0])
-    graph["one"] = node("LoraAtelierImagesToDataset", images=["picked", 0], repeats=1, regularisation=False)
-    graph["pictures"] = node("LoraAtelierDatasetPictures", dataset=["one", 0], largest_side=300, cropped=False)
-    graph["picked"] = node("LoadImage", image="wide/1.png")
-    graph["box"] = node("PrimitiveBoundingBox", x=10, y=30, width=30, height=40)
+    graph["one"] = node("LoraAtelierImagesToDataset", {"images": ["picked", 0], "repeats": 1, "regularisation": False})
+    graph["pictures"] = node(
+        "LoraAtelierDatasetPictures", {"dataset": ["one", 0], "largest_side": 300, "cropped": False}
+    )
+    graph["picked"] = node("LoadImage", {"image": "wide/1.png"})
+    graph["box"] = node("PrimitiveBoundingBox", {"x": 10, "y": 30, "width": 30, "height": 40})
     graph["crop"]["inputs"]["dataset"] = ["one", 0]
     outputs = comfy.run(graph)
     assert "boxes 1" in text_of(outputs)
@@ -71,25 +69,27 @@ def test_boxes_from_other_nodes_lead_the_crop_also_when_found_on_smaller_picture
 
 def test_another_number_of_boxes_is_explained(comfy, wide):
     graph = base_graph(wide, boxes=["box", 0])
-    graph["box"] = node("PrimitiveBoundingBox", x=0, y=0, width=30, height=40)
+    graph["box"] = node("PrimitiveBoundingBox", {"x": 0, "y": 0, "width": 30, "height": 40})
     entry = comfy.wait(comfy.queue(graph))
     assert error_message(entry).startswith("there are 1 lists of boxes for 2 pictures")
 
 
 def test_pictures_and_captions_of_other_nodes_are_a_dataset(comfy, wide):
     graph = {
-        "folder": node("LoadImageTextDataSetFromFolder", folder="wide"),
+        "folder": node("LoadImageTextDataSetFromFolder", {"folder": "wide"}),
         "images": node(
             "LoraAtelierImagesToDataset",
-            images=["folder", 0], captions=["folder", 1], repeats=3, regularisation=False,
+            {"images": ["folder", 0], "captions": ["folder", 1], "repeats": 3, "regularisation": False},
         ),
         "crop": base_graph(wide)["crop"],
-        "check": node("LoraAtelierCheckDataset", dataset=["crop", 0], epochs=2, batch_size=1, save_every_epochs=1),
-        "shown": node("PreviewAny", source=["check", 1]),
-        "back": node("LoraAtelierDatasetPictures", dataset=["crop", 0], largest_side=0, cropped=True),
-        "captions": node("PreviewAny", source=["back", 1]),
-        "pictures": node("PreviewImage", images=["back", 0]),
-    }  # fmt: skip
+        "check": node(
+            "LoraAtelierCheckDataset", {"dataset": ["crop", 0], "epochs": 2, "batch_size": 1, "save_every_epochs": 1}
+        ),
+        "shown": node("PreviewAny", {"source": ["check", 1]}),
+        "back": node("LoraAtelierDatasetPictures", {"dataset": ["crop", 0], "largest_side": 0, "cropped": True}),
+        "captions": node("PreviewAny", {"source": ["back", 1]}),
+        "pictures": node("PreviewImage", {"images": ["back", 0]}),
+    }
     graph["crop"]["inputs"]["dataset"] = ["images", 0]
     outputs = comfy.run(graph)
     assert text_of(outputs).startswith("2 pictures x 3 repeats x 2 epochs / batch 1 = 12 steps, 2 saves")
@@ -103,20 +103,20 @@ def test_merged_datasets_keep_their_repeats(comfy, wide, pictures):
     graph = base_graph(wide)
     graph["other"] = training_graph(pictures, {})["load"]
     graph["other"]["inputs"]["repeats"] = 5
-    graph["merge"] = {
-        "class_type": "LoraAtelierMergeDatasets",
-        "inputs": {"datasets.dataset0": ["load", 0], "datasets.dataset1": ["other", 0]},
-    }
+    merged = {"datasets.dataset0": ["load", 0], "datasets.dataset1": ["other", 0]}
+    graph["merge"] = node("LoraAtelierMergeDatasets", merged)
     graph["crop"]["inputs"]["dataset"] = ["merge", 0]
-    graph["check"] = node("LoraAtelierCheckDataset", dataset=["crop", 0], epochs=1, batch_size=1, save_every_epochs=0)
-    graph["shown"] = node("PreviewAny", source=["check", 1])
+    graph["check"] = node(
+        "LoraAtelierCheckDataset", {"dataset": ["crop", 0], "epochs": 1, "batch_size": 1, "save_every_epochs": 0}
+    )
+    graph["shown"] = node("PreviewAny", {"source": ["check", 1]})
     assert "(22 samples) x 1 epoch / batch 1 = 22 steps, 1 save" in text_of(comfy.run(graph))
 
 
 def test_edited_pictures_and_captions_are_noticed(comfy, wide):
     graph = training_graph(wide, {})
     graph = {"load": graph["load"], "crop": graph["crop"], "tag": graph["tag"]}
-    graph["shown"] = node("PreviewAny", source=["tag", 1])
+    graph["shown"] = node("PreviewAny", {"source": ["tag", 1]})
     first = text_of(comfy.run(graph))
     caption = comfy.base / "input" / "wide" / "1.txt"
     caption.write_text("a quite different caption")
@@ -145,7 +145,7 @@ def test_a_folder_of_mostly_broken_files_stops_with_reasons(comfy):
     assert message.startswith("3 of 4 files in ") and "web page" in message
     graph = base_graph("input/broken")
     graph["load"]["inputs"]["most_unusable"] = 100.0
-    graph["report"] = node("PreviewAny", source=["load", 1])
+    graph["report"] = node("PreviewAny", {"source": ["load", 1]})
     assert "web page" in text_of(comfy.run(graph), "report")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.host.graphs import tagging_graph
+from tests.host.graphs import node, tagging_graph
 from tests.host.server import ComfyServer, error_message
 from tests.tagger_stand_ins import cell_of
 
@@ -81,10 +81,8 @@ def test_a_tagger_that_is_missing_says_how_to_get_it(comfy, folder):
 
 def test_captions_of_other_nodes_are_taken(comfy, folder):
     graph = tagging_graph(f"input/{folder.name}", {"captions": ["pictures", 2], "existing": "overwrite"})
-    graph["pictures"] = {
-        "class_type": "LoraAtelierDatasetPictures",
-        "inputs": {"dataset": ["load", 0], "largest_side": 64, "cropped": False},
-    }
+    settings = {"dataset": ["load", 0], "largest_side": 64, "cropped": False}
+    graph["pictures"] = node("LoraAtelierDatasetPictures", settings)
     shown = comfy.run(graph)
     assert shown["captions"]["text"][0].splitlines()[2] == "2.png: 2.png"
 
