@@ -107,7 +107,7 @@ _TRAIN_SETTINGS = {
     "keep_last": 0,
     "state_every_steps": 1,
     "seed": 0,
-    "validate_every_epochs": 1,
+    "validate_every_epochs": 0,
     "held_out_share": 0.0,
     "two_prompts": False,
     "class_words": "",

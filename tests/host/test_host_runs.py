@@ -18,7 +18,7 @@ from tests.host.runs import history, listed_runs, run_named, runs_folder
 from tests.host.server import ComfyServer, make_base
 from tests.host.waiting import wait_until
 
-LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3}
+LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3, "validate_every_epochs": 1}
 BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", "..%2f..", "latents"]
 
 
@@ -169,7 +169,9 @@ def test_a_page_that_is_opened_again_finds_the_run_of_its_node(comfy, pictures):
 
 def test_a_listening_page_is_told_how_a_training_goes(comfy, pictures):
     listener = Listener(comfy.port, "lora_atelier.run")
-    graph = training_graph(pictures, {"name": "told", "epochs": 4, "batch_size": 1, "seed": 21})
+    graph = training_graph(
+        pictures, {"name": "told", "epochs": 4, "batch_size": 1, "seed": 21, "validate_every_epochs": 4}
+    )
     start = time.monotonic()
     prompt = queue_from(comfy, graph, "told-workflow")
     comfy.wait(prompt)

@@ -18,7 +18,8 @@ _SLIM_SDXL = "slim_sdxl/slim_sdxl.safetensors"
 _CUTS = {
     "LoraAtelierSmartCrop": {"width": 64, "height": 64},
     "LoraAtelierTrainLora": {
-        "base_model": SLIM, "steps": 2, "save_every_steps": 1, "batch_size": 1, "rank": 4, "precision": "fp32"
+        "base_model": SLIM, "steps": 2, "save_every_steps": 1, "batch_size": 1, "rank": 4, "precision": "fp32",
+        "validate_every_epochs": 0,
     },
     "LoraAtelierSamples": {"width": 64, "height": 64, "steps": 1, "every_epochs": 0},
     "LoraAtelierPreviewSample": {"width": 64, "height": 64, "steps": 1, "count": 1},
