@@ -1,5 +1,5 @@
 # make demo: train a LoRA on the CPU.  make test: everything without ComfyUI, GPU or browser.  make test-host: in ComfyUI.
-# make bench: seconds a training step takes, here and with diffusers and peft.
+# make bench: seconds a training step takes, here and with diffusers and peft; on the GPU where there is one.
 # make types: the JSDoc types of web/, by TypeScript.
 
 PYTHON ?= python3

@@ -1,9 +1,9 @@
 """kohya's sd-scripts and ComfyUI's own trainer on the same task, each from its checkout and in its own Python.
 
 Nothing of theirs is here: they are called as their users call them, and a hook that PyTorch has for every optimizer
-tells the end of each step. They train the same layers at the same rank, batch 1, fp32, AdamW, latents encoded before,
-but for two things that they do not offer: sd-scripts encodes captions of SD1.5 at every step (13 of 373 GFLOP), and
-ComfyUI's node gives every layer with a weight an adapter, convolutions too.
+tells the end of each step. They train the same layers with the same settings, AdamW, latents encoded before, but for
+two things that they do not offer: sd-scripts encodes captions of SD1.5 at every step (13 of 373 GFLOP), and ComfyUI's
+node gives every layer with a weight an adapter, convolutions too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .step_clock import StepClock, Task
+from .step_clock import StepClock
+from .task import Task
 
-RANK, RATE, SEED = 32, 1e-4, 0
+RATE, SEED = 1e-4, 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,24 +55,33 @@ COMFYUI = Checkout(folder="COMFYUI_DIR", python="COMFYUI_PYTHON", mark="comfy_ex
 
 
 def sd_scripts(task: Task) -> None:
-    """train_network.py with the options that make it do the same work."""
+    """train_network.py, or its kin for SDXL, with the options that make it do the same work."""
     folder, _ = SD_SCRIPTS.place()
+    setting = task.setting
+    script = {"sd15": "train_network.py", "sdxl": "sdxl_train_network.py"}[setting.family]
+    options = [
+        *(["--gradient_checkpointing"] if setting.checkpointing else []),
+        *(["--cache_text_encoder_outputs", "--no_half_vae"] if setting.family == "sdxl" else []),
+    ]
     with tempfile.TemporaryDirectory() as work:
-        # It wants pictures in a folder named by repeats, and the tokenizer in one named after its place on the hub.
-        shutil.copytree(task.pictures, Path(work, "pictures", f"{task.steps}_ball"))
-        _copy_tokenizer(Path(task.tokenizer), Path(work, "tokenizers", "openai_clip-vit-large-patch14"))
+        # It wants pictures in a folder named by repeats, and tokenizers in folders named after their places on the hub.
+        shutil.copytree(task.pictures, Path(work, "pictures", f"{task.all_steps}_ball"))
+        for place in ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"):
+            _copy_tokenizer(Path(task.tokenizer), Path(work, "tokenizers", place))
         sys.argv = [
-            "train_network.py", "--network_module", "networks.lora", "--network_train_unet_only",
+            script, "--network_module", "networks.lora", "--network_train_unet_only",
             "--pretrained_model_name_or_path", task.base, "--tokenizer_cache_dir", f"{work}/tokenizers",
             "--train_data_dir", f"{work}/pictures", "--caption_extension", ".txt", "--cache_latents",
-            "--resolution", str(task.side), "--train_batch_size", "1", "--max_train_steps", str(task.steps),
-            "--network_dim", str(RANK), "--network_alpha", str(RANK), "--learning_rate", str(RATE),
-            "--optimizer_type", "AdamW", "--mixed_precision", "no", "--sdpa", "--seed", str(SEED),
-            "--max_data_loader_n_workers", "0", "--output_dir", f"{work}/out", "--output_name", "speed",
+            "--resolution", str(setting.side), "--train_batch_size", str(setting.batch),
+            "--max_train_steps", str(task.all_steps + 1),
+            "--network_dim", str(setting.rank), "--network_alpha", str(setting.rank), "--learning_rate", str(RATE),
+            "--optimizer_type", "AdamW", "--mixed_precision", setting.precision.replace("fp32", "no"), "--sdpa",
+            "--seed", str(SEED), "--max_data_loader_n_workers", "0",
+            "--output_dir", f"{work}/out", "--output_name", "speed", *options,
         ]  # fmt: skip
         sys.path.insert(0, str(folder))
         os.chdir(folder)
-        runpy.run_path(str(folder / "train_network.py"), run_name="__main__")
+        runpy.run_path(str(folder / script), run_name="__main__")
 
 
 def _copy_tokenizer(source: Path, target: Path) -> None:
@@ -94,8 +104,9 @@ def comfyui_bypass(task: Task) -> None:
 
 def _comfyui(task: Task, *, bypass: bool) -> None:
     folder, _ = COMFYUI.place()
+    setting = task.setting
     sys.path.insert(0, str(folder))
-    sys.argv = ["main.py", "--cpu"]
+    sys.argv = ["main.py", *(["--cpu"] if setting.device == "cpu" else [])]
     import comfy.options
 
     comfy.options.enable_args_parsing()
@@ -114,10 +125,12 @@ def _comfyui(task: Task, *, bypass: bool) -> None:
             tokens = clip.tokenize(path.with_suffix(".txt").read_text(encoding="utf-8"))
             captions.append(clip.encode_from_tokens_scheduled(tokens))
         values = {
-            "batch_size": 1, "steps": task.steps, "grad_accumulation_steps": 1, "learning_rate": RATE, "rank": RANK,
-            "optimizer": "AdamW", "loss_function": "MSE", "seed": SEED, "training_dtype": "fp32", "lora_dtype": "fp32",
-            "quantized_backward": False, "algorithm": "LoRA", "gradient_checkpointing": False, "checkpoint_depth": 1,
-            "offloading": False, "existing_lora": "[None]", "bucket_mode": False, "bypass_mode": bypass,
+            "batch_size": setting.batch, "steps": task.all_steps + 1, "grad_accumulation_steps": 1,
+            "learning_rate": RATE, "rank": setting.rank, "optimizer": "AdamW", "loss_function": "MSE", "seed": SEED,
+            "training_dtype": "none" if setting.precision == "fp16" else setting.precision, "lora_dtype": "fp32",
+            "quantized_backward": False, "algorithm": "LoRA", "gradient_checkpointing": setting.checkpointing,
+            "checkpoint_depth": 1, "offloading": False, "existing_lora": "[None]", "bucket_mode": False,
+            "bypass_mode": bypass,
         }  # fmt: skip
         settings = {name: [value] for name, value in values.items()}
         TrainLoraNode.execute(model=[model], latents=latents, positive=captions, **settings)
@@ -137,7 +150,6 @@ def main() -> None:
     clock = StepClock(task)
     register_optimizer_step_post_hook(lambda *_: clock.stepped())
     OTHERS[task.contender][1](task)
-    clock.print()
 
 
 if __name__ == "__main__":

@@ -6,83 +6,112 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from . import device_clock
+from .task import Task
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Task:
-    """What a contender is to do."""
-
-    contender: str
-    base: str
-    pictures: str
-    tokenizer: str
-    """CLIP's vocabulary; for those who do not find it beside the base model."""
-    side: int
-    """Pixels."""
-    steps: int
-    began: float
-    """Seconds since 1970 when the process was started."""
-
-    @classmethod
-    def from_command_line(cls) -> Task:
-        return cls(**json.loads(sys.argv[1]))
+MARK = "measured: "
+"""Before the line of a turn; trainers print much else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
-    """What a contender did."""
+    """What a contender did in a turn."""
 
     seconds: list[float]
     """Of every step, the first one included."""
     cpu_seconds: list[float]
-    """Of all threads together: what a step costs, however busy the machine is."""
-    to_first_step: float
-    """Seconds from the process's start to the end of its first step."""
+    """Of all threads together: what a step costs the CPU, however busy the machine is."""
+    to_first_step: float | None
+    """Seconds from the process's start to the end of its first step; only of the first turn."""
     peak_bytes: int
-    """Largest resident set, loading included: there the file's pages count too."""
+    """Largest resident set so far, loading included: there the file's pages count too."""
     peak_bytes_of_steps: int | None
-    """The same from the second step on; None where the system cannot tell (only Linux can)."""
+    """The same from the turn's second step on; None where the system cannot tell (only Linux can)."""
+    peak_allocated: int | None
+    """Bytes in tensors on the GPU at the highest, from the turn's second step on; None on a CPU."""
+    peak_reserved: int | None
+    """The same of what PyTorch took from the driver."""
+    remarks: list[str]
+    """What the trainer told of the run."""
+
+    @classmethod
+    def from_line(cls, line: str) -> Measured:
+        return cls(**json.loads(line.removeprefix(MARK)))
 
 
 class StepClock:
     """Is told of the end of every step, and measures what lies between."""
 
     def __init__(self, task: Task) -> None:
-        self._began = task.began
+        self._task, self._device = task, task.setting.device
+        self._turns_done = 0
+        self._highest = 0
+        self._begin_turn()
+
+    def stepped(self, remarks: Sequence[str] = ()) -> None:
+        """After a turn's last step, print the turn and wait for a line to go on.
+
+        Raises:
+            SystemExit: all turns are done, or nobody wants another one.
+        """
+        device_clock.synchronise(self._device)
+        now, now_cpu = time.perf_counter(), time.process_time()
+        self._seconds.append(now - self._last)
+        self._cpu_seconds.append(now_cpu - self._last_cpu)
+        if len(self._seconds) == 1:
+            self._after_first()
+        if len(self._seconds) == self._task.steps:
+            self._end_turn(list(remarks))
+            self._begin_turn()
+        self._last, self._last_cpu = time.perf_counter(), time.process_time()
+
+    def _begin_turn(self) -> None:
         self._seconds: list[float] = []
         self._cpu_seconds: list[float] = []
         self._last, self._last_cpu = time.perf_counter(), time.process_time()
 
-    def stepped(self) -> None:
-        now, now_cpu = time.perf_counter(), time.process_time()
-        if not self._seconds:
-            self._to_first_step, self._peak_until_then = time.time() - self._began, peak_bytes()
-            self._can_tell = forget_peak()
-        self._seconds.append(now - self._last)
-        self._cpu_seconds.append(now_cpu - self._last_cpu)
-        self._last, self._last_cpu = time.perf_counter(), time.process_time()
+    def _after_first(self) -> None:
+        """The first step has what no other has, so that peaks count from the second one."""
+        self._to_first_step = None if self._turns_done else time.time() - self._task.began
+        self._highest = max(self._highest, peak_bytes())
+        self._can_tell = forget_peak()
+        device_clock.forget_peaks(self._device)
 
-    def print(self) -> None:
-        """Measured as a line of JSON."""
+    def _end_turn(self, remarks: list[str]) -> None:
+        of_steps = peak_bytes()
+        self._highest = max(self._highest, of_steps)
+        allocated, reserved = device_clock.peaks(self._device) or (None, None)
         measured = Measured(
             seconds=self._seconds,
             cpu_seconds=self._cpu_seconds,
             to_first_step=self._to_first_step,
-            peak_bytes=max(self._peak_until_then, peak_bytes()),
-            peak_bytes_of_steps=peak_bytes() if self._can_tell else None,
+            peak_bytes=self._highest,
+            peak_bytes_of_steps=of_steps if self._can_tell else None,
+            peak_allocated=allocated,
+            peak_reserved=reserved,
+            remarks=remarks,
         )
-        print(json.dumps(asdict(measured)))
+        print(MARK + json.dumps(asdict(measured)), flush=True)
+        self._turns_done += 1
+        if self._turns_done == self._task.turns:
+            sys.exit()
+        device_clock.give_back(self._device)
+        if not sys.stdin.readline():
+            sys.exit()
 
 
 def peak_bytes() -> int:
     """The largest resident set so far."""
     status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    lines = status.read_text().splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # some sandboxes have no such line
 
 
 def forget_peak() -> bool:
