@@ -1,0 +1,84 @@
+"""What gpu_rows.py measures, the most important first."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+
+from trainer_core.training.step_memory import GB
+
+from .task import PLAIN, OwnMode, Setting
+
+_SIDES = {"sd15": 512, "sdxl": 1024}
+_GB_OF_STEP = {("sd15", 1): 3, ("sd15", 4): 7, ("sd15", 8): 13, ("sdxl", 1): 15, ("sdxl", 4): 41, ("sdxl", 8): 76}
+"""Memory of a step without checkpointing, by our trainer's own count for bf16 and rank 32."""
+_OTHERS_NEED = 1.3
+"""Times as much is left for whoever takes more than that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One measurement."""
+
+    setting: Setting
+    own: OwnMode
+    against_others: bool
+    """Whether all contenders are measured, or ours alone."""
+    steps: int
+    """In a turn; the first is not counted."""
+    turns: int
+
+    def words(self) -> str:
+        return self.setting.words() + self.own.words()
+
+
+def gpu_cases(device: str, free: int) -> list[Case]:
+    """Speed against the others by batch, then ours compiled, then what the small modes take; all in bf16.
+
+    `free`: bytes on the device; where a step needs more, all contenders checkpoint.
+    """
+
+    def speed(family: str, batch: int, steps: int) -> Case:
+        is_short = _OTHERS_NEED * _GB_OF_STEP[family, batch] * GB > free
+        setting = _setting(device, family, batch, rank=32, checkpointing=is_short)
+        return Case(setting=setting, own=PLAIN, against_others=True, steps=steps, turns=3)
+
+    def compiled(family: str, steps: int) -> Case:
+        own = replace(PLAIN, compile=True)
+        return replace(speed(family, 1, steps), own=own, against_others=False)
+
+    def small(family: str, base: str, *, offload: bool) -> Case:
+        setting = _setting(device, family, 1, rank=16, checkpointing=True)
+        own = OwnMode(compile=False, base=base, offload=offload, optimizer=_small_optimizer())
+        return Case(setting=setting, own=own, against_others=False, steps=4, turns=1)
+
+    modes = (("fp8", False), ("nf4", False), ("full", True), ("full", False))
+    return [
+        speed("sd15", 1, 25),
+        speed("sdxl", 1, 15),
+        speed("sd15", 8, 10),
+        speed("sdxl", 8, 5),
+        speed("sd15", 4, 12),
+        speed("sdxl", 4, 7),
+        compiled("sdxl", 15),
+        compiled("sd15", 25),
+        *(small("sdxl", base, offload=offload) for base, offload in modes),
+        *(small("sd15", base, offload=offload) for base, offload in modes),
+    ]
+
+
+def _setting(device: str, family: str, batch: int, *, rank: int, checkpointing: bool) -> Setting:
+    return Setting(
+        family=family,
+        side=_SIDES[family],
+        batch=batch,
+        rank=rank,
+        precision="bf16",
+        checkpointing=checkpointing,
+        device=device,
+    )
+
+
+def _small_optimizer() -> str:
+    """AdamW8bit where its package is."""
+    return "AdamW8bit" if importlib.util.find_spec("bitsandbytes") else "AdamW"
