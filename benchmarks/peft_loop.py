@@ -21,6 +21,7 @@ from trainer_core.families.loading import load_base_model
 from trainer_core.training import objective
 from trainer_core.training.precision import FORMATS, autocast
 
+from .device_clock import give_back
 from .other_trainers import RATE, SEED
 from .task import Setting, Task
 
@@ -53,6 +54,7 @@ def peft_loop(task: Task) -> Iterator[Sequence[str]]:
     encoded = _encode(model, Path(task.pictures), setting)
     unet, schedule = model.unet.to(setting.device), objective.noise_schedule(model)
     del model
+    give_back(setting.device)  # what encoding took is not the loop's
     unet.add_adapter(LoraConfig(r=setting.rank, lora_alpha=setting.rank, target_modules=list(_TARGETS)))
     cast_training_params(unet, dtype=torch.float32)
     if setting.checkpointing:
