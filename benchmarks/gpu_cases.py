@@ -33,7 +33,8 @@ class Case:
 
 
 def gpu_cases(device: str, free: int) -> list[Case]:
-    """Speed against the others by batch, then ours compiled, then what the small modes take; all in bf16.
+    """Speed against the others by batch, then ours from CUDA graphs and compiled, then what the small modes take; all
+    in bf16.
 
     `free`: bytes on the device; where a step needs more, all contenders checkpoint.
     """
@@ -43,13 +44,13 @@ def gpu_cases(device: str, free: int) -> list[Case]:
         setting = _setting(device, family, batch, rank=32, checkpointing=is_short)
         return Case(setting=setting, own=PLAIN, against_others=True, steps=steps, turns=3)
 
-    def compiled(family: str, steps: int) -> Case:
-        own = replace(PLAIN, compile=True)
+    def faster(family: str, steps: int, *, compiles: bool, cuda_graphs: bool) -> Case:
+        own = replace(PLAIN, compile=compiles, cuda_graphs=cuda_graphs)
         return replace(speed(family, 1, steps), own=own, against_others=False)
 
     def small(family: str, base: str, *, offload: bool) -> Case:
         setting = _setting(device, family, 1, rank=16, checkpointing=True)
-        own = OwnMode(compile=False, base=base, offload=offload, optimizer=_small_optimizer())
+        own = OwnMode(compile=False, cuda_graphs=False, base=base, offload=offload, optimizer=_small_optimizer())
         return Case(setting=setting, own=own, against_others=False, steps=4, turns=1)
 
     modes = (("fp8", False), ("nf4", False), ("full", True), ("full", False))
@@ -60,8 +61,10 @@ def gpu_cases(device: str, free: int) -> list[Case]:
         speed("sdxl", 8, 5),
         speed("sd15", 4, 12),
         speed("sdxl", 4, 7),
-        compiled("sdxl", 15),
-        compiled("sd15", 25),
+        faster("sd15", 25, compiles=False, cuda_graphs=True),
+        faster("sdxl", 15, compiles=False, cuda_graphs=True),
+        faster("sdxl", 15, compiles=True, cuda_graphs=False),
+        faster("sd15", 25, compiles=True, cuda_graphs=True),
         *(small("sdxl", base, offload=offload) for base, offload in modes),
         *(small("sd15", base, offload=offload) for base, offload in modes),
     ]

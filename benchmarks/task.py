@@ -36,6 +36,7 @@ class OwnMode:
     """What only our trainer can do; the others have no such thing and do not look."""
 
     compile: bool
+    cuda_graphs: bool
     base: str
     """full, fp8, int8 or nf4: how the frozen weights are kept."""
     offload: bool
@@ -47,6 +48,7 @@ class OwnMode:
         """ ", base model in nf4, AdamW8bit"; nothing where it is as everywhere."""
         words = [
             "compiled" if self.compile else "",
+            "CUDA graphs" if self.cuda_graphs else "",
             f"base model in {self.base}" if self.base != "full" else "",
             "offloaded" if self.offload else "",
             self.optimizer if self.optimizer != "AdamW" else "",
@@ -54,7 +56,7 @@ class OwnMode:
         return "".join(f", {word}" for word in words if word)
 
 
-PLAIN = OwnMode(compile=False, base="full", offload=False, optimizer="AdamW")
+PLAIN = OwnMode(compile=False, cuda_graphs=False, base="full", offload=False, optimizer="AdamW")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

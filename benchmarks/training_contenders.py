@@ -62,6 +62,7 @@ def plan_of(task: Task) -> TrainingPlan:
                 "base": own.base,
                 "offload": own.offload,
                 "compile": own.compile,
+                "cuda_graphs": own.cuda_graphs,
             },
         }
     )

@@ -1,8 +1,8 @@
 """Seconds a training step takes: ours against other trainers, on an SD1.5 or SDXL of full size.
 
     make bench        or        python -m benchmarks.training_speed [--device cuda] [--family sdxl] [--precision bf16]
-                                [--side 1024] [--batch 4] [--rank 32] [--checkpoint] [--compile] [--base FILE]
-                                [--rounds 3] [--steps 6] [--out FILE]
+                                [--side 1024] [--batch 4] [--rank 32] [--checkpoint] [--compile] [--graphs]
+                                [--base FILE] [--rounds 3] [--steps 6] [--out FILE]
 
 Always against a plain diffusers and peft loop. Against kohya's sd-scripts where SD_SCRIPTS_DIR and SD_SCRIPTS_PYTHON
 name a checkout and its Python, and against ComfyUI's own trainer where COMFYUI_DIR and COMFYUI_PYTHON do (24 GB of
@@ -27,7 +27,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -50,7 +50,7 @@ _PRECISIONS = {"cpu": "fp32", "cuda": "bf16"}
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     base = options.base or write_base(CACHE, options.family, options.device)
-    setting, own = setting_of(options, base), own_mode(compiles=options.compile)
+    setting, own = setting_of(options, base), replace(PLAIN, compile=options.compile, cuda_graphs=options.graphs)
     turns: dict[str, list[Measured]] = {name: [] for name in contenders()}
     ceilings = []
     with tempfile.TemporaryDirectory() as folder:
@@ -122,10 +122,6 @@ def setting_of(options: argparse.Namespace, base: Path) -> Setting:
     )
 
 
-def own_mode(*, compiles: bool) -> OwnMode:
-    return OwnMode(compile=True, base="full", offload=False, optimizer="AdamW") if compiles else PLAIN
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     has_gpu = torch.cuda.is_available()
@@ -138,6 +134,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--checkpoint", action="store_true", help="gradient checkpointing, for all contenders")
     parser.add_argument("--compile", action="store_true", help="ours compiles, on a GPU and where it pays")
+    parser.add_argument("--graphs", action="store_true", help="ours takes CUDA graphs, on a GPU and where they help")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender is run")
     parser.add_argument("--steps", type=int, default=6, help="in each run; the first is not counted")
     parser.add_argument("--out", type=Path, help="a file for the figures as JSON")

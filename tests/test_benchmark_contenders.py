@@ -109,13 +109,13 @@ def test_a_contender_ends_where_nobody_asks_for_another_turn(task_for, monkeypat
 
 
 def test_our_plan_says_what_the_task_says(task_for):
-    own = OwnMode(compile=True, base="nf4", offload=True, optimizer="AdamW8bit")
+    own = OwnMode(compile=True, cuda_graphs=True, base="nf4", offload=True, optimizer="AdamW8bit")
     plan = training_contenders.plan_of(task_for("ours", BF16, own=own))
     assert (plan.batch_size, plan.network.rank, plan.network.alpha) == (2, 4, 4.0)
     assert plan.steps > 100 and plan.optimizer.name == "AdamW8bit" and not plan.optimizer.rate_of_text_encoder
     precision = plan.precision
     assert (precision.training, precision.gradient_checkpointing) == ("bf16", True)
-    assert (precision.base, precision.offload, precision.compile) == ("nf4", True, True)
+    assert (precision.base, precision.offload, precision.compile, precision.cuda_graphs) == ("nf4", True, True, True)
 
 
 @pytest.mark.parametrize(("family", "script"), [("sd15", "train_network.py"), ("sdxl", "sdxl_train_network.py")])

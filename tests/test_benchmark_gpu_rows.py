@@ -125,7 +125,7 @@ def test_the_first_rows_are_those_that_matter_most():
     small = [c for c in cases if c.setting.checkpointing]
     assert {(c.own.base, c.own.offload) for c in small} >= {("fp8", False), ("nf4", False), ("full", True)}
     assert all(c.setting.rank == 16 and not c.against_others for c in small)
-    assert sum(c.own.compile for c in cases) == 2
+    assert sum(c.own.compile for c in cases) == 2 and sum(c.own.cuda_graphs for c in cases) == 3
 
 
 def test_where_memory_is_short_everyone_checkpoints():

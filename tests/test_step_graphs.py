@@ -70,10 +70,8 @@ def graphs_of(learner) -> StepGraphs:
 
 FROZEN_TEXT = {"learning_rate": 1e-3, "text_encoder_rate": 0.0}
 KINDS = {
-    "plain": {"optimizer": FROZEN_TEXT},
     "text encoder": {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
     "text encoder alone": {"optimizer": {"unet_rate": 0.0, "text_encoder_rate": 1e-3}},
-    "SDXL": {"family": "sdxl", "optimizer": FROZEN_TEXT},
     "SDXL with both encoders": {"family": "sdxl", "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
     "accumulation and short batches": {"batch_size": 3, "accumulation": 2, "optimizer": FROZEN_TEXT},
     "regularisation, masks and flips": {
@@ -82,20 +80,19 @@ KINDS = {
         "augment": {"flip": True},
         "optimizer": FROZEN_TEXT,
     },
-    "weighting and noise": {
+    "SDXL in nf4 with checkpointing, weighting, noise and clipped norms": {
+        "family": "sdxl",
+        "precision": {"base": "nf4", "gradient_checkpointing": True},
         "weighting": {"min_snr_gamma": 5.0},
         "noise": {"offset": 0.05, "multires_iterations": 6},
-        "optimizer": FROZEN_TEXT,
+        "optimizer": FROZEN_TEXT | {"max_grad_norm": 0.01},
     },
-    "checkpointing": {"precision": {"gradient_checkpointing": True}, "optimizer": FROZEN_TEXT},
-    "nf4": {"precision": {"base": "nf4"}, "optimizer": FROZEN_TEXT},
     "DoRA and an average": {
         "network": {"rank": 4, "alpha": 4},
         "adapter": {"kind": "dora"},
         "ema": {"decay": 0.9},
         "optimizer": FROZEN_TEXT,
     },
-    "clipped norms": {"optimizer": FROZEN_TEXT | {"max_grad_norm": 0.01}},
 }
 
 
@@ -105,7 +102,7 @@ def folder(tmp_path_factory):
 
 
 def job_of(folder, kind, *, graphs):
-    changes = {"epochs": 1, **KINDS[kind]}
+    changes = {"epochs": 1, "validation": {"every_epochs": 0}, **KINDS.get(kind, {"optimizer": FROZEN_TEXT})}
     changes["precision"] = changes.get("precision", {}) | {"cuda_graphs": graphs}
     return small_job(folder, **changes)
 
