@@ -111,14 +111,21 @@ def test_a_gpu_keeps_norms_in_fp32_and_so_needs_more_than_a_cpu():
     assert 1.1 < on_gpu.step / on_cpu.step < 1.6
 
 
+def test_gradients_that_graphs_add_to_are_there_all_the_time():
+    graphs = dataclasses.replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=True))
+    plain, kept = (_whole_sd15(AS_SET, device="cuda", plan=plan) for plan in (UNET_ONLY, graphs))
+    assert 0.5 * kept.lora / 3 < kept.step - plain.step < 1.1 * kept.lora / 3, "AdamW has two values for each weight"
+    assert _whole_sd15(AS_SET, plan=graphs) == _whole_sd15(AS_SET), "a CPU has none"
+
+
 def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
     wide, narrow = (_whole_sd15(AS_SET, width=width).step for width in (1024, 512))
     assert wide / narrow < 2.2  # the matrix would grow fourfold
 
 
-def _whole_sd15(choice, *, pictures=1, width=512, device="cpu"):
+def _whole_sd15(choice, *, pictures=1, width=512, device="cpu", plan=UNET_ONLY):
     shape = StepShape(pictures=pictures, width=width, height=512, chunks=1)
-    return step_memory(full_size("sd15"), UNET_ONLY, shape, choice, precision="bf16", device=device)
+    return step_memory(full_size("sd15"), plan, shape, choice, precision="bf16", device=device)
 
 
 def test_the_largest_batch_is_the_one_with_most_pixels():

@@ -7,6 +7,7 @@ led to them.
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 import torch
@@ -58,14 +59,24 @@ def on_a_gpu(monkeypatch):
     monkeypatch.setattr(graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5)
 
 
+@pytest.fixture
+def made(monkeypatch):
+    """Every StepGraphs that is made."""
+    found = []
+
+    class Noted(StepGraphs):
+        def __init__(self, *given) -> None:
+            super().__init__(*given)
+            found.append(self)
+
+    monkeypatch.setattr(graph_trial, "StepGraphs", Noted)
+    return found
+
+
 def prepared(job, runs):
     trainer = Trainer(job, runs)
     list(trainer.prepare())
     return trainer
-
-
-def graphs_of(learner) -> StepGraphs:
-    return learner._learn_given.__self__
 
 
 FROZEN_TEXT = {"learning_rate": 1e-3, "text_encoder_rate": 0.0}
@@ -108,14 +119,11 @@ def job_of(folder, kind, *, graphs):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_from_graphs_is_the_plain_run_to_the_bit(folder, tmp_path, kind):
+def test_a_run_from_graphs_is_the_plain_run_to_the_bit(folder, tmp_path, made, kind):
     plain = train(job_of(folder, kind, graphs=False), tmp_path / "plain")
-    trainer = prepared(job_of(folder, kind, graphs=True), tmp_path / "graphs")
-    learner = trainer._learner
-    for _ in trainer.steps():
-        pass
+    trainer = train(job_of(folder, kind, graphs=True), tmp_path / "graphs")
     assert any(remark.startswith("CUDA graphs: ") for remark in trainer.remarks)
-    assert any(graphs_of(learner)._graphs.values())
+    assert any(made[0]._graphs.values())
     assert trainer.result().losses == plain.result().losses
     assert weights(trainer) == weights(plain)
 
@@ -136,20 +144,27 @@ def test_a_run_from_graphs_that_is_stopped_goes_on_from_graphs(folder, tmp_path,
     assert any(remark.startswith("CUDA graphs: ") for remark in again.remarks)
 
 
-def test_every_shape_has_its_graph_and_more_shapes_than_are_kept_are_plain(folder, tmp_path, monkeypatch):
+def test_every_shape_has_its_graph_and_more_shapes_than_are_kept_are_plain(folder, tmp_path, made, monkeypatch):
     job = job_of(folder, "accumulation and short batches", graphs=True)
-    trainer = prepared(job, tmp_path / "runs")
-    learner = trainer._learner
-    for _ in trainer.steps():
-        pass
-    assert len(graphs_of(learner)._graphs) == 2, "batches of 3 and of 2"
+    many = train(job, tmp_path / "many")
     monkeypatch.setattr(step_graphs, "MOST_SHAPES", 1)
-    few = prepared(job, tmp_path / "few")
-    learner = few._learner
-    for _ in few.steps():
-        pass
-    assert sorted(graph is not None for graph in graphs_of(learner)._graphs.values()) == [False, True]
-    assert digest(few) == digest(trainer)
+    few = train(job, tmp_path / "few")
+    assert [graph is not None for graph in made[0]._graphs.values()] == [True, True], "batches of 3 and of 2"
+    assert sorted(graph is not None for graph in made[1]._graphs.values()) == [False, True]
+    assert digest(few) == digest(many)
+
+
+def test_graphs_go_with_the_run_and_take_the_model_with_them(folder, tmp_path, made):
+    trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    unet = weakref.ref(trainer._learner.model.unet)
+    gc.disable()
+    try:
+        for _ in trainer.steps():
+            pass
+        made.clear()
+        assert unet() is None, "reference counts alone free it"
+    finally:
+        gc.enable()
 
 
 def test_a_pass_that_cannot_be_recorded_is_computed_plainly(folder, tmp_path, monkeypatch):
@@ -174,7 +189,7 @@ def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
     trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
     told = use_graphs_where_they_help(trainer._learner, tmp_path / "graphs.json", record=stale)
     assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
-    assert trainer._learner._learn_given == trainer._learner.learn
+    assert trainer._learner._learn_given is None
 
 
 def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
@@ -188,10 +203,9 @@ def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
 def test_memory_that_runs_out_lets_the_graphs_go(folder, tmp_path):
     learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")._learner
     use_graphs_where_they_help(learner, tmp_path / "graphs.json")
-    assert graphs_of(learner)._graphs
+    assert learner._learn_given is not None
     learner.checkpoint(1)
-    gc.collect()
-    assert learner._learn_given == learner.learn
+    assert learner._learn_given is None
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Learner:
         self._scaler.scale(torch.zeros((), device=device))  # begins it: the first step may have no picture for us
         self.checkpoint_every = 0
         """Every how many blocks are computed again in the backward pass; 0: none."""
-        self._learn_given = self.learn
+        self._learn_given: Callable[[Given], Tensor] | None = None
         self.is_updating = False
         """Until a step is done the weights are of no step, and must not be kept."""
 
@@ -94,7 +94,7 @@ class Learner:
     def checkpoint(self, every: int) -> None:
         """Compute every `every`-th block again in the backward pass instead of keeping what it computed."""
         self.checkpoint_every = every
-        self._learn_given = self.learn  # what was recorded keeps everything
+        self._learn_given = None  # what was recorded keeps everything
         checkpoint_blocks(self.model, every)
 
     def draw(self, step: Step) -> list[Part]:
@@ -110,8 +110,8 @@ class Learner:
         self.team.add_up_gradients(self.parameters)
         return self._apply_gradients(optimizer, losses)
 
-    def learn_by(self, learn: Callable[[Given], Tensor]) -> None:
-        """Let something else do what `learn` does."""
+    def learn_by(self, learn: Callable[[Given], Tensor] | None) -> None:
+        """Let something else do what `learn` does; None: nothing else."""
         self._learn_given = learn
 
     def predict_once(self) -> None:
@@ -145,7 +145,8 @@ class Learner:
 
     def _learn(self, parts: Sequence[Part]) -> Tensor:
         """Gradients of all parts; what each adds to the loss."""
-        losses = [self._learn_given(self.given(part)) for part in parts]
+        learn = self._learn_given or self.learn
+        losses = [learn(self.given(part)) for part in parts]
         return torch.stack(losses) if losses else torch.zeros(0, device=self.device)
 
     def _losses(self, given: Given) -> Tensor:

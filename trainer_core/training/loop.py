@@ -87,6 +87,7 @@ class TrainingLoop:
                 keeping.save_interrupted(step)
             raise
         finally:
+            self.learner.learn_by(None)  # graphs hold the learner, which holds the model: nobody else shall
             times.write()
         run.tell(parts.judge.verdict(parts.total_steps).to_json(), parts.remarks)
         keeping.finish()

@@ -78,7 +78,9 @@ def step_memory(
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
-        passes = 2 if plan.accumulation * choice.parts > 1 else 1  # gradients of one part are there in the next
+        has_graphs = plan.precision.cuda_graphs and torch.device(device).type != "cpu"
+        # gradients of one part are there in the next; those that graphs add to, always
+        passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         step = _peak_of_step(outline, modules, parameters, shape, precision, device, passes=passes)
     lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
