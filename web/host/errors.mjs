@@ -1,8 +1,8 @@
 /** Errors and other lines of nodes, which ComfyUI shows as they come. */
 
 import { api } from "../../../scripts/api.js";
-import { app } from "../../../scripts/app.js";
 import { phrase } from "../words/phrases.mjs";
+import { nodeOf, titleOf } from "./graph.mjs";
 import { locale, notify } from "./page.mjs";
 
 /** Tell errors of our nodes in the user's language, before a run or in it. ComfyUI takes them as they come into a log
@@ -14,7 +14,9 @@ export function tellErrors(prefix) {
   const listener = (/** @type {CustomEvent} */ { detail }) => {
     if (!isOurs(detail.node_type)) return;
     detail.exception_message = phrase(detail.exception_message.trimEnd(), locale());
-    notify("error", app.rootGraph?.getNodeById(detail.node_id)?.title ?? detail.node_type, detail.exception_message);
+    const node = nodeOf(detail.node_id); // of another workflow, if that one is in view
+    const title = node?.comfyClass === detail.node_type ? node.title : titleOf(detail.node_type);
+    notify("error", title, detail.exception_message);
   };
   api.addEventListener("execution_error", listener, { capture: true });
   const tell = (/** @type {Record<string, any>} */ nodes) => {
@@ -38,8 +40,7 @@ export function tellErrors(prefix) {
  * @param {string} prefix of the types of our nodes */
 export function translateLines(prefix) {
   const listener = (/** @type {CustomEvent} */ { detail }) => {
-    const node = app.rootGraph?.getNodeById(String(detail.nodeId).split(":")[0]); // in a subgraph, that one's
-    if (!node?.isSubgraphNode?.() && !node?.comfyClass?.startsWith(prefix)) return;
+    if (!nodeOf(detail.nodeId)?.comfyClass?.startsWith(prefix)) return;
     detail.text = detail.text.split("\n").map(translatedLine).join("\n");
   };
   api.addEventListener("progress_text", listener, { capture: true });

@@ -2,6 +2,11 @@
 
 import { app } from "../../../scripts/app.js";
 
+/** @returns {any} the whole workflow in view, also while a subgraph of it is */
+export function rootGraph() {
+  return app.rootGraph ?? app.graph;
+}
+
 /** @param {string} type @returns {any[]} selected nodes of that type, or all in view if none is selected */
 export function chosenNodes(type) {
   const isWanted = (/** @type {any} */ node) => node.comfyClass === type;
@@ -12,14 +17,14 @@ export function chosenNodes(type) {
 /** The same for the same node in the same workflow, also after a reload.
  * @param {any} node */
 export function placeOf(node) {
-  const root = app.rootGraph ?? app.graph;
+  const root = rootGraph();
   const inner = node.graph && node.graph !== root ? `${node.graph.id}:` : "";
   return `${root.id}:${inner}${node.id}`;
 }
 
 /** @returns {string} of the workflow in view, as its runs are marked with */
 export function workflowId() {
-  return (app.rootGraph ?? app.graph).id;
+  return rootGraph().id;
 }
 
 /** @param {any} node @returns {boolean} whether it is a part of the workflow in view */
@@ -31,7 +36,7 @@ export function isInView(node) {
  * subgraph that is used several times.
  * @param {any} node @param {any} [graph] to look in
  * @returns {any[][]} one empty path for a node outside of subgraphs */
-export function ownersOf(node, graph = app.rootGraph ?? app.graph) {
+export function ownersOf(node, graph = rootGraph()) {
   if (node.graph === graph) return [[]];
   const inner = graph.nodes.filter((/** @type {any} */ one) => one.isSubgraphNode?.());
   return inner.flatMap((owner) => ownersOf(node, owner.subgraph).map((path) => [owner, ...path]));
@@ -41,6 +46,19 @@ export function ownersOf(node, graph = app.rootGraph ?? app.graph) {
  * @param {any} node @returns {string[]} several where its subgraph is used several times */
 export function executionIds(node) {
   return ownersOf(node).map((path) => [...path, node].map(({ id }) => id).join(":"));
+}
+
+/** The node that the server calls so, subgraphs too.
+ * @param {string | number} id of a node as it is run, such as "4" or "3:4" @returns {any} undefined where the workflow in
+ * view has none */
+export function nodeOf(id) {
+  const [first, ...inner] = String(id).split(":");
+  return inner.reduce((node, next) => node?.subgraph?.getNodeById(next), rootGraph()?.getNodeById(first)) ?? undefined;
+}
+
+/** @param {string} type of nodes @returns {string} what they are called in the user's language */
+export function titleOf(type) {
+  return /** @type {any} */ (globalThis).LiteGraph?.registered_node_types[type]?.title ?? type;
 }
 
 /** Tell ComfyUI that the workflow changed: outside the canvas it does not look. */
