@@ -54,7 +54,7 @@ def record(run):
 @pytest.fixture(autouse=True)
 def on_a_gpu(monkeypatch):
     """As if a CPU were a GPU whose graphs are faster."""
-    monkeypatch.setattr(graph_trial, "_is_on_gpu", lambda learner: True)
+    monkeypatch.setattr(graph_trial, "is_gpu", lambda device: True)
     monkeypatch.setattr(graph_trial.use_graphs_where_they_help, "__kwdefaults__", {"record": record})
     monkeypatch.setattr(graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5)
 

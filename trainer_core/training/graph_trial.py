@@ -14,6 +14,7 @@ from torch import Tensor
 from .decision import Decision
 from .draws import Part
 from .learner import Given, Learner
+from .precision import is_gpu
 from .step_graphs import GpuRecorder, Record, StepGraphs
 
 _TIMES = 7
@@ -64,7 +65,7 @@ def use_graphs_where_they_help(learner: Learner, path: Path, *, record: Record |
 
 
 def _impossible(learner: Learner) -> str:
-    if not _is_on_gpu(learner):
+    if not is_gpu(learner.device):
         return "they are for GPUs"
     if learner.team.size > 1:
         return "several processes train"
@@ -73,10 +74,6 @@ def _impossible(learner: Learner) -> str:
     if learner.plan.adapter.drops_out:
         return "what dropout leaves out is drawn on the CPU"
     return ""
-
-
-def _is_on_gpu(learner: Learner) -> bool:
-    return torch.device(learner.device).type == "cuda"
 
 
 def _try(learner: Learner, graphs: StepGraphs) -> Decision:

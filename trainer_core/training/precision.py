@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -14,6 +17,23 @@ def resolve_precision(precision: str, device: str) -> str:
     if not device.startswith("cuda"):
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def is_gpu(device: str) -> bool:
+    return torch.device(device).type == "cuda"
+
+
+@contextlib.contextmanager
+def tf32(device: str) -> Iterator[None]:
+    """fp32 matrices are multiplied in TF32 on a GPU, as PyTorch's convolutions are anyway: 10 bits of mantissa, three
+    more than bf16, several times as fast as fp32. Everything is as it was once the context ends."""
+    before = torch.get_float32_matmul_precision()
+    if is_gpu(device):
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def device_name(device: str) -> str:

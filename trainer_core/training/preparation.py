@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..families.base_model import BaseModel
@@ -30,7 +31,7 @@ from .latents import Latents, Visit
 from .learner import Learner
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
-from .precision import FORMATS
+from .precision import FORMATS, is_gpu
 from .run_parts import RunParts
 
 
@@ -87,11 +88,18 @@ class Preparation:
         merge_loras(model, [(read_lora(path), strength) for path, strength in self.plan.adapter.merges])
         if self.choice.packs_weights:
             quantise(model.unet, self.choice.base)
+        self._suit_device(model)
+        return model
+
+    def _suit_device(self, model: BaseModel) -> None:
+        """Have layers compute as they are fastest on the device."""
         if self.parts.device == "cpu" and self.parts.precision == "fp32":
             for part in (model.unet, *model.text_encoders):
                 use_onednn(part)
             use_cpu_attention(model.unet)
-        return model
+        elif is_gpu(self.parts.device):
+            for part in (model.unet, model.vae):
+                part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given
 
     def _encode_pictures(self, model: BaseModel) -> Generator[StageReport, None, Latents]:
         """Every process encodes its share into the cache, and then takes all from there."""

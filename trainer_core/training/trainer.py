@@ -23,7 +23,7 @@ from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer
 from .picture_ranking import RankedPicture, rank_pictures
-from .precision import device_name, resolve_precision
+from .precision import device_name, resolve_precision, tf32
 from .preparation import Preparation
 from .reports import TrainedLora
 from .run import Run, RunLock
@@ -158,9 +158,10 @@ class Trainer:
         loop = TrainingLoop(parts=self._parts, learner=self._learner, work=work)
         try:
             if not self._team.is_first:
-                yield from loop.follow()
+                with tf32(self.device):
+                    yield from loop.follow()
                 return
-            with RunLock(self.run), self.run.answering():
+            with RunLock(self.run), self.run.answering(), tf32(self.device):
                 self.run.start(self._about())
                 yield from loop.lead()
         finally:

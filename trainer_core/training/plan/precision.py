@@ -13,7 +13,8 @@ class PrecisionPlan:
     """Number formats. The LoRA itself is always trained in fp32."""
 
     training: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Format of the base model and of the arithmetic. auto: fp32 on a CPU; on a GPU bf16, or fp16 where it is older."""
+    """Format of the base model and of the arithmetic. auto: fp32 on a CPU; on a GPU bf16, or fp16 where it is older.
+    fp32 on a GPU multiplies in TF32."""
     saving: Literal["fp16", "bf16", "fp32"] = "fp16"
     """Format of the saved LoRA."""
     base: Literal["full", "fp8", "int8", "nf4"] = "full"
