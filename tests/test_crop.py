@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer_core.crop.crop import crop_dataset, crop_images, write_crops
+from trainer_core.crop.crop import crop_dataset, crop_images
 from trainer_core.crop.rules import CropRules
 from trainer_core.crop.saliency import importance_map
 from trainer_core.crop.window import center_window, focus_window, window_around
+from trainer_core.crop.writing import write_crops
 from trainer_core.dataset.folder import read_folder
+from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
 from trainer_core.demo.world import BACKGROUNDS, COLOURS, OBJECTS, Scene, draw
 from trainer_core.errors import TrainingError
@@ -218,6 +220,36 @@ def test_written_crops_are_what_training_sees_with_captions(dataset, tmp_path):
     captions = {image.path.name: image.caption for image in back.images}
     first_written = dict(zip([image.caption for image in dataset.images], written, strict=False))
     assert captions[first_written["cat, left"].name] == "cat, left"
+
+
+def test_every_caption_of_a_picture_is_written(tmp_path):
+    Image.new("RGB", (96, 64), "red").save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("a red wall\na wall, red")
+    pick = ReadingRules(caption_lines="pick")
+    dataset = read_folder(tmp_path, rules=pick)
+    list(write_crops(crop_dataset(dataset, CropRules(width=64, height=64)), tmp_path / "out"))
+    assert read_folder(tmp_path / "out", rules=pick).images[0].captions == ("a red wall", "a wall, red")
+
+
+@pytest.mark.parametrize(
+    ("stems", "expected"),
+    [
+        (["a", "A", "a"], ["a", "A_2", "a_3"]),
+        (["é", "e\u0301"], ["é", "e\u0301_2"]),
+        (["a:b", "a?b"], ["a_b", "a_b_2"]),
+        ([" ", "  "], ["picture", "picture_2"]),
+    ],
+    ids=ascii,
+)
+def test_crops_get_names_that_no_disk_takes_for_one(tmp_path, stems, expected):
+    entries = []
+    for number, stem in enumerate(stems):
+        path = tmp_path / str(number) / f"{stem}.png"
+        path.parent.mkdir()
+        Image.new("RGB", (64, 64), "red").save(path)
+        entries += read_folder(path.parent).images
+    written = list(write_crops(Dataset(images=tuple(entries)), tmp_path / "out"))
+    assert [path.stem for path in written] == expected
 
 
 def test_crops_are_never_written_over_anything(dataset, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -43,6 +44,19 @@ def test_a_picture_in_two_datasets_is_named(folders):
     cat = read(folders / "cat", 3, "")
     merged = merge([cat, read(folders / "dog", 1, ""), cat])
     assert len(merged.images) == 3
+    assert merged.remarks == ("in more than one dataset, so trained once for each: cat.png",)
+
+
+def test_a_picture_behind_a_link_is_the_same_picture(folders):
+    (folders / "dog" / "link.png").symlink_to(folders / "cat" / "cat.png")
+    both = read_folder(folders, rules=ReadingRules(most_unusable=1))
+    assert merge([both]).remarks == both.remarks, "one dataset, however often it has a picture"
+    assert "more than one dataset" in merge([both, read(folders / "cat", 1, "")]).remarks[-1]
+
+
+def test_the_same_picture_by_two_ways_is_named_once(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    merged = merge([read(folders / "cat", 1, ""), read(Path("dog/../cat"), 1, ""), read(Path("cat"), 1, "")])
     assert merged.remarks == ("in more than one dataset, so trained once for each: cat.png",)
 
 

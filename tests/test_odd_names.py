@@ -18,8 +18,9 @@ from trainer_core.captions.rules import CaptionRules
 from trainer_core.captions.sidecars import read_sidecars, write_sidecars
 from trainer_core.command_line import main
 from trainer_core.crop.board import CropBoard
-from trainer_core.crop.crop import crop_dataset, write_crops
+from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
+from trainer_core.crop.writing import write_crops
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.types import Dataset
 from trainer_core.files import read_json, write_json

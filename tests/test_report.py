@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.photos import entry
 from trainer_core.captions.composing import compose
 from trainer_core.captions.rules import CaptionRules
 from trainer_core.crop.crop import crop_dataset
@@ -15,6 +17,8 @@ from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.merge import combine
 from trainer_core.dataset.report import dataset_report, report_lines
 from trainer_core.dataset.rules import ReadingRules
+from trainer_core.dataset.types import Dataset
+from trainer_core.dataset.wording import FileNames
 
 LENIENT = ReadingRules(most_unusable=1.0)
 
@@ -84,3 +88,12 @@ def test_long_lists_are_shortened(tmp_path):
     lines = report_lines(dataset_report(read_folder(tmp_path, rules=LENIENT)))
     assert "30 captions missing: 0.png, 1.png, 2.png, 3.png, 4.png and 25 more" in lines
     assert lines[-1] == "  and 10 more" and len(lines) < 30
+
+
+def test_files_of_one_name_on_two_disks_are_told_apart():
+    """Under D:\\10_mochi and E:\\10_mochi, say; whatever goes by a name would mix them up."""
+    images = [entry("a.png", path=Path(f"/{disk}/10_mochi/a.png")) for disk in ("first", "second", "third")]
+    names = FileNames(Dataset(images=(*images, images[0])))
+    shown = [names.of(image.path) for image in images]
+    assert shown == ["10_mochi/a.png", "10_mochi/a.png (2)", "10_mochi/a.png (3)"]
+    assert names.of(Path("/first/10_mochi")) == "first/10_mochi"

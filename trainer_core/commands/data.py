@@ -10,11 +10,12 @@ from transformers import CLIPTokenizer
 
 from ..captions.composing import compose
 from ..captions.rules import CaptionRules
-from ..crop.crop import crop_images, write_crops
+from ..crop.crop import crop_images
 from ..crop.faces import load_face_finder
 from ..crop.overrides import read_overrides
 from ..crop.proof_sheet import proof_sheet
 from ..crop.rules import CropRules
+from ..crop.writing import write_crops
 from ..dataset.report import dataset_report
 from ..dataset.types import Dataset
 from ..errors import TrainingError

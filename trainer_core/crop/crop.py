@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from ..dataset.pictures import training_pixels
 from ..dataset.types import UNCUT, CropBox, Dataset, DatasetImage
 from ..errors import TrainingError
-from ..files import file_name, write_atomic
 from .buckets import bucket_sizes, bucket_within, nearest_bucket
 from .faces import FaceFinder
 from .overrides import Override, Overrides
@@ -166,39 +162,3 @@ def _padded_window(subject: Box, width: int, height: int, aspect: float) -> Box:
         left = (width - across) / 2
     x, y = round(left), round(top)
     return x, y, x + round(across), y + round(down)
-
-
-def write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
-    """Write what training sees of each picture into `folder`, as PNG with its caption beside it.
-
-    Yields each picture's path once it is written. The folder must be new or empty. Repeats are not kept: they
-    belong to a folder's name.
-
-    Raises:
-        TrainingError: the folder is not empty or cannot be written to, or a picture cannot be
-        read.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TrainingError(f"{folder} is not empty. Choose a new folder for the crops.")
-    return _write_crops(dataset, folder)
-
-
-def _write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
-    taken: set[str] = set()
-    for image in dataset.images:
-        path = folder / f"{_free_name(file_name(image.path.stem), taken)}.png"
-        buffer = io.BytesIO()
-        training_pixels(image).save(buffer, "PNG")
-        write_atomic(path, buffer.getvalue())
-        if image.caption:
-            write_atomic(path.with_suffix(".txt"), f"{image.caption}\n".encode())
-        yield path
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """`stem`, or `stem_2` and so on if that name is taken; upper and lower case count as one."""
-    name, number = stem, 2
-    while name.casefold() in taken:
-        name, number = f"{stem}_{number}", number + 1
-    taken.add(name.casefold())
-    return name

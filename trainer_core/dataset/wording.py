@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,14 +16,16 @@ class FileNames:
     """A dataset's files by names that are short, tell them apart, and do not say where on the disk they lie."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._root = _shared_folder([entry.path for entry in (*dataset.images, *dataset.skipped)])
+        paths = list(dict.fromkeys(entry.path for entry in (*dataset.images, *dataset.skipped)))
+        self._root = _shared_folder(paths)
+        self._short = {} if self._root else _numbered(paths)
 
     def of(self, path: Path) -> str:
-        """Relative to the folder that all files share; the file with its folder where they share none."""
+        """Relative to the folder that all files share; where they share none, the file with its folder, and a number
+        from the second of that name on."""
         if self._root and path.is_relative_to(self._root):
             return path.relative_to(self._root).as_posix()
-        parent = path.parent.name
-        return f"{parent}/{path.name}" if parent not in ("", "..") else path.name
+        return self._short.get(path) or _short_name(path)
 
 
 def many(count: int, noun: str) -> str:
@@ -35,6 +38,21 @@ def some_of(names: Iterable[str], limit: int = _MOST_NAMES) -> str:
     names = list(names)
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
     return f"{', '.join(names[:limit])}{more}"
+
+
+def _numbered(paths: Sequence[Path]) -> dict[Path, str]:
+    counts: Counter[str] = Counter()
+    names = {}
+    for path in paths:
+        name = _short_name(path)
+        counts[name] += 1
+        names[path] = name if counts[name] == 1 else f"{name} ({counts[name]})"
+    return names
+
+
+def _short_name(path: Path) -> str:
+    parent = path.parent.name
+    return f"{parent}/{path.name}" if parent not in ("", "..") else path.name
 
 
 def _shared_folder(paths: Sequence[Path]) -> Path | None:
