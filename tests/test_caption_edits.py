@@ -56,7 +56,7 @@ def test_empty_edits_change_nothing(text):
         ('{"version": 1, "pictures": []}', "not an object of file names"),
         ('{"version": 1, "pictures": {"a.png": "x"}}', "'a.png' has other fields"),
         ('{"version": 1, "pictures": {"a.png": {"delete": ["x"]}}}', "'a.png' has other fields"),
-        ('{"version": 1, "pictures": {"a.png": {"text": 1}}}', '"text" in the caption edit of \'a.png\''),
+        ('{"version": 1, "pictures": {"a.png": {"text": 1}}}', "\"text\" in the caption edit of 'a.png'"),
         ('{"version": 1, "pictures": {"a.png": {"add": "x"}}}', '"add"'),
         ('{"version": 1, "pictures": {"a.png": {"remove": [1]}}}', '"remove"'),
         ('{"version": 1, "pictures": {"a.png": {"replace": ["x"]}}}', '"replace"'),
@@ -85,6 +85,27 @@ def test_the_longest_key_that_fits_wins():
     entries = ByFileName({"a.png": 1, "5_dog/a.png": 2, r"6_cat\a.png": 3})
     paths = [Path("/set/10_mochi/a.png"), Path("/set/5_dog/a.png"), Path("/set/6_cat/a.png"), Path("/set/b.png")]
     assert [entries.of(path) for path in paths] == [1, 2, 3, None]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("e\u0301.png", "é.png"),
+        ("é.png", "e\u0301.png"),
+        ("か\u3099.png", "が.png"),
+        ("1_e\u0301\\a.png", "1_é/a.png"),
+        ("a\\b.png", "a\\b.png"),
+    ],
+    ids=ascii,
+)
+def test_a_key_from_another_system_finds_its_picture(key, name):
+    path = Path("/set") / name
+    assert ByFileName({key: 1}).of(path) == 1 and ByFileName({key: 1}).lost([path]) == []
+
+
+def test_a_key_in_the_pictures_own_spelling_comes_first():
+    entries = ByFileName({"é.png": 1, "e\u0301.png": 2})
+    assert [entries.of(Path("/set") / name) for name in ("é.png", "e\u0301.png")] == [1, 2]
 
 
 def test_keys_are_as_short_as_tells_pictures_apart_and_find_each_one():
