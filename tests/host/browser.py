@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.host.server import ComfyServer
 from tests.host.waiting import wait_until
@@ -24,6 +24,8 @@ NewNode = tuple[str, str, dict[str, Any]]
 """A name of its own, the node's type, values of widgets."""
 NewLink = tuple[str, int, str, str]
 """From a node's output to a node's input, nodes and input by name."""
+
+WINDOW = {"width": 1400, "height": 900}
 
 _SETTLED = "() => window.app?.extensionManager && window.app.graph && !window.app.extensionManager.spinner"
 _SLOW = 90_000
@@ -68,6 +70,19 @@ _SET_WIDGET = """([id, name, value]) => {
     widget.value = value;
     widget.callback?.(value);
 }"""
+_WAKE = "() => app.canvas.startRendering()"
+_REST = """async () => {
+    document.querySelectorAll(".la-editor").forEach((editor) => editor.remove());
+    const { toast, workflow } = app.extensionManager;
+    toast.removeAll();
+    for (const other of [...workflow.openWorkflows]) {
+        if (other !== workflow.activeWorkflow) await workflow.closeWorkflow(other);
+    }
+    app.clean();
+    app.graph.clear();
+    app.canvas.ds.reset();
+    app.canvas.stopRendering();
+}"""
 _HEAR = """async (event) => {
     const { api } = await import("/scripts/api.js");
     api.dispatchCustomEvent("lora_atelier.run", event);
@@ -102,8 +117,24 @@ def open_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -
         yield page
     finally:
         page.page.close()
-        page.set(_ENGLISH)  # for pages that stay open beside it
     assert page.problems == []
+
+
+class OpenPages:
+    """One page for each way of drawing nodes and each language: loading it takes longer than most tests."""
+
+    def __init__(self, browser: Browser, server: ComfyServer) -> None:
+        self._browser = browser
+        self._server = server
+        self._open: dict[tuple[str, str], ComfyPage] = {}
+
+    def show(self, renderer: str, locale: str = "en") -> ComfyPage:
+        """The page, loaded if no test before has asked for it."""
+        kind = renderer, locale
+        if kind not in self._open:
+            settings = RENDERERS[renderer] | {"Comfy.Locale": locale}
+            self._open[kind] = ComfyPage(self._browser, self._server, settings)
+        return self._open[kind]
 
 
 class ComfyPage:
@@ -112,14 +143,12 @@ class ComfyPage:
 
     def __init__(self, browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> None:
         self.server = server
-        self.page: Page = browser.new_page(
-            viewport={"width": 1400, "height": 900}, base_url=f"http://127.0.0.1:{server.port}"
-        )
+        self.page: Page = browser.new_page(viewport=WINDOW, base_url=f"http://127.0.0.1:{server.port}")
         self.page.set_default_timeout(10_000)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
         self.page.on("console", self._hear_console)
-        self.set(_FIRST_SETTINGS | settings)
+        self._settings = _FIRST_SETTINGS | settings
         self.reload()
 
     def _hear_console(self, message: ConsoleMessage) -> None:
@@ -128,12 +157,25 @@ class ComfyPage:
 
     def set(self, settings: dict[str, Any]) -> None:
         """Change ComfyUI's settings; the page reads them when it loads."""
-        for name, value in settings.items():
-            self.server.post("/api/settings", {name: value})
+        self._settings |= settings
 
     def reload(self) -> None:
+        self.server.post("/api/settings", self._settings)  # it has those of the page that was loaded last
         self.page.goto("/", wait_until="domcontentloaded", timeout=_SLOW)
         self.page.wait_for_function(_SETTLED, timeout=_SLOW)
+
+    @contextmanager
+    def visit(self) -> Iterator[Self]:
+        """For one test, which answers for the errors of its own. Nothing of it stays, and until the next the page
+        draws nothing: that takes a tenth of a core for each page."""
+        self.problems.clear()
+        self.page.evaluate(_WAKE)
+        try:
+            yield self
+        finally:
+            self.page.unroute_all()
+            self.page.evaluate(_REST)
+        assert self.problems == []
 
     def build(self, nodes: list[NewNode], links: list[NewLink]) -> dict[str, int]:
         """Put a new graph in place of the old one; the nodes' ids by name."""
@@ -179,10 +221,6 @@ class ComfyPage:
     def find(self, selector: str, text: str | None = None) -> Locator:
         """Elements by CSS, of those the ones that contain `text`."""
         return self.page.locator(selector, has_text=text)
-
-    def close_editors(self) -> None:
-        """Take away what a test has left open over the page."""
-        self.page.evaluate("() => document.querySelectorAll('.la-editor').forEach((editor) => editor.remove())")
 
     def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
         """Wait for `condition`; the page goes on meanwhile."""

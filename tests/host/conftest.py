@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.captioner_stand_ins import write_blip
-from tests.host.browser import RENDERERS, ComfyPage, open_browser, open_page
+from tests.host.browser import RENDERERS, ComfyPage, OpenPages, open_browser
 from tests.host.server import ComfyServer, Installation, find_installation, make_base
 from tests.host.tag_editor import CAPTIONS, make_album
 from tests.tagger_stand_ins import write_tags_csv, write_wd_onnx
@@ -100,7 +100,7 @@ def wd(comfy: ComfyServer, installation: Installation, taggers: Path) -> str:
     return "wd-vit-tagger-v3"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     try:
         with open_browser() as opened:
@@ -109,23 +109,22 @@ def browser() -> Iterator[Browser]:
         pytest.skip(str(reason))
 
 
+@pytest.fixture(scope="package")
+def pages(browser: Browser, comfy: ComfyServer) -> OpenPages:
+    return OpenPages(browser, comfy)
+
+
 @pytest.fixture(scope="module", params=RENDERERS)
 def renderer(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def shown(browser: Browser, comfy: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
-    """One page for each way of drawing nodes: loading it takes longer than most tests."""
-    with open_page(browser, comfy, RENDERERS[renderer]) as opened:
-        yield opened
+def shown(pages: OpenPages, renderer: str) -> ComfyPage:
+    return pages.show(renderer)
 
 
 @pytest.fixture
 def page(shown: ComfyPage) -> Iterator[ComfyPage]:
-    """The page for one test, which answers for the errors of its own and leaves no editor open."""
-    yield shown
-    shown.close_editors()
-    problems = shown.problems.copy()
-    shown.problems.clear()
-    assert problems == []
+    with shown.visit() as visited:
+        yield visited

@@ -58,4 +58,3 @@ def test_a_missing_tagger_can_be_downloaded_and_stopped(page: ComfyPage) -> None
     download["done"] = 100
     page.until(lambda: not node.get_by_text("MB").first.is_visible())
     assert posted[0] == {"name": "wd-vit-tagger-v3", "mirror": "https://huggingface.co"}
-    page.page.unroute_all()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, open_page
+from tests.host.browser import OpenPages
 from tests.host.server import ComfyServer
 
 IN_A_RUN = {"en": "no usable picture in", "zh": "中没有可用的图片", "zh-TW": "中沒有可用的圖片"}
@@ -32,7 +32,7 @@ def useless(comfy: ComfyServer) -> str:
 
 @pytest.mark.parametrize("locale", ["en", "zh", "zh-TW"])
 def test_errors_are_told_in_the_language_of_the_page(
-    browser: Any, comfy: ComfyServer, useless: str, renderer: str, locale: str
+    pages: OpenPages, useless: str, renderer: str, locale: str
 ) -> None:
     def load(folder: str) -> dict[str, Any]:
         page.build(
@@ -41,7 +41,7 @@ def test_errors_are_told_in_the_language_of_the_page(
         )
         return page.page.evaluate(_ERRORS)
 
-    with open_page(browser, comfy, RENDERERS[renderer] | {"Comfy.Locale": locale}) as page:
+    with pages.show(renderer, locale).visit() as page:
         assert IN_A_RUN[locale] in load(useless)["message"]
         page.find("[role=alert]", IN_A_RUN[locale]).wait_for()
         (refused,) = load("input/../../outside")["refused"].values()
@@ -65,7 +65,7 @@ _WIDTHS = itertools.count(64, 8)
 
 @pytest.mark.parametrize(("locale", "word"), [("en", "bucket"), ("zh", "分桶"), ("zh-TW", "分桶")])
 def test_what_stands_below_a_node_is_in_the_language_of_the_page(
-    browser: Any, comfy: ComfyServer, pictures: str, renderer: str, locale: str, word: str
+    pages: OpenPages, pictures: str, renderer: str, locale: str, word: str
 ) -> None:
     width = next(_WIDTHS)
     nodes = [
@@ -73,6 +73,6 @@ def test_what_stands_below_a_node_is_in_the_language_of_the_page(
         ("crop", "LoraAtelierSmartCrop", {"width": width, "height": 64}),
         ("see", "PreviewAny", {}),
     ]
-    with open_page(browser, comfy, RENDERERS[renderer] | {"Comfy.Locale": locale}) as page:
+    with pages.show(renderer, locale).visit() as page:
         page.build(nodes, [("load", 0, "crop", "dataset"), ("crop", 2, "see", "source")])
         assert re.search(rf"{word} \d+ x \d+", page.page.evaluate(_LINES))

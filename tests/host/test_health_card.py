@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors import safe_open
 
-from tests.host.browser import RENDERERS, ComfyPage, open_page
+from tests.host.browser import ComfyPage, OpenPages
 from tests.host.graphs import SLIM
 from tests.host.made_runs import MadeRun, make_run
 from tests.host.runs import loras_folder, runs_folder
@@ -18,7 +18,7 @@ from tests.host.server import ComfyServer
 from trainer_core.demo import world
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Locator
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_report_stands_on_the_node_worst_first_and_survives_a_reload(page: C
 
 
 def test_the_report_is_told_in_the_language_of_the_page(
-    page: ComfyPage, browser: Browser, troubled: str, renderer: str
+    page: ComfyPage, pages: OpenPages, troubled: str, renderer: str
 ) -> None:
     page.build([("load", "LoraAtelierLoadDataset", {"folder": troubled}), ("see", "PreviewAny", {})], [
         ("load", 1, "see", "source"),
@@ -73,7 +73,7 @@ def test_the_report_is_told_in_the_language_of_the_page(
     page.run()
     page.find(".la-health-finding").first.wait_for()
     workflow = page.workflow()
-    with open_page(browser, page.server, RENDERERS[renderer] | {"Comfy.Locale": "zh"}) as chinese:
+    with pages.show(renderer, "zh").visit() as chinese:
         chinese.load(workflow)
         chinese.find(".la-health-text", text="1 张图片只有一种颜色").wait_for()
         chinese.find(".la-health-advice", text="去掉这些图片").wait_for()

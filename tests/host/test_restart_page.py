@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage
+from tests.host.browser import RENDERERS, ComfyPage, open_page
 from tests.host.server import ComfyServer, Installation, make_base
 from tests.host.templates.graph import DEMO_BASE, DEMO_FOLDER
-from tests.host.training_page import LONG, SLOW, build, history_shown, open_high_page, show, step_shown
+from tests.host.training_page import LONG, SLOW, build, heightened, history_shown, show, step_shown
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,7 +25,7 @@ def own(installation: Installation, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def shown(browser: Browser, own: ComfyServer, renderer: str) -> Iterator[ComfyPage]:
-    with open_high_page(browser, own, RENDERERS[renderer]) as opened:
+    with open_page(browser, own, RENDERERS[renderer]) as opened, heightened(opened):
         yield opened
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_page
+from tests.host.browser import ComfyPage, OpenPages
 from tests.host.made_runs import MadeRun, make_run, overfit, run_event
 from tests.host.runs import loras_folder, runs_folder
 from tests.host.server import ComfyServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Locator
 
 WORKFLOW = {
     "id": "the-workflow-of-a-run", "version": 0.4, "last_node_id": 7, "last_link_id": 0, "links": [], "groups": [],
@@ -37,12 +37,13 @@ def runs(comfy: ComfyServer) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def shown(browser: Browser, comfy: ComfyServer, renderer: str, runs: dict[str, str]) -> Iterator[ComfyPage]:
+def shown(pages: OpenPages, renderer: str, runs: dict[str, str]) -> Iterator[ComfyPage]:
     """The page with the list of runs open."""
-    with open_page(browser, comfy, RENDERERS[renderer]) as opened:
-        opened.command(_TAB)
-        opened.find(".la-run-card").first.wait_for(timeout=30_000)
-        yield opened
+    opened = pages.show(renderer)
+    opened.command(_TAB)
+    opened.find(".la-run-card").first.wait_for(timeout=30_000)
+    yield opened
+    opened.command(_TAB)
 
 
 @pytest.fixture
@@ -260,7 +261,6 @@ def test_the_large_view_goes_on_with_the_training(page: ComfyPage, view: Locator
     points = [[1201, 0.05, 1e-4], [1202, 0.05, 1e-4]]
     page.hear(run_event(runs["overfit-mochi"], {"step": 1202, "total_steps": 2400, "points": points}))
     view.locator(".la-state", has_text="step 1,202 / 2,400").wait_for()
-    page.page.unroute_all()
 
 
 def test_keys_of_the_large_view_do_nothing_to_the_graph(page: ComfyPage, view: Locator) -> None:
@@ -274,9 +274,9 @@ def test_keys_of_the_large_view_do_nothing_to_the_graph(page: ComfyPage, view: L
 
 @pytest.mark.parametrize(("locale", "title"), [("zh", "与默认值不同的设置"), ("zh-TW", "與預設值不同的設定")])
 def test_the_large_view_speaks_the_users_language(
-    browser: Browser, comfy: ComfyServer, runs: dict[str, str], locale: str, title: str
+    pages: OpenPages, runs: dict[str, str], locale: str, title: str
 ) -> None:
-    with open_page(browser, comfy, {"Comfy.Locale": locale}) as page:
+    with pages.show("classic", locale).visit() as page:
         page.command(_TAB)
         card(page, runs["overfit-mochi"]).locator(".la-run-face").click(timeout=30_000)
         view = page.page.get_by_role("dialog")
@@ -284,3 +284,6 @@ def test_the_large_view_speaks_the_users_language(
         view.locator(".la-settings").first.wait_for()
         label = {"zh": "学习率", "zh-TW": "學習率"}[locale]
         assert label in view.locator(".la-plan > table").inner_text()
+        page.page.keyboard.press("Escape")
+        view.wait_for(state="detached")
+        page.command(_TAB)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_page
+from tests.host.browser import ComfyPage, OpenPages
 from tests.host.server import ComfyServer
 from tests.host.tag_editor import CAPTIONS, build, bulk, button, captions_of, make_album, open_editor, texts
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 MARKUP = "<img src=x onerror=window.isBroken=1>"
 
@@ -116,7 +113,6 @@ def test_captions_follow_the_thresholds_and_the_last_one_counts(page: ComfyPage,
     node = "() => app.graph.nodes.find((node) => node.comfyClass === 'LoraAtelierAutoTag').id"
     tag = page.page.evaluate(node)
     assert (page.widget(tag, "threshold"), page.widget(tag, "character_threshold")) == (0.6, 0)
-    page.page.unroute_all()
 
 
 def test_markup_in_captions_is_text(page: ComfyPage, comfy: ComfyServer) -> None:
@@ -134,8 +130,8 @@ def test_markup_in_captions_is_text(page: ComfyPage, comfy: ComfyServer) -> None
 
 
 @pytest.mark.parametrize(("locale", "words"), [("zh", "保存到工作流"), ("zh-TW", "儲存到工作流程")])
-def test_it_speaks_chinese(browser: Browser, comfy: ComfyServer, album: Path, locale: str, words: str) -> None:
-    with open_page(browser, comfy, RENDERERS["nodes 2.0"] | {"Comfy.Locale": locale}) as page:
+def test_it_speaks_chinese(pages: OpenPages, album: Path, locale: str, words: str) -> None:
+    with pages.show("nodes 2.0", locale).visit() as page:
         build(page, album)
         page.find(".la-node button").first.click()
         page.find(".la-editor").get_by_role("button", name=words).wait_for()

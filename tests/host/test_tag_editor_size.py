@@ -54,9 +54,9 @@ def test_a_thousand_pictures_stay_quick(page: ComfyPage, thousand: Path) -> None
 def test_pictures_are_kept_small(page: ComfyPage, album: Path) -> None:
     """Thumbnails, not the pictures themselves, go to the page."""
     build(page, album)
-    asked: list[str] = []
-    page.page.on("request", lambda request: asked.append(request.url))
+    page.page.evaluate("() => performance.clearResourceTimings()")
     open_editor(page)
     page.page.wait_for_timeout(300)
+    asked = page.page.evaluate("() => performance.getEntriesByType('resource').map((one) => one.name)")
     assert [url for url in asked if "/thumbnail/" in url]
     assert not [url for url in asked if "/view" in url]

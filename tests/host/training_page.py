@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tests.host.browser import ComfyPage, open_page
+from tests.host.browser import WINDOW, ComfyPage
 from tests.host.graphs import SLIM
 from tests.host.runs import history
-from tests.host.server import ComfyServer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 LONG = 400
 """Epochs, of a training that is stopped long before."""
@@ -29,11 +25,13 @@ _CENTRE = """([id]) => {
 
 
 @contextmanager
-def open_high_page(browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> Iterator[ComfyPage]:
-    """A page in which the whole panel is in view."""
-    with open_page(browser, server, settings) as opened:
-        opened.page.set_viewport_size({"width": 1000, "height": 1600})
-        yield opened
+def heightened(page: ComfyPage) -> Iterator[ComfyPage]:
+    """The page in a window that has room for the whole panel."""
+    page.page.set_viewport_size({"width": 1000, "height": 1600})
+    try:
+        yield page
+    finally:
+        page.page.set_viewport_size(WINDOW)
 
 
 def build(page: ComfyPage, folder: str, name: str, epochs: int) -> dict[str, int]:
