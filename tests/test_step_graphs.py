@@ -98,6 +98,7 @@ KINDS = {
         "noise": {"offset": 0.05, "multires_iterations": 6},
         "optimizer": FROZEN_TEXT | {"max_grad_norm": 0.01},
     },
+    "bf16": {"precision": {"training": "bf16"}, "optimizer": FROZEN_TEXT},
     "DoRA and an average": {
         "network": {"rank": 4, "alpha": 4},
         "adapter": {"kind": "dora"},

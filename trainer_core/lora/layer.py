@@ -71,6 +71,8 @@ class AdapterLayer(nn.Module, ABC):
         """The alpha with which loaders read the file as this layer."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.is_autocast_enabled(kind := x.device.type):
+            x = x.to(torch.get_autocast_dtype(kind))  # once, for the frozen layer and for the adapter
         plain = self.base(x)
         if not self.is_on or (self.dropout and self.dropout.skips_module()):
             return plain
@@ -141,6 +143,11 @@ class ProductLayer(AdapterLayer):
         if onednn.is_pointwise(self.base):
             return onednn.pointwise(x, weight)
         return onednn.convolution(x, weight, None, self.base)
+
+
+def in_format_of(weight: Tensor, x: Tensor) -> Tensor:
+    """What a weight is multiplied with; under autocast as it is, for both are brought into one format there."""
+    return x if torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
 
 
 def _attribute(suffix: str) -> str:

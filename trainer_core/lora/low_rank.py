@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..families import onednn
-from .layer import ProductLayer, Shapes
+from .layer import ProductLayer, Shapes, in_format_of
 
 
 class LoraLayer(ProductLayer):
@@ -16,6 +16,8 @@ class LoraLayer(ProductLayer):
 
     kind = "lora"
     ups = ("lora_up.weight",)
+    halves: tuple[Tensor, Tensor] | None = None
+    """down, and up times the scale, in half precision; None: the weights themselves are multiplied (halves.py)."""
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
@@ -40,17 +42,20 @@ class LoraLayer(ProductLayer):
         return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
-        return self._up(self._down(x) * (self.strength * self.scale), plain)
+        if self.halves:
+            down, scaled_up = self.halves
+            return self._up(self._down(x, down), scaled_up, plain)
+        return self._up(self._down(x, self.lora_down) * (self.strength * self.scale), self.lora_up, plain)
 
-    def _down(self, x: Tensor) -> Tensor:
-        inner = self.apply_base(x.to(self.lora_down.dtype), self.lora_down)
+    def _down(self, x: Tensor, down: Tensor) -> Tensor:
+        inner = self.apply_base(in_format_of(down, x), down)
         if self.dropout:
             inner = self.dropout.drop_ranks(self.dropout.drop_values(inner), self.channels_at)
         return inner
 
-    def _up(self, inner: Tensor, added: Tensor | None = None) -> Tensor:
+    def _up(self, inner: Tensor, up: Tensor, added: Tensor) -> Tensor:
         apply_up = onednn.pointwise if isinstance(self.base, nn.Conv2d) else onednn.linear
-        return apply_up(inner, self.lora_up, added=added)
+        return apply_up(inner, up, added=added)
 
 
 class DoraLayer(LoraLayer):
@@ -81,8 +86,9 @@ class DoraLayer(LoraLayer):
         factor_of_inputs = self.dora_scale / norm
         scaled = x * (factor_of_inputs[0] if isinstance(self.base, nn.Linear) else factor_of_inputs)
         # W' x - W x; the bias of the two answers would cancel out
-        moved = self.apply_base((scaled - x).to(self.base.weight.dtype), self.base.weight)
-        return plain + self._up(self._down(scaled) * self.scale, moved) * self.strength
+        moved = self.apply_base(in_format_of(self.base.weight, scaled - x), self.base.weight)
+        inner = self._down(scaled, self.lora_down) * self.scale
+        return plain + self._up(inner, self.lora_up, moved) * self.strength
 
     def change_weight(self, weight: Tensor) -> Tensor:
         changed = weight + self.product().reshape(weight.shape)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .layer import ProductLayer, Shapes
+from .layer import ProductLayer, Shapes, in_format_of
 
 
 class _BuiltProduct(ProductLayer):
@@ -19,7 +19,7 @@ class _BuiltProduct(ProductLayer):
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             change = self.change_weight(self.base.weight) * self.strength
-        answer = self.apply_base(x.to(change.dtype), change)
+        answer = self.apply_base(in_format_of(change, x), change)
         return plain + (self.dropout.drop_ranks(answer, self.channels_at) if self.dropout else answer)
 
 

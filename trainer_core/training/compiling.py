@@ -102,8 +102,7 @@ def plainly(learner: Learner) -> AbstractContextManager[None]:
 
     Where none is compiled, the compiler is not even loaded, which takes seconds.
     """
-    is_compiled = any(block._compiled_call_impl for block in _blocks(learner))
-    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
+    return torch.compiler.set_stance("force_eager") if learner.is_compiled else nullcontext()
 
 
 def _impossible(learner: Learner) -> str:
@@ -119,7 +118,7 @@ def _impossible(learner: Learner) -> str:
 
 
 def _compile(learner: Learner, backend: str | Callable) -> None:
-    blocks = _blocks(learner)
+    blocks, learner.is_compiled = _blocks(learner), True
     _allow_kinds(len(blocks) * _shapes(learner))
     for block in blocks:
         block.compile(backend=backend, dynamic=False)

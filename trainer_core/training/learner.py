@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,7 @@ from ..dataset.types import Dataset
 from ..families.base_model import BaseModel, Conditioning
 from ..lora.adapters import Adapters
 from ..lora.dropout import Rows
+from ..lora.halves import halves_at_hand
 from . import objective
 from .amount import Step, steps_from, steps_per_epoch
 from .batches import stream_seed
@@ -23,7 +25,7 @@ from .draws import Part, Shown, StepDraws
 from .latents import Latents, Visit
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
-from .precision import autocast
+from .precision import FORMATS, autocast
 from .shares import share
 from .team import Team
 
@@ -79,6 +81,8 @@ class Learner:
         self._scaler.scale(torch.zeros((), device=device))  # begins it: the first step may have no picture for us
         self.checkpoint_every = 0
         """Every how many blocks are computed again in the backward pass; 0: none."""
+        self.is_compiled = False
+        """Whether the UNet's blocks are."""
         self._learn_given: Callable[[Given], Tensor] | None = None
         self.is_updating = False
         """Until a step is done the weights are of no step, and must not be kept."""
@@ -135,9 +139,20 @@ class Learner:
 
     def learn(self, given: Given) -> Tensor:
         """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
-        loss = self.loss(given)
-        self._scaler.scale(loss).backward()
+        with self.passing():
+            loss = self.loss(given)
+            self._scaler.scale(loss).backward()
         return loss.detach()
+
+    @contextlib.contextmanager
+    def passing(self) -> Iterator[None]:
+        """What a forward and backward pass through the UNet is to be in."""
+        with contextlib.ExitStack() as halves:
+            if self.precision != "fp32" and not self.is_compiled:  # compiled blocks do it as they multiply
+                for part in self.adapters:
+                    if part.module is self.model.unet:
+                        halves.enter_context(halves_at_hand(part, FORMATS[self.precision]))
+            yield
 
     def loss(self, given: Given) -> Tensor:
         """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""

@@ -60,6 +60,8 @@ class Preparation:
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
+        if is_gpu(parts.device):
+            torch.cuda.empty_cache()  # what the VAE and the encoders took
         if self.choice.offload:
             offload(model.unet, parts.device)
         model.unet.to(parts.device)

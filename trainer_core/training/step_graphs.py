@@ -92,8 +92,9 @@ class _Graph:
         learned = _learned(self._given)
 
         def run() -> None:
-            loss = learner.loss(self._given)
-            found = torch.autograd.grad(learner.scaler.scale(loss), [*parameters, *learned])
+            with learner.passing():
+                loss = learner.loss(self._given)
+                found = torch.autograd.grad(learner.scaler.scale(loss), [*parameters, *learned])
             if parameters:
                 torch._foreach_add_(gradients, found[: len(parameters)])
             self._loss, self._of_learned = loss.detach(), found[len(parameters) :]
