@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ _SAME_LAYOUT = 24
 same plain background about 32."""
 _BLOCK_CELLS = 500_000
 """Pairs compared at a time: 4 MB for each hash, however many pictures there are."""
+_PAIRS_AT_ONCE = 50_000
+"""Joining looks at every picture, however few pairs there are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,16 +71,28 @@ def _is_copy(phash: np.ndarray, dhash: np.ndarray, other_phash: np.ndarray, othe
 def _groups(count: int, are_alike: Callable[[slice, slice], np.ndarray]) -> Groups:
     """`are_alike` gives a mask (rows, others) for two ranges of pictures; each pair is asked about once."""
     group_of = np.arange(count)
-    step = max(1, _BLOCK_CELLS // max(count, 1))
-    for start in range(0, count, step):
-        rows = slice(start, start + step)
-        row, other = np.nonzero(are_alike(rows, slice(start, None)))
-        if (row != other).any():
-            group_of = _joined(group_of, row + start, other + start)
+    for one, other in _pairs(count, are_alike):
+        group_of = _joined(group_of, one, other)
     order = np.argsort(group_of, kind="stable")
     borders = np.flatnonzero(np.diff(group_of[order])) + 1
     groups = [group.tolist() for group in np.split(order, borders) if len(group) > 1]
     return sorted(groups)
+
+
+def _pairs(count: int, are_alike: Callable[[slice, slice], np.ndarray]) -> Iterator[np.ndarray]:
+    """Pairs (2, P) of pictures that are alike, some thousands at a time; some of them of a picture with itself."""
+    found, waiting = [], 0
+    step = max(1, _BLOCK_CELLS // max(count, 1))
+    for start in range(0, count, step):
+        mask = are_alike(slice(start, start + step), slice(start, None))
+        if np.count_nonzero(mask) > np.count_nonzero(mask.diagonal()):  # finding takes much longer than counting
+            found.append(start + np.stack(divmod(np.flatnonzero(mask), mask.shape[1])))
+            waiting += found[-1].shape[1]
+        if waiting > _PAIRS_AT_ONCE:
+            yield np.concatenate(found, axis=1)
+            found, waiting = [], 0
+    if found:
+        yield np.concatenate(found, axis=1)
 
 
 def _joined(group_of: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
