@@ -106,6 +106,12 @@ def test_a_wd_like_folder_of_the_users_own_goes_by_its_own_name(tmp_path):
     assert found_in(tmp_path) == {"My Tagger": WdModel("My Tagger", folder / "best.onnx", folder / "tags.csv")}
 
 
+def test_what_macos_leaves_beside_copied_files_hides_no_tagger(tmp_path):
+    folder = put(tmp_path / "comfy/models/taggers/My Tagger", "best.onnx", "._best.onnx", "tags.csv", "._tags.csv")
+    put(tmp_path / "comfy/models/taggers", ".DS_Store", "._My Tagger", "._lone.onnx", "._lone.csv")
+    assert found_in(tmp_path) == {"My Tagger": WdModel("My Tagger", folder / "best.onnx", folder / "tags.csv")}
+
+
 @pytest.mark.parametrize("files", [("a.onnx",), ("tags.csv",), ("a.onnx", "b.onnx", "tags.csv"), ("model.onnx.part",)])
 def test_a_folder_that_is_no_whole_tagger_is_passed_over(tmp_path, files):
     put(tmp_path / "comfy/models/taggers/mine", *files)

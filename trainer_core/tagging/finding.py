@@ -4,9 +4,8 @@ cache. Finding reads names and small settings, never weights, never deeper than 
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,15 +13,23 @@ from pathlib import Path
 from ..errors import TrainingError
 from .blip import BlipModel
 from .captioning import CaptionerOptions
-from .catalogue import CATALOGUE, DEEPDANBOORU_FILE, WD_TAGS, Family, KnownTagger, recognise
+from .catalogue import CATALOGUE, DEEPDANBOORU_FILE, WD_TAGS, KnownTagger
 from .deepdanbooru import DeepDanbooruModel
 from .florence2 import Florence2Model
+from .model_folders import (
+    cached_folders,
+    config_of,
+    files_in,
+    has_weights,
+    holds,
+    model_name,
+    named_folders,
+    subfolders,
+)
 from .tagger import TaggerModel
 from .wd import WdModel
 from .wd_timm import WdTimmModel
 
-_LARGEST_CONFIG = 1_000_000
-"""Bytes. A config.json of a model has a few thousand."""
 _WD_PACK = "comfyui-wd14-tagger"
 _KOHYA_FOLDERS = ("", "sd-scripts", "kohya_ss", "kohya_ss/sd-scripts")
 _A1111_FOLDERS = ("stable-diffusion-webui", "stable-diffusion-webui-forge")
@@ -50,7 +57,7 @@ def standard_places(
     ours = models_dir / "taggers"
     own = (ours, *configured)
     beside = (models_dir.parent, models_dir.parent.parent, home)
-    packs = [pack for nodes in custom_nodes for pack in _subfolders(nodes) if pack.name.casefold() == _WD_PACK]
+    packs = [pack for nodes in custom_nodes for pack in subfolders(nodes) if pack.name.casefold() == _WD_PACK]
     kohya = [base / folder / "wd14_tagger_model" for base in beside for folder in _KOHYA_FOLDERS]
     a1111 = [base / folder / "models" / "torch_deepdanbooru" for base in beside for folder in _A1111_FOLDERS]
     return TaggerPlaces(
@@ -68,6 +75,14 @@ def places_from_environment(models_dir: Path | None = None) -> TaggerPlaces:
     comfyui = Path(os.environ.get("COMFYUI_DIR") or "~/ComfyUI").expanduser()
     models = models_dir or comfyui / "models"
     return standard_places(models, [models.parent / "custom_nodes"], home=Path.home())
+
+
+def _hub_caches(home: Path) -> list[Path]:
+    """By the same variables that Hugging Face's own library asks."""
+    given = [os.environ.get(key) for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "huggingface"
+    caches = [*(Path(path) for path in given if path), Path(os.environ.get("HF_HOME") or cache) / "hub"]
+    return [path.expanduser() for path in caches]
 
 
 def find_taggers(places: TaggerPlaces, options: CaptionerOptions) -> dict[str, TaggerModel]:
@@ -110,27 +125,24 @@ def _how_to_get(known: KnownTagger, ours: Path) -> str:
     )
 
 
-# -------------------------------------------------------------------------------------------------- by family
-
-
 def _wd(places: TaggerPlaces) -> list[TaggerModel]:
     """Under one name both forms may be there; first comes the one whose package is installed."""
-    folders = [*_named_folders("wd", places.wd), *_cached("wd", places)]
+    folders = [*named_folders("wd", places.wd), *cached_folders("wd", places.hub_caches)]
     onnx = [
         WdModel(name=name, model=models[0], tags=tags[0])
         for name, folder in folders
-        if len(models := _files(folder, ".onnx")) == 1 and len(tags := _files(folder, ".csv")) == 1
+        if len(models := files_in(folder, ".onnx")) == 1 and len(tags := files_in(folder, ".csv")) == 1
     ]
     onnx += [
-        WdModel(name=_name("wd", model.stem), model=model, tags=tags)
+        WdModel(name=model_name("wd", model.stem), model=model, tags=tags)
         for root in places.wd
-        for model in _files(root, ".onnx")
+        for model in files_in(root, ".onnx")
         if os.path.isfile(tags := model.with_suffix(".csv"))
     ]
     timm = [
         WdTimmModel(name=name, folder=folder)
         for name, folder in folders
-        if _holds(folder, WD_TAGS, "config.json", "model.safetensors")
+        if holds(folder, WD_TAGS, "config.json", "model.safetensors")
     ]
     return [*onnx, *timm] if find_spec("onnxruntime") or not find_spec("timm") else [*timm, *onnx]
 
@@ -141,97 +153,21 @@ def _deepdanbooru(places: TaggerPlaces) -> list[TaggerModel]:
 
 
 def _blip(places: TaggerPlaces, options: CaptionerOptions) -> list[TaggerModel]:
-    folders = (*_named_folders("blip", places.blip), *_cached("blip", places))
+    folders = (*named_folders("blip", places.blip), *cached_folders("blip", places.hub_caches))
     return [
         BlipModel(name=name, folder=folder, options=options)
         for name, folder in folders
-        if _config(folder).get("model_type") == "blip" and _has_weights(folder)
+        if config_of(folder).get("model_type") == "blip" and has_weights(folder)
     ]
 
 
 def _florence2(places: TaggerPlaces, options: CaptionerOptions) -> list[TaggerModel]:
     """Without the folders that bring code of their own (auto_map), which most packs fetch: that code is never run."""
-    folders = (*_named_folders("florence-2", places.florence2), *_cached("florence-2", places))
+    folders = (*named_folders("florence-2", places.florence2), *cached_folders("florence-2", places.hub_caches))
     return [
         Florence2Model(name=name, folder=folder, options=options)
         for name, folder in folders
-        if (config := _config(folder)).get("model_type") == "florence2"
+        if (config := config_of(folder)).get("model_type") == "florence2"
         and "auto_map" not in config
-        and _has_weights(folder)
+        and has_weights(folder)
     ]
-
-
-# ---------------------------------------------------------------------------------------------------- on disk
-
-
-def _named_folders(family: Family, roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """The folders in `roots` with the names of the models they would hold."""
-    for root in roots:
-        for folder in _subfolders(root):
-            yield _name(family, folder.name), folder
-
-
-def _cached(family: Family, places: TaggerPlaces) -> Iterator[tuple[str, Path]]:
-    """What Hugging Face's cache has of the catalogue: the revision `main` stands for, then others, the newest first."""
-    repositories = [known for known in CATALOGUE if known.family == family and known.repository]
-    for cache in places.hub_caches:
-        for known in repositories:
-            folder = cache / f"models--{known.repository.replace('/', '--')}"
-            snapshots = _subfolders(folder / "snapshots")
-            main = _first_line(folder / "refs" / "main")
-            snapshots.sort(key=lambda snapshot: (snapshot.name == main, os.path.getmtime(snapshot)), reverse=True)
-            yield from ((known.name, snapshot) for snapshot in snapshots)
-
-
-def _hub_caches(home: Path) -> list[Path]:
-    """By the same variables that Hugging Face's own library asks."""
-    given = [os.environ.get(key) for key in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "huggingface"
-    caches = [*(Path(path) for path in given if path), Path(os.environ.get("HF_HOME") or cache) / "hub"]
-    return [path.expanduser() for path in caches]
-
-
-def _name(family: Family, folder_name: str) -> str:
-    known = recognise(family, folder_name)
-    return known.name if known else folder_name
-
-
-def _config(folder: Path) -> dict:
-    file = folder / "config.json"
-    try:
-        is_readable = os.path.isfile(file) and os.path.getsize(file) <= _LARGEST_CONFIG
-        config = json.loads(file.read_bytes()) if is_readable else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
-def _first_line(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return ""
-
-
-def _has_weights(folder: Path) -> bool:
-    return _holds(folder, "model.safetensors") or _holds(folder, "pytorch_model.bin")
-
-
-def _holds(folder: Path, *names: str) -> bool:
-    return all(os.path.isfile(folder / name) for name in names)
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
-    return [path for path in _entries(folder) if path.suffix.lower() == suffix and os.path.isfile(path)]
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if os.path.isdir(path)]
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Sorted; none where the folder is missing or may not be read. Links count as what they lead to."""
-    try:
-        return sorted(folder / name for name in os.listdir(folder))
-    except OSError:
-        return []
