@@ -40,7 +40,7 @@ _FILLED = {
     "' and '.join(missing)": ["a VAE", "a VAE and a text encoder", "a second text encoder"],
     "cause": ["rank 8 where the plan has 16", "another factor"],
     "told": [_MEMORY, "encoding the largest picture needs about 4.0 GB of memory, 2.0 GB are free"],
-    "_first_problems(self._skipped)": ["First: mochi.png: empty file."],
+    "_first_problems(skipped)": ["First: mochi.png: empty file."],
     "_ADVICE[family]": list(_ADVICE.values()),
     "advice": ["", " or take model.safetensors (a .bin needs torch 2.6 or newer)"],
     "work.stage": ["training", "encoding pictures", "encoding captions", "loading the base model", "drawing a preview"]
@@ -60,7 +60,7 @@ _FILLED_IN = {
 }
 """The same, where an expression means something else in each module."""
 _MADE_ELSEWHERE = {
-    "_nothing_usable(self._folder, self._files.paths, self._skipped)": [
+    "_nothing_usable(folder, files, skipped)": [
         "no usable picture in /set (found no files). Put pictures there that end in .png, .jpg.",
         "no usable picture in /set (found 2 .txt). First problem: a.png: empty file. "
         "Put pictures there that end in .png.",

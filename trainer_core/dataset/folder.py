@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +16,7 @@ from .layout import FolderRule, find_files, folder_rule
 from .mask_files import MaskFiles
 from .opening import UnreadableFile
 from .pictures import PICTURE_SUFFIXES, PictureFacts, inspect_picture
+from .refusals import refuse_if_misshapen, refuse_if_unusable
 from .rules import ReadingRules
 from .scan_cache import ScanCache, stamp_of
 from .types import Dataset, DatasetImage, Mask, SkippedFile
@@ -96,7 +97,9 @@ class FolderScan:
                 yield StageReport(stage="reading pictures", done=done, total=len(pictures))
         finally:
             self._cache.keep(self._files.paths)
-        self._refuse_if_unusable()
+        refuse_if_unusable(
+            self._folder, self._files.paths, self._skipped, self._unusable, len(self._images), self._rules
+        )
 
     def dataset(self) -> Dataset:
         """What was read; complete once `steps` has come to its end."""
@@ -132,7 +135,7 @@ class FolderScan:
         """Take a picture up, or raise why it is not one."""
         if isinstance(found, UnreadableFile):
             raise found
-        self._refuse_if_misshapen(path, found)
+        refuse_if_misshapen(path, found, self._rules)
         rule = self._rule_of(path.parent)
         if rule.repeats == 0:
             self._skipped.append(SkippedFile(path=path, reason=f"its folder {path.parent.name!r} asks for 0 repeats"))
@@ -183,27 +186,6 @@ class FolderScan:
             return Mask(path=path, fingerprint=facts.fingerprint, is_transparency=True), ()
         return None, tuple(notes)
 
-    def _refuse_if_misshapen(self, path: Path, facts: PictureFacts) -> None:
-        rules = self._rules
-        short, long = sorted((facts.width, facts.height))
-        if short < rules.smallest_side:
-            raise UnreadableFile(path, f"too small: its short side is {short} pixels, below {rules.smallest_side}")
-        if long > rules.largest_aspect * short:
-            raise UnreadableFile(
-                path, f"too long: its aspect is {long / short:.1f}:1, above {rules.largest_aspect:g}:1"
-            )
-
-    def _refuse_if_unusable(self) -> None:
-        total = self._unusable + len(self._images)
-        if not self._images:
-            raise TrainingError(_nothing_usable(self._folder, self._files.paths, self._skipped))
-        limit = self._rules.most_unusable
-        if self._unusable / total > limit:
-            raise TrainingError(
-                f"{self._unusable} of {total} files in {self._folder} cannot be used, more than {limit:.0%}. "
-                f"{_first_problems(self._skipped)} Repair the folder, or allow a larger share of unusable files."
-            )
-
 
 def _awaited(path: Path, found: Found | Future[Found]) -> tuple[Path, Found]:
     return path, found.result() if isinstance(found, Future) else found
@@ -217,18 +199,3 @@ def _inspected(path: Path, background: str) -> Found:
         return inspect_picture(path, background)
     except UnreadableFile as problem:
         return problem
-
-
-def _first_problems(skipped: Sequence[SkippedFile]) -> str:
-    pictures = [entry for entry in skipped if entry.kind == "picture"]
-    return "First: " + "; ".join(f"{entry.path.name}: {entry.reason}" for entry in pictures[:3]) + "."
-
-
-def _nothing_usable(folder: Path, files: Sequence[Path], skipped: Sequence[SkippedFile]) -> str:
-    endings = Counter(path.suffix.lower() or "no suffix" for path in files)
-    found = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(6)) or "no files"
-    reasons = f" First problem: {skipped[0].path.name}: {skipped[0].reason}." if skipped else ""
-    return (
-        f"no usable picture in {folder} (found {found}).{reasons} "
-        f"Put pictures there that end in {', '.join(PICTURE_SUFFIXES)}."
-    )
