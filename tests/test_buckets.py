@@ -41,6 +41,22 @@ def test_buckets_keep_the_area_and_the_step_and_hold_the_asked_size(width, heigh
 
 
 @pytest.mark.parametrize(
+    ("width", "height", "limits"),
+    [
+        (512, 512, {"smallest": 100}), (512, 512, {"smallest": 1}), (512, 512, {"largest": 500}), (264, 264, {}),
+        (520, 512, {}), (512, 512, {"smallest": 100, "largest": 700}), (1024, 768, {"smallest": 300, "largest": 1500}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("step", [8, 24, 64])
+def test_whatever_the_limits_the_step_divides_every_side(width, height, limits, step):
+    """A side that 8 does not divide has no latents."""
+    buckets = bucket_sizes(width, height, step=step, **limits)
+    assert all(w % step == 0 and h % step == 0 for w, h in buckets)
+    smallest, largest = limits.get("smallest", 0), limits.get("largest", 10_000)
+    assert all(smallest - step < side < largest + step for bucket in buckets for side in bucket)
+
+
+@pytest.mark.parametrize(
     ("width", "height", "bucket"),
     [
         (512, 512, (512, 512)),

@@ -203,6 +203,8 @@ def test_crop_images_yields_one_picture_at_a_time_in_order(dataset):
         ({"height": 24}, "training height is 24"),
         ({"width": 8192}, "training width is 8192"),
         ({"buckets": True, "bucket_step": 5}, "bucket step is 5"),
+        ({"buckets": True, "smallest_bucket_side": -64}, "smallest bucket side is -64"),
+        ({"buckets": True, "largest_bucket_side": 0}, "largest bucket side is 0"),
         ({"buckets": True, "smallest_bucket_side": 512, "largest_bucket_side": 64}, "no bucket of 128 x 128"),
     ],
 )

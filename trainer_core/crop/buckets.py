@@ -21,15 +21,17 @@ def bucket_sizes(
     """All (width, height) in pixels, sorted, whose area is at most width * height and whose sides divide by
     `step`.
 
-    `smallest` and `largest` limit the sides; unset they are half the smaller given side, but at most 256 pixels, and
-    twice the larger one.
-    A limit of less than twice the larger side would shrink wide pictures far below the wanted area.
+    `smallest` and `largest` limit the sides; where `step` does not divide them the next size beyond that it divides is
+    the limit, as in sd-scripts. Unset they are half the smaller given side, but at most 256 pixels, and twice the
+    larger one. A limit of less than twice the larger side would shrink wide pictures far below the wanted area.
 
     Raises:
         TrainingError: the limits leave no size.
     """
-    smallest = smallest or min(_KOHYAS_SMALLEST, _rounded(min(width, height) / 2, step))
-    largest = largest or 2 * max(width, height)
+    smallest = max(
+        step, (smallest or min(_KOHYAS_SMALLEST, round(min(width, height) / 2 / step) * step)) // step * step
+    )
+    largest = -(-largest // step) * step if largest else 2 * max(width, height) // step * step
     area = width * height
     square = math.isqrt(area) // step * step
     sizes = {(square, square)} if smallest <= square <= largest else set()
@@ -76,7 +78,3 @@ def bucket_within(width: int, height: int, bucket: tuple[int, int], step: int) -
         return is_close, 0.0 if is_close else -distance, size[0] * size[1]
 
     return max(((w, h) for w in columns for h in rows), key=merit)
-
-
-def _rounded(length: float, step: int) -> int:
-    return max(step, round(length / step) * step)

@@ -50,6 +50,10 @@ class CropRules:
                 raise TrainingError(
                     f"the training {name} is {size}. Choose a multiple of 8 from {SMALLEST_SIZE} to {LARGEST_SIZE}."
                 )
+        if self.smallest_bucket_side is not None and self.smallest_bucket_side < 8:
+            raise TrainingError(f"the smallest bucket side is {self.smallest_bucket_side}. Choose 8 pixels or more.")
+        if self.largest_bucket_side is not None and self.largest_bucket_side < 8:
+            raise TrainingError(f"the largest bucket side is {self.largest_bucket_side}. Choose 8 pixels or more.")
         if self.step % 8 or not 8 <= self.step <= 64:
             raise TrainingError(f"the bucket step is {self.step}. Choose 8, 16, 24, 32, 40, 48, 56 or 64.")
 

@@ -119,4 +119,7 @@ export const DATA_ERRORS = [
   ["these pictures are not in input/ or datasets/.", "这些图片不在 input/ 或 datasets/ 里。", "這些圖片不在 input/ 或 datasets/ 裡。"],
   ["Save to the workflow instead.", "请改为保存到工作流。", "請改為儲存到工作流程。"],
   ["the crop overrides are not valid JSON: {problem}.", "裁剪覆盖不是有效的 JSON：{problem}。", "裁切覆寫不是有效的 JSON：{problem}。"],
+  ["the smallest bucket side is {value}.", "分桶最短边为 {value}。", "分桶最短邊為 {value}。"],
+  ["the largest bucket side is {value}.", "分桶最长边为 {value}。", "分桶最長邊為 {value}。"],
+  ["Choose 8 pixels or more.", "请选择 8 像素或更大。", "請選擇 8 像素或更大。"],
 ];
