@@ -1,5 +1,6 @@
 """Atomic writes and contained paths."""
 
+import codecs
 import json
 import os
 import stat
@@ -9,7 +10,7 @@ import tracemalloc
 import pytest
 
 from trainer_core.errors import TrainingError
-from trainer_core.files import contained, digest, file_name, is_within, read_json, write_atomic, write_json
+from trainer_core.files import contained, digest, file_name, is_within, read_json, read_text, write_atomic, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -178,6 +179,33 @@ def test_a_long_name_is_cut_where_every_disk_takes_it(tmp_path, name):
 def test_names_that_name_a_folder_or_nothing_are_refused(name):
     with pytest.raises(TrainingError):
         file_name(name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_text_is_read_as_editors_and_shells_of_windows_write_it(tmp_path, encoding):
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    (tmp_path / "a.json").write_bytes(mark + '{\r\n"name": "猫"}\r\n'.encode(encoding))
+    assert read_text(tmp_path / "a.json") == '{\n"name": "猫"}\n'
+    assert read_json(tmp_path / "a.json") == {"name": "猫"}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("训练".encode("gb18030"), "is not UTF-8 text. Save it as UTF-8"),
+        (codecs.BOM_UTF16_LE + b"\x00", "is not UTF-8 text"),
+    ],
+)
+def test_text_in_another_encoding_is_to_be_saved_anew(tmp_path, data, words):
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(TrainingError, match=words):
+        read_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("name", ["missing", "", "a\0b", "x" * 5000], ids=lambda name: repr(name)[:10])
+def test_what_cannot_be_read_is_told_in_words(tmp_path, name):
+    with pytest.raises(TrainingError, match="^cannot read [^:]+: [^:]+\\.$"):
+        read_text(tmp_path / name)
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000], ids=["digits", "brackets"])

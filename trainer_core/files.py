@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import io
@@ -85,15 +86,19 @@ def write_picture(path: Path, picture: Image.Image) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
+    """Read a text file in UTF-8, or in UTF-16 if it is marked so, as what PowerShell prints into files is.
 
     Raises:
-        TrainingError: missing, or not UTF-8.
+        TrainingError: missing, or neither of the two.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise TrainingError(f"cannot read {path}: {problem}.") from problem
+        with open(path, "rb") as file:
+            is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return path.read_text(encoding="utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise TrainingError(f"{path} is not UTF-8 text. Save it as UTF-8.") from problem
+    except (OSError, ValueError) as problem:
+        raise TrainingError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}.") from problem
 
 
 def read_json(path: Path) -> Any:

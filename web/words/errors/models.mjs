@@ -195,4 +195,6 @@ export const MODEL_ERRORS = [
   ["{file} is not the file it should be (its SHA-256 differs) and was deleted.", "{file} 不是应有的文件（SHA-256 不符），已删除。", "{file} 不是應有的檔案（SHA-256 不符），已刪除。"],
   ["Download it again, or choose another mirror.", "请重新下载，或换一个镜像。", "請重新下載，或換一個映象。"],
   ["{path} is not valid JSON: {problem}.", "{path} 不是有效的 JSON：{problem}。", "{path} 不是有效的 JSON：{problem}。"],
+  ["{path} is not UTF-8 text.", "{path} 不是 UTF-8 文本。", "{path} 不是 UTF-8 文字。"],
+  ["Save it as UTF-8.", "请另存为 UTF-8。", "請另存為 UTF-8。"],
 ];
