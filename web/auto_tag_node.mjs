@@ -2,7 +2,7 @@
 
 import { markModified, placeOf } from "./host/graph.mjs";
 import {
-  addPanel, after, fitHeight, hideWidget, onWidgetChange, rememberOutput, setWidgetValue, widgetValue,
+  addPanel, after, fitHeight, hideWidget, onWidgetChange, rememberOutput, setWidgetValue, whileInGraph, widgetValue,
 } from "./host/node.mjs";
 import { button, make } from "./parts/element.mjs";
 import { hasDraft } from "./tag_editor/draft.mjs";
@@ -21,14 +21,14 @@ export class AutoTagPanel {
     this.node = node;
     hideWidget(node, "edits");
     this.summary = make("p.la-node-line", { role: "status" });
-    this.tagger = new TaggerLine(() => this.#fit());
+    this.tagger = new TaggerLine(() => widgetValue(node, "method"), () => this.#fit());
     const edit = button(say("node.edit"), () => this.edit());
     this.element = make("div.la-node", {}, edit, this.summary, this.tagger.element);
     addPanel(node, "tags", this.element, () => this.#height);
     rememberOutput(node, BOARD, () => this.refresh());
     after(node, "onConfigure", () => this.refresh());
-    after(node, "onRemoved", () => this.tagger.destroy());
-    onWidgetChange(node, "method", () => this.#checkTagger());
+    whileInGraph(node, () => this.tagger.begin(), () => this.tagger.stop());
+    onWidgetChange(node, "method", () => this.tagger.check());
     this.refresh();
   }
 
@@ -41,7 +41,7 @@ export class AutoTagPanel {
     const isDraft = place !== null && hasDraft(place);
     this.summary.textContent = isDraft ? say("node.draft") : this.#summarise();
     this.summary.classList.toggle("la-unsaved", isDraft);
-    this.#checkTagger();
+    this.tagger.check();
   }
 
   edit() {
@@ -75,10 +75,6 @@ export class AutoTagPanel {
     }
   }
 
-  #checkTagger() {
-    this.tagger.check(widgetValue(this.node, "method"));
-  }
-
   #fit() {
     if (this.node.graph) fitHeight(this.node);
   }
@@ -86,5 +82,5 @@ export class AutoTagPanel {
 
 /** @returns {number | null} null for 0, which is the tagger's own */
 function chosen(node, widget) {
-  return widgetValue(node, widget) || null;
+  return Number(widgetValue(node, widget)) || null;
 }

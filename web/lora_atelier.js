@@ -4,6 +4,7 @@ import { AutoTagPanel } from "./auto_tag_node.mjs";
 import { HealthCard } from "./health_card/panel.mjs";
 import { tellErrors, translateLines } from "./host/errors.mjs";
 import { chosenNodes } from "./host/graph.mjs";
+import { leaveLostNodes } from "./host/node.mjs";
 import { addSidebarTab, mirrorSetting, notify, registerExtension } from "./host/page.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
@@ -94,6 +95,7 @@ registerExtension({
     equip(node);
     widen(node);
   },
+  afterConfigureGraph: leaveLostNodes,
   loadedGraphNode(node) {
     panels.get(node)?.refresh();
   },

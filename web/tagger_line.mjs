@@ -8,8 +8,9 @@
  */
 
 import { downloadMirror, locale, notify } from "./host/page.mjs";
-import { getJson, postJson } from "./host/server.mjs";
+import { getJson, onReconnected, postJson } from "./host/server.mjs";
 import { button, make } from "./parts/element.mjs";
+import { Reading } from "./parts/reading.mjs";
 import { say } from "./words.mjs";
 import { phrase } from "./words/phrases.mjs";
 
@@ -18,16 +19,22 @@ const MEGABYTE = 1e6;
 /** What the server gives as the error of a download that the user stopped. */
 const STOPPED = "stopped";
 
+/** @type {Set<TaggerLine>} */
+const watching = new Set();
+
+onReconnected(() => watching.forEach((line) => line.check()));
+
 export class TaggerLine {
+  #reading = new Reading(() => this.#read());
   #timer = 0;
-  #name = /** @type {string | undefined} */ (undefined);
   #isLoading = false;
 
-  /** @param {() => void} onResize */
-  constructor(onResize) {
+  /** @param {() => string | undefined} chosen name of the tagger that is chosen @param {() => void} onResize */
+  constructor(chosen, onResize) {
+    this.chosen = chosen;
     this.onResize = onResize;
     this.text = make("p.la-node-line", { role: "status" });
-    this.bar = make("progress", { max: 1 });
+    this.bar = make("progress", { max: 1, "aria-label": say("live.progress") });
     this.act = button("", () => this.#press());
     this.element = make("div", { hidden: true }, this.text, this.bar, this.act);
   }
@@ -37,28 +44,37 @@ export class TaggerLine {
     return this.element.hidden ? 0 : 2.5;
   }
 
-  /** @param {string | undefined} name of the tagger that is chosen */
-  async check(name) {
-    this.#name = name;
-    clearTimeout(this.#timer);
-    try {
-      const { taggers, download } = await getJson("/lora_atelier/taggers");
-      const tagger = taggers.find((/** @type {Tagger} */ one) => one.name === name);
-      if (name === this.#name) this.#draw(tagger, download);
-    } catch {
-      this.#hide(true); // without an answer there is nothing to offer
-    }
+  /** The node is in a graph. */
+  begin() {
+    watching.add(this);
+    this.check();
   }
 
-  destroy() {
+  stop() {
+    watching.delete(this);
     clearTimeout(this.#timer);
-    this.#name = undefined;
+  }
+
+  /** Show how it is with the tagger that is chosen now. */
+  check() {
+    if (watching.has(this)) this.#reading.again();
+  }
+
+  async #read() {
+    clearTimeout(this.#timer);
+    const answer = await getJson("/lora_atelier/taggers").catch(() => null);
+    if (!watching.has(this)) return;
+    const isChosen = (/** @type {Tagger} */ { name }) => name === this.chosen();
+    if (answer) this.#draw(answer.taggers.find(isChosen), answer.download);
+    else if (!this.#isLoading) this.#hide(true); // without an answer there is nothing to offer
+    if (this.#isLoading) this.#timer = setTimeout(() => this.check(), POLL_MILLISECONDS);
   }
 
   #draw(tagger, download) {
-    if (tagger === undefined || tagger.is_found) return this.#hide(true);
-    const isMine = download?.name === tagger.name;
+    const isMissing = tagger !== undefined && !tagger.is_found;
+    const isMine = isMissing && download?.name === tagger.name;
     this.#isLoading = isMine && download.is_running;
+    if (!isMissing) return this.#hide(true);
     this.text.textContent = isMine && download.error !== STOPPED ? told(download) : say("tagger.missing", tagger);
     this.text.title = this.text.textContent;
     this.bar.hidden = !this.#isLoading;
@@ -68,17 +84,16 @@ export class TaggerLine {
     this.act.textContent = this.#isLoading ? say("tagger.stop") : offer;
     this.act.title = this.#isLoading ? "" : say("tagger.licence", tagger);
     this.#hide(false);
-    if (this.#isLoading) this.#timer = setTimeout(() => this.check(this.#name), POLL_MILLISECONDS);
   }
 
   async #press() {
     try {
       if (this.#isLoading) await postJson("/lora_atelier/taggers/stop", {});
-      else await postJson("/lora_atelier/taggers/download", { name: this.#name, mirror: downloadMirror() });
+      else await postJson("/lora_atelier/taggers/download", { name: this.chosen(), mirror: downloadMirror() });
     } catch (problem) {
       notify("error", say("tagger.failed", { reason: problem.message }));
     }
-    this.check(this.#name);
+    this.check();
   }
 
   #hide(isHidden) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Reading } from "../../web/runs/reading.mjs";
+import { Reading } from "../../web/parts/reading.mjs";
 
 const PAUSE = 20;
 
@@ -58,4 +58,15 @@ test("nothing is read once it is stopped", async () => {
   await end(0);
   reading.again();
   assert.equal(ends.length, 1);
+});
+
+test("a reading that failed does not keep the next one from being read", async () => {
+  let count = 0;
+  const reading = new Reading(async () => {
+    count += 1;
+    throw new Error("a history that cannot be read");
+  });
+  await assert.rejects(reading.again());
+  await assert.rejects(reading.again());
+  assert.equal(count, 2);
 });

@@ -32,6 +32,11 @@ export function isInView(node) {
   return node.graph?.getNodeById(node.id) === node && ownersOf(node).length > 0;
 }
 
+/** @param {any} node @returns {boolean} whether its graph is one of the workflow in view, used or not */
+export function isKept({ graph }) {
+  return graph === rootGraph() || rootGraph().subgraphs?.get(graph?.id) === graph;
+}
+
 /** Where a node is run: the nodes of subgraphs that lead to it, from the outermost in; one path for each use of a
  * subgraph that is used several times.
  * @param {any} node @param {any} [graph] to look in

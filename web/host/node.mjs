@@ -1,9 +1,13 @@
 /** A node: its widgets, its size, and what is shown below them. */
 
 import { app } from "../../../scripts/app.js";
+import { isKept } from "./graph.mjs";
 
 const SETTING_ALWAYS_ADVANCED = "Comfy.Node.AlwaysShowAdvancedWidgets";
 const MARK = " ●";
+
+/** @type {Map<any, () => void>} what ends for each node that is in a graph */
+const ends = new Map();
 
 /** @param {any} node @param {string} name @returns {any} the widget's value; undefined where there is none */
 export function widgetValue(node, name) {
@@ -74,7 +78,7 @@ export function foldAdvanced(node, label) {
 }
 
 /** Call `act` after a method of the node, with the method's arguments.
- * @param {any} node @param {"onExecuted" | "onConfigure" | "onRemoved"} method @param {(value: any) => void} act */
+ * @param {any} node @param {"onAdded" | "onExecuted" | "onConfigure" | "onRemoved"} method @param {(value: any) => void} act */
 export function after(node, method, act) {
   const original = node[method];
   node[method] = function (...values) {
@@ -82,6 +86,28 @@ export function after(node, method, act) {
     act(values[0]);
     return result;
   };
+}
+
+/** Do something for as long as a node is in a graph. A copy that only goes to the clipboard never is.
+ * @param {any} node that was just made @param {() => void} begin @param {() => void} end */
+export function whileInGraph(node, begin, end) {
+  after(node, "onAdded", () => {
+    if (ends.has(node)) return;
+    ends.set(node, end);
+    begin();
+  });
+  after(node, "onRemoved", () => endOf(node));
+}
+
+/** End it for nodes that went with their subgraph, as another workflow was loaded or this one was undone: ComfyUI tells
+ * only the nodes outside of subgraphs. */
+export function leaveLostNodes() {
+  for (const node of ends.keys()) if (!isKept(node)) endOf(node);
+}
+
+function endOf(node) {
+  ends.get(node)?.();
+  ends.delete(node);
 }
 
 /** Keep on the node, and so in the workflow, what its last run left for the page; then call `act`, after every run.

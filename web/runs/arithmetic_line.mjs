@@ -12,6 +12,7 @@ import { stepAt } from "./graph_steps.mjs";
 const QUIET = 300;
 
 export class ArithmeticLine {
+  #timer = 0;
   #seen = "";
   #asked = "";
   #isAsking = false;
@@ -21,11 +22,15 @@ export class ArithmeticLine {
     this.node = node;
     this.lastRun = lastRun;
     this.element = make("div.la-arithmetic", { role: "status" });
-    this.timer = setInterval(() => this.#look(), QUIET);
+  }
+
+  /** The node is in a graph. */
+  begin() {
+    this.#timer = setInterval(() => this.#look(), QUIET);
   }
 
   stop() {
-    clearInterval(this.timer);
+    clearInterval(this.#timer);
   }
 
   /** Ask again, as the answer may be another one: a run has told how fast this machine is. */

@@ -50,7 +50,7 @@ class LargeView {
     this.arithmetic = make("div.la-large-sum");
     this.#lay();
     this.dialog.open();
-    this.followed = new FollowedRun(run, () => this.#frame.ask(), (problem) => this.#refuse(problem));
+    this.followed = new FollowedRun(run, () => this.#drawSoon(), (problem) => this.#refuse(problem));
     this.#offer(run, other);
   }
 
@@ -107,6 +107,11 @@ class LargeView {
   }
 
   // ----------------------------------------------------------------------------------------------- what is shown
+
+  /** What is heard of a run before its folder was read is not enough. */
+  #drawSoon() {
+    if (this.followed.history) this.#frame.ask();
+  }
 
   #draw() {
     const { record, history } = this.followed;

@@ -1,6 +1,6 @@
 /** What a node that trains shows last: its arithmetic, and how its newest run goes. */
 
-import { addPanel, after, refit } from "../host/node.mjs";
+import { addPanel, after, refit, whileInGraph } from "../host/node.mjs";
 import { make } from "../parts/element.mjs";
 import { ArithmeticLine } from "./arithmetic_line.mjs";
 import { LiveRun } from "./live.mjs";
@@ -25,10 +25,8 @@ export class TrainingPanel {
     this.content = make("div.la-node", {}, ...before, this.arithmetic.element, this.run.element);
     addPanel(node, "training", make("div.la-training", {}, this.content), () => this.#height);
     this.observer = new ResizeObserver(() => this.#fit());
-    this.observer.observe(this.content);
-    after(node, "onRemoved", () => this.#stop());
+    whileInGraph(node, () => this.#begin(), () => this.#stop());
     after(node, "onExecuted", () => this.#executed());
-    queueMicrotask(() => this.live.find()); // once the node has its id and its graph
   }
 
   refresh() {
@@ -52,9 +50,15 @@ export class TrainingPanel {
     if (this.node.graph) refit(this.node);
   }
 
+  #begin() {
+    this.observer.observe(this.content);
+    this.live.begin();
+    this.arithmetic.begin();
+  }
+
   #stop() {
     this.observer.disconnect();
-    this.live.leave();
+    this.live.stop();
     this.arithmetic.stop();
     this.run.stop();
   }

@@ -10,7 +10,8 @@ export class Reading {
   #isOutdated = false;
   #isOver = false;
 
-  /** @param {() => Promise<void>} read once; it must not fail @param {number} [pause] in milliseconds */
+  /** @param {() => Promise<void>} read once; should it fail, the next time is not kept from it
+   * @param {number} [pause] in milliseconds */
   constructor(read, pause = PAUSE) {
     this.#read = read;
     this.#pause = pause;
@@ -21,12 +22,15 @@ export class Reading {
     this.#isOutdated = true;
     if (this.#isReading) return;
     this.#isReading = true;
-    while (this.#isOutdated && !this.#isOver) {
-      this.#isOutdated = false;
-      await this.#read();
-      if (this.#isOutdated) await new Promise((resolve) => setTimeout(resolve, this.#pause));
+    try {
+      while (this.#isOutdated && !this.#isOver) {
+        this.#isOutdated = false;
+        await this.#read();
+        if (this.#isOutdated) await new Promise((resolve) => setTimeout(resolve, this.#pause));
+      }
+    } finally {
+      this.#isReading = false;
     }
-    this.#isReading = false;
   }
 
   /** Read no more. */
