@@ -24,6 +24,7 @@ export class RunCard {
   constructor(onCompare, onDelete) {
     this.onCompare = onCompare;
     this.onDelete = onDelete;
+    this.steps = make("span.la-count");
     this.element = make("article.la-run-card", { role: "listitem" });
   }
 
@@ -31,7 +32,13 @@ export class RunCard {
   show(run, first) {
     this.#run = run;
     const isFirst = first === run.run;
-    if (!this.#seen.isNews([run, isFirst])) return;
+    this.steps.textContent = `${when(run.changed)} · ${steps(run)}`;
+    const { step, total_steps, ...others } = run;
+    if (this.#seen.isNews([others, step > 0, isFirst])) this.#lay(run, isFirst);
+  }
+
+  /** Not for every step: a button that is made anew loses the focus, and a press that has begun on it. */
+  #lay(run, isFirst) {
     this.element.dataset.run = run.run;
     this.element.dataset.state = run.state;
     this.element.toggleAttribute("data-chosen", isFirst);
@@ -51,7 +58,7 @@ export class RunCard {
         make("strong", { text: name }),
         make("span.la-run-word", { text: word, "data-kind": (state === "finished" && verdict?.kind) || state }),
         make("span.la-run-base", { text: base, title: base }),
-        make("span.la-count", { text: `${when(run.changed)} · ${steps(run)}` }),
+        this.steps,
       ),
     );
   }

@@ -2,15 +2,13 @@
 
 import { getJson, onReconnected, onServerEvent } from "../host/server.mjs";
 import { button, icon, make } from "../parts/element.mjs";
+import { Reading } from "../parts/reading.mjs";
 import { say } from "../words.mjs";
 import { openLargeView } from "./large_view.mjs";
 import { RunCard, saidOf } from "./run_card.mjs";
 import { heard, search } from "./run_list.mjs";
 
 /** @typedef {import("./run_list.mjs").ListedRun} ListedRun */
-
-/** Milliseconds in which several reasons to ask the server become one. */
-const SOON = 800;
 
 /** @type {RunsSidebar | null} */
 let shown = null;
@@ -24,17 +22,20 @@ export function runsTab() {
     shown = new RunsSidebar();
     element.replaceChildren(shown.element);
   };
-  const destroy = () => (shown = null);
+  const destroy = () => {
+    shown?.stop();
+    shown = null;
+  };
   const title = say("runs.tab");
   return { id: "loraAtelierRuns", icon: "pi pi-chart-line", title, tooltip: title, render, destroy };
 }
 
 class RunsSidebar {
+  #reading = new Reading(() => this.#read());
   /** @type {ListedRun[]} */
   #runs = [];
   /** @type {Map<string, RunCard>} */
   #cards = new Map();
-  #timer = 0;
   /** The first of two runs to be compared. */
   #first = "";
 
@@ -45,7 +46,7 @@ class RunsSidebar {
       "aria-label": say("runs.search"),
       on: { input: () => this.#show() },
     });
-    this.hint = make("div.la-runs-hint", { hidden: true });
+    this.hint = make("div.la-runs-hint", { role: "status", hidden: true });
     this.list = make("div.la-runs-list", { role: "list", "aria-label": say("runs.tab") });
     this.message = make("p.la-none", { text: say("view.loading"), role: "status" });
     this.element = make(
@@ -62,13 +63,21 @@ class RunsSidebar {
   /** @param {import("./record.mjs").RunEvent} event */
   hear(event) {
     const runs = heard(this.#runs, event);
-    if (!runs) return this.#readSoon();
+    if (!runs) return this.read();
     this.#runs = runs;
     const run = runs.find((one) => one.run === event.run);
     this.#cards.get(event.run)?.show(run, this.#first);
   }
 
-  async read() {
+  read() {
+    this.#reading.again();
+  }
+
+  stop() {
+    this.#reading.stop();
+  }
+
+  async #read() {
     try {
       const { runs } = await getJson("/lora_atelier/runs");
       this.#runs = runs;
@@ -79,21 +88,14 @@ class RunsSidebar {
     }
   }
 
-  #readSoon() {
-    this.#timer ||= window.setTimeout(() => {
-      this.#timer = 0;
-      this.read();
-    }, SOON);
-  }
-
   #show() {
+    const known = new Set(this.#runs.map(({ run }) => run));
+    if (!known.has(this.#first)) this.#first = ""; // it was deleted
+    for (const run of this.#cards.keys()) if (!known.has(run)) this.#cards.delete(run);
     const found = search(this.#runs, this.input.value, saidOf);
     this.message.hidden = found.length > 0;
     this.message.textContent = this.#runs.length > 0 ? say("runs.noneFound") : say("runs.none");
-    const cards = found.map((run) => this.#card(run));
-    const known = new Set(this.#runs.map(({ run }) => run));
-    for (const run of this.#cards.keys()) if (!known.has(run)) this.#cards.delete(run);
-    place(this.list, cards.map(({ element }) => element));
+    place(this.list, found.map((run) => this.#card(run).element));
     this.#hint();
   }
 
