@@ -1,11 +1,11 @@
 /** How a run goes, on the node that trains it: nothing before the first one. */
 
-import { notify } from "../host/page.mjs";
 import { button, make } from "../parts/element.mjs";
 import { NextFrame } from "../parts/next_frame.mjs";
 import { stopAndKeep } from "../stop_and_keep.mjs";
 import { say } from "../words.mjs";
 import { duration, rateText, size, speed } from "./amounts.mjs";
+import { openLargeView } from "./large_view.mjs";
 import { Plot } from "./plot.mjs";
 import { askFor } from "./requests.mjs";
 import { SamplesStrip } from "./samples_strip.mjs";
@@ -44,7 +44,7 @@ export class RunPanel {
     this.finish = act(say("run.finish"), say("run.finishHint"), () => stopAndKeep(this.#record.run));
     this.sample = act(say("live.sampleNow"), say("live.sampleNowHint"), () => askFor("sample", this.#record.run));
     this.save = act(say("live.saveNow"), say("live.saveNowHint"), () => askFor("save", this.#record.run));
-    this.open = act(say("live.open"), say("live.openHint"), () => this.#openLargeView());
+    this.open = act(say("live.open"), say("live.openHint"), () => openLargeView(this.#record.run));
     this.element = make(
       "section.la-run",
       { hidden: true, "aria-label": say("live.title") },
@@ -117,15 +117,6 @@ export class RunPanel {
     if (!this.#news.isNews(verdict)) return;
     this.verdict.hidden = !verdict;
     this.verdict.replaceChildren(...(verdict ? [verdictCard(verdict)] : []));
-  }
-
-  async #openLargeView() {
-    try {
-      const { openLargeView } = await import("./large_view.mjs");
-      openLargeView(this.#record.run);
-    } catch (problem) {
-      notify("error", say("live.refused", { reason: problem.message }));
-    }
   }
 }
 

@@ -1,10 +1,9 @@
 /** The LoRAs that a run has kept, each ready to be used. */
 
-import { askForText, notify } from "../host/page.mjs";
-import { postJson } from "../host/server.mjs";
 import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";
+import { useSave } from "./requests.mjs";
 import { Seen } from "./seen.mjs";
 
 /** @typedef {import("./record.mjs").Save} Save */
@@ -36,18 +35,6 @@ function line(run, name, save) {
     { title: file },
     make("div.la-kept-name", {}, make("strong", { text: say("live.epochShort", { epoch }) }), ...marks),
     make("span.la-count", { text: `${say("live.stepShort", { step })} · ${size(megabytes)}` }),
-    button(say("view.use"), () => use(run, name, save)),
+    button(say("view.use"), () => useSave(run, save, `${name}-e${epoch}`)),
   );
-}
-
-/** @param {string} run @param {string} name @param {Save} save */
-async function use(run, name, { epoch, step }) {
-  const wanted = await askForText(say("view.useTitle", { epoch }), say("view.useName"), `${name}-e${epoch}`);
-  if (!wanted?.trim()) return;
-  try {
-    const { file } = await postJson("/lora_atelier/runs/use", { run, epoch, step, name: wanted.trim() });
-    notify("success", say("view.used", { epoch }), `output/loras/${file}`);
-  } catch (problem) {
-    notify("error", say("live.refused", { reason: problem.message }));
-  }
 }

@@ -337,7 +337,7 @@ export const en = {
   "use.title": "Use epoch {epoch}",
   "use.name": "Name of the LoRA",
   "use.done": "Saved as {file}",
-  "use.where": "It lies in output/loras. Load LoRA lists {file} once node definitions are refreshed (R).",
+  "use.where": "output/loras/{file}. Load LoRA lists it once node definitions are refreshed (R).",
   "use.failed": "The LoRA was not saved",
 
   // the large view of a run, and the list of all runs
@@ -368,9 +368,6 @@ export const en = {
   "view.size": "Size of the training",
   "view.noSaves": "Nothing is kept yet.",
   "view.use": "Use this one",
-  "view.useTitle": "Use epoch {epoch}",
-  "view.useName": "Name of the LoRA in output/loras",
-  "view.used": "Epoch {epoch} is ready for Load LoRA",
   "view.settings": "Settings that differ from the defaults",
   "view.allUsual": "All settings are at their defaults.",
   "view.allSettings": "All {count} settings",

@@ -312,7 +312,7 @@ export const zhTW = {
   "use.title": "使用第 {epoch} 輪",
   "use.name": "LoRA 的名稱",
   "use.done": "已儲存為 {file}",
-  "use.where": "檔案在 output/loras。重新整理節點定義（R）後，載入 LoRA 節點會列出 {file}。",
+  "use.where": "output/loras/{file}。重新整理節點定義（R）後，「載入 LoRA」節點會列出它。",
   "use.failed": "沒有儲存 LoRA",
 
   // the large view of a run, and the list of all runs
@@ -343,9 +343,6 @@ export const zhTW = {
   "view.size": "訓練量",
   "view.noSaves": "還沒有儲存。",
   "view.use": "使用這個",
-  "view.useTitle": "使用第 {epoch} 輪",
-  "view.useName": "LoRA 在 output/loras 中的名稱",
-  "view.used": "第 {epoch} 輪已可用於「載入 LoRA」",
   "view.settings": "與預設值不同的設定",
   "view.allUsual": "所有設定均為預設值。",
   "view.allSettings": "全部 {count} 項設定",

@@ -312,7 +312,7 @@ export const zh = {
   "use.title": "使用第 {epoch} 轮",
   "use.name": "LoRA 的名称",
   "use.done": "已保存为 {file}",
-  "use.where": "文件在 output/loras。刷新节点定义（R）后，加载 LoRA 节点会列出 {file}。",
+  "use.where": "output/loras/{file}。刷新节点定义（R）后，“加载 LoRA”节点会列出它。",
   "use.failed": "没有保存 LoRA",
 
   // the large view of a run, and the list of all runs
@@ -343,9 +343,6 @@ export const zh = {
   "view.size": "训练量",
   "view.noSaves": "还没有保存。",
   "view.use": "使用这个",
-  "view.useTitle": "使用第 {epoch} 轮",
-  "view.useName": "LoRA 在 output/loras 中的名称",
-  "view.used": "第 {epoch} 轮已可用于“加载 LoRA”",
   "view.settings": "与默认值不同的设置",
   "view.allUsual": "所有设置均为默认值。",
   "view.allSettings": "全部 {count} 项设置",
