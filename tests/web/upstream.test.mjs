@@ -135,6 +135,31 @@ test("a graph that runs in circles is not followed for ever", () => {
   assert.equal(ask(train), null);
 });
 
+test("a node that many paths lead through is looked at once", () => {
+  const { graph, train } = usual();
+  const chain = Array.from({ length: 40 }, () => graph.add("LoraLoader"));
+  for (const [at, loader] of chain.slice(1).entries()) {
+    graph.link(chain[at], loader, "model");
+    graph.link(chain[at], loader, "clip");
+  }
+  graph.link(chain.at(-1), train, "samples");
+  assert.deepEqual(ask(train).dataset, CROPPED);
+});
+
+test("a bypassed node gives on what comes in at the same place, as ComfyUI has it", () => {
+  const { graph, load, train } = usual();
+  const other = graph.add("LoraAtelierImagesToDataset");
+  const both = graph.add("TwoOfEach", {}, { mode: BYPASSED });
+  graph.link(other, both, "first");
+  graph.link(load, both, "second");
+  both.outputs = [{ type: DATASET }, { type: DATASET }];
+  train.inputs = [];
+  const link = graph.link(both, train);
+  assert.equal(ask(train), null);
+  graph.getLink(link).origin_slot = 1;
+  assert.deepEqual(ask(train).dataset, LOADED);
+});
+
 test("all that flows to a node is found, each once, also from inside a subgraph", () => {
   const { load, crop, tag, train, graph } = usual();
   const see = graph.add("LoraAtelierPreviewSample");

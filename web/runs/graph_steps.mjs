@@ -10,18 +10,30 @@ const [MUTED, BYPASSED] = [2, 4];
 const DEEPEST = 64;
 
 /** @param {Place} place @returns {Step} */
-export function stepAt({ node, owners }, depth = 0) {
+export function stepAt(place) {
+  return stepOf(place, new Map(), 0);
+}
+
+/** @param {Place} place @param {Map<string, Step>} known by the node and where it is: many paths lead through the same
+ * nodes @returns {Step} */
+function stepOf(place, known, depth) {
+  const { node, owners } = place;
+  const key = [...owners, node].map(({ id }) => id).join(":");
+  const found = known.get(key);
+  if (found) return found;
   const links = (node.inputs ?? []).map((input, index) => ({ input, index })).filter(({ input }) => input.link != null);
   const sockets = links.filter(({ input }) => !input.widget);
   const before = (/** @type {number} */ index) => {
-    const origin = depth < DEEPEST ? originOf({ node, owners }, index) : null;
-    return origin && stepAt(origin, depth + 1);
+    const origin = depth < DEEPEST ? originOf(place, index) : null;
+    return origin && stepOf(origin, known, depth + 1);
   };
-  return {
+  const step = {
     comfyClass: node.comfyClass ?? "",
-    values: valuesOf({ node, owners }, links),
+    values: valuesOf(place, links),
     inputs: new Map(sockets.map(({ input, index }) => [input.name, before(index)])),
   };
+  known.set(key, step);
+  return step;
 }
 
 /** @param {Place} place @returns {any[]} all nodes that something flows to it from, each once */
@@ -77,7 +89,8 @@ function sourceAt({ node, owners }, slot, depth) {
   if (!node || node.mode === MUTED || depth > DEEPEST) return null;
   if (node.mode === BYPASSED) {
     const { type } = node.outputs[slot];
-    const same = node.inputs.findIndex((/** @type {any} */ input) => input.type === type);
+    const fits = (/** @type {any} */ input) => input?.type === type;
+    const same = fits(node.inputs[slot]) ? slot : node.inputs.findIndex(fits);
     return same < 0 ? null : originOf({ node, owners }, same, depth + 1);
   }
   if (node.isSubgraphNode?.()) {
