@@ -62,10 +62,15 @@ def _inside(root: Path, below: str) -> Path | None:
 
 def _below(folder: Path, prefix: str = "", depth: int = _DEPTH) -> Iterator[str]:
     """Sub-folders by name; hidden ones and links are left out."""
-    if not depth or not os.path.isdir(folder):
-        return
-    with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False))
-    for name in names:
+    for name in _sub_folders(folder) if depth else ():
         yield prefix + name
         yield from _below(folder / name, f"{prefix}{name}/", depth - 1)
+
+
+def _sub_folders(folder: Path) -> list[str]:
+    """None of one that is not there or may not be looked into: a list without it is better than no list at all."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False))
+    except OSError:
+        return []

@@ -70,6 +70,8 @@ class Routes:
                 found = await asyncio.to_thread(handler, *arguments)
             except NotThere as problem:
                 return _problem(404, str(problem))
+            except FileNotFoundError:
+                return _problem(404, "what this asks for was just deleted. Refresh the page.")
             except TrainingError as problem:
                 return _problem(400, str(problem))
         if isinstance(found, web.Response):

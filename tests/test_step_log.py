@@ -1,14 +1,17 @@
-"""Logs of steps that a crash, a disk or another program has been at: the page is told of the steps that are whole."""
+"""What a page reads of runs where a crash, a disk, another program or several pages at once have been at it."""
 
 from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from trainer_core.runs.shown import ShownRuns
 from trainer_core.runs.step_log import StepLog
-from trainer_core.training.run import STEP_LOG
+from trainer_core.runs.summary import list_runs
+from trainer_core.training.run import ABOUT, STEP_LOG
 
 WHOLE = '{"step": 1, "epoch": 1, "loss": 0.25, "rate": 0.0001}\n'
 LAST = '{"step": 9, "epoch": 2, "loss": NaN, "rate": 1e-05}\n'
@@ -53,3 +56,26 @@ def test_every_digit_of_a_loss_is_kept(tmp_path):
     losses = [math.pi / 3**power for power in range(40)] + [math.inf, -math.inf]
     lines = [json.dumps({"step": 1, "epoch": 1, "loss": loss, "rate": loss}) + "\n" for loss in losses]
     assert [step[2:] for step in read(tmp_path, "".join(lines))] == [(loss, loss) for loss in losses]
+
+
+def test_the_list_of_runs_shows_the_last_step_that_is_whole(tmp_path):
+    """A computer that lost its power leaves zeros at the end of a file."""
+    run = tmp_path / "cat-1"
+    run.mkdir()
+    size = {"steps": 9, "epochs": 1, "pictures": 4}
+    (run / ABOUT).write_text(json.dumps({"name": "cat", "base": "b", "family": "SD1.5", "size": size}))
+    for damaged in ("", "\0\0\0\0\n", "5\n", "[]\n" + '{"step": 4', '{"step": null}\n'):
+        (run / STEP_LOG).write_text(WHOLE.replace("1", "3", 1) + damaged)
+        assert [one.step for one in list_runs(tmp_path)] == [3], damaged
+
+
+def test_several_nodes_may_be_remembered_at_once(tmp_path):
+    names = [str(number) for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: ShownRuns(tmp_path).remember("w", name, f"run-{name}"), names))
+    assert [ShownRuns(tmp_path).of("w", name) for name in names] == [[f"run-{name}"] for name in names]
+
+
+def test_what_is_no_name_of_a_run_is_not_remembered_as_one(tmp_path):
+    (tmp_path / "shown.json").write_text('{"w 1": [3, null]}')
+    assert ShownRuns(tmp_path).of("w", "1") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 from ..errors import TrainingError
 from ..files import read_json, write_json
@@ -10,6 +11,8 @@ from ..files import read_json, write_json
 _FILE = "shown.json"
 _MOST_NODES, _MOST_RUNS = 1000, 8
 """That are remembered; runs of each node."""
+_lock = Lock()
+"""The page may tell of several nodes at once."""
 
 
 class ShownRuns:
@@ -19,11 +22,12 @@ class ShownRuns:
         self._path = runs_folder / _FILE
 
     def remember(self, workflow: str, node: str, run: str) -> None:
-        known = self._known()
-        earlier = known.pop(key := _key(workflow, node), [])
-        runs = [run, *(one for one in earlier if one != run)]
-        newest = [*known.items(), (key, runs[:_MOST_RUNS])][-_MOST_NODES:]
-        write_json(self._path, dict(newest))
+        with _lock:
+            known = self._known()
+            earlier = known.pop(key := _key(workflow, node), [])
+            runs = [run, *(one for one in earlier if one != run)]
+            newest = [*known.items(), (key, runs[:_MOST_RUNS])][-_MOST_NODES:]
+            write_json(self._path, dict(newest))
 
     def of(self, workflow: str, node: str) -> list[str]:
         """Names of the folders of its runs, the newest first. They may have been deleted since, or never begun."""
@@ -34,8 +38,12 @@ class ShownRuns:
             known = read_json(self._path) if self._path.is_file() else {}
         except TrainingError:  # lost is only what an opened page shows at first
             return {}
-        return {key: runs for key, runs in known.items() if isinstance(runs, list)} if isinstance(known, dict) else {}
+        return {key: runs for key, runs in known.items() if _are_names(runs)} if isinstance(known, dict) else {}
 
 
 def _key(workflow: str, node: str) -> str:
     return f"{workflow} {node}"
+
+
+def _are_names(runs: object) -> bool:
+    return isinstance(runs, list) and all(isinstance(run, str) for run in runs)

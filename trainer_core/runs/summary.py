@@ -139,8 +139,13 @@ def _last_step(log: Path) -> int:
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         lines = file.read().split(b"\n")[:-1]
+    return next((step for line in reversed(lines) if (step := _step_of(line))), 0)
+
+
+def _step_of(line: bytes) -> int:
+    """0 of a damaged line."""
     try:
-        return json.loads(lines[-1])["step"] if lines else 0
+        return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
         return 0
 

@@ -149,6 +149,7 @@ export const TRAINING_ERRORS = [
   ["Shorten the graph.", "请缩短工作流。", "請縮短工作流程。"],
   ["{name} is not what this page sends.", "{name} 不是此页面发送的内容。", "{name} 不是此頁面傳送的內容。"],
   ["Refresh the page.", "请刷新页面。", "請重新整理頁面。"],
+  ["what this asks for was just deleted.", "所请求的内容刚刚被删除。", "所請求的內容剛剛被刪除。"],
   ["Choose {least} to {most}.", "请选 {least} 到 {most}。", "請選 {least} 到 {most}。"],
   ["the {phrase} is {value}. Choose a number from 0 to 1, such as 0.35.", "{phrase}为 {value}。请选 0 到 1 之间的数，如 0.35。", "{phrase}為 {value}。請選 0 到 1 之間的數，如 0.35。"],
   ["{name} is {value}. Give a number from {least} to {most}.", "{name} 为 {value}。请填 {least} 到 {most} 之间的数。", "{name} 為 {value}。請填 {least} 到 {most} 之間的數。"],
