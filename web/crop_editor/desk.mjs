@@ -111,6 +111,7 @@ export class CropDesk {
   }
 
   redo() {
+    this.#preview = null;
     if (this.history.redo().length > 0) this.onChange();
   }
 

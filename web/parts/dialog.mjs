@@ -6,7 +6,10 @@
 import { make } from "./element.mjs";
 
 const OWN_EVENTS = ["keydown", "keyup", "keypress", "copy", "cut", "paste", "wheel", "contextmenu"];
-const FOCUSABLE = "button, input, textarea, [tabindex='0']";
+/** Those that go to the page's body where what had the focus is gone, such as a button that took itself away. */
+const LOST_EVENTS = ["keydown", "copy", "cut", "paste"];
+const FOCUSABLE = "button, input, select, summary, textarea, [tabindex='0']";
+const MODAL = "[role='dialog'][aria-modal='true']";
 
 export class Dialog {
   #returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
@@ -38,13 +41,25 @@ export class Dialog {
   open() {
     document.body.append(this.element);
     this.element.focus();
+    for (const name of LOST_EVENTS) document.addEventListener(name, this.#takeLost, { capture: true });
   }
 
   close() {
+    for (const name of LOST_EVENTS) document.removeEventListener(name, this.#takeLost, { capture: true });
     this.element.remove();
     this.#returnFocus?.focus();
     this.onClose();
   }
+
+  /** Take what would act on the graph behind this window, or on nothing; a dialog of ComfyUI's in front has its own. */
+  #takeLost = (/** @type {Event} */ event) => {
+    if (event.target !== document.body || document.querySelectorAll(MODAL).length > 1) return;
+    event.stopPropagation();
+    const front = /** @type {HTMLElement} */ (this.element.querySelector(".la-shade") ?? this.element);
+    front.focus();
+    const isKey = event instanceof KeyboardEvent;
+    if (isKey && !front.dispatchEvent(new KeyboardEvent(event.type, event))) event.preventDefault();
+  };
 
   #keepInside(event) {
     const scope = this.element.querySelector(".la-sheet") ?? this.element;

@@ -16,11 +16,12 @@ export function cover(host, content, { onEscape = () => {}, onOutside = () => {}
       if (event.key === "Escape") onEscape();
     },
   };
-  const shade = make("div.la-shade", { on }, content);
+  const shade = make("div.la-shade", { tabindex: "-1", on }, content); // a press on its texts leaves the focus in it
   host.append(shade);
+  shade.focus();
   return () => {
     shade.remove();
-    returnFocus?.focus();
+    (returnFocus?.isConnected ? returnFocus : host).focus();
   };
 }
 

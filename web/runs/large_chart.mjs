@@ -68,19 +68,21 @@ export class LargeChart {
   }
 
   #press(event) {
-    const { left, idx } = this.plot.drawn?.cursor ?? {};
+    const { drawn } = this.plot;
+    if (!drawn || event.ctrlKey || event.metaKey) return;
+    const { left, idx } = drawn.cursor;
     const [first, last] = this.#zoom ?? this.#span();
-    const width = this.plot.drawn.over.clientWidth;
+    const width = drawn.over.clientWidth;
     const at = left >= 0 ? left : width / 2;
     const around = idx === null || idx === undefined ? (first + last) / 2 : this.plot.data[0][idx];
     const acts = {
-      ArrowLeft: () => this.plot.drawn.setCursor({ left: Math.max(0, at - width * STRIDE), top: 1 }),
-      ArrowRight: () => this.plot.drawn.setCursor({ left: Math.min(width, at + width * STRIDE), top: 1 }),
+      ArrowLeft: () => drawn.setCursor({ left: Math.max(0, at - width * STRIDE), top: 1 }),
+      ArrowRight: () => drawn.setCursor({ left: Math.min(width, at + width * STRIDE), top: 1 }),
       "+": () => this.#show(zoomed([first, last], around, CLOSER, this.#span())),
       "-": () => this.#show(zoomed([first, last], around, 1 / CLOSER, this.#span())),
       0: () => this.#show(null),
     };
-    if (!(event.key in acts) || event.ctrlKey || event.metaKey) return;
+    if (!(event.key in acts)) return;
     event.preventDefault();
     acts[event.key]();
   }

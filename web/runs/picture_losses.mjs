@@ -17,13 +17,14 @@ export class PictureLosses {
   show(pictures) {
     if (!this.#seen.isNews(pictures)) return;
     if (pictures.length === 0) return this.element.replaceChildren(make("p.la-none", { text: say("view.noPictures") }));
-    const most = Math.max(...pictures.flatMap(({ first, last }) => [first, last]));
-    const titles = [say("view.picture"), "", say("view.lossNow"), say("view.gain")];
+    const most = Math.max(Number.MIN_VALUE, ...pictures.flatMap(({ first, last }) => [first, last]));
+    const title = (/** @type {string} */ text) => make("th", { text, scope: "col" });
+    const titles = [title(say("view.picture")), make("td"), title(say("view.lossNow")), title(say("view.gain"))];
     this.element.replaceChildren(
       make(
         "table.la-losses",
         {},
-        make("thead", {}, make("tr", {}, ...titles.map((text) => make("th", { text, scope: "col" })))),
+        make("thead", {}, make("tr", {}, ...titles)),
         make("tbody", {}, ...pictures.map((picture) => line(picture, most))),
       ),
     );

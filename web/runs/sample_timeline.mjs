@@ -1,6 +1,7 @@
 /** All samples of a run: a row for each prompt, epochs from left to right. */
 
 import { make } from "../parts/element.mjs";
+import { keepFocus } from "../parts/keep_focus.mjs";
 import { say } from "../words.mjs";
 import { openBeforeAfter } from "./before_after.mjs";
 import { samplesByPrompt } from "./record.mjs";
@@ -25,8 +26,14 @@ export class SampleTimeline {
   show(run, samples) {
     if (!this.#seen.isNews([run, samples])) return;
     const rows = samplesByPrompt(samples).map((row) => this.#row(run, row));
-    this.element.replaceChildren(...(rows.length > 0 ? rows : [make("p.la-none", { text: say("view.noSamples") })]));
-    for (const strip of this.element.querySelectorAll(".la-timeline-row")) strip.scrollLeft = strip.scrollWidth;
+    const before = this.#strips.map(placeOf);
+    const shown = rows.length > 0 ? rows : [make("p.la-none", { text: say("view.noSamples") })];
+    keepFocus(this.element, () => this.element.replaceChildren(...shown));
+    this.#strips.forEach((strip, at) => (strip.scrollLeft = before[at] ?? strip.scrollWidth));
+  }
+
+  get #strips() {
+    return [...this.element.querySelectorAll(".la-timeline-row")];
   }
 
   #row(run, row) {
@@ -45,9 +52,18 @@ export class SampleTimeline {
     const name = epochName(sample.epoch);
     return make(
       "button.la-timeline-cell",
-      { title: say("view.compareHint"), "aria-label": `${name} · ${sample.prompt}`, on: { click: open } },
+      {
+        title: say("view.compareHint"), "aria-label": `${name} · ${sample.prompt}`, on: { click: open },
+        "data-focus": `${sample.number} ${sample.step}`,
+      },
       make("img", { src: sampleAddress(run, sample, SIDE), alt: "", loading: "lazy", draggable: "false" }),
       make("span", { text: name }),
     );
   }
+}
+
+/** How far a row was scrolled; null at its end, where it stays as samples are added.
+ * @param {Element} strip */
+function placeOf({ scrollLeft, scrollWidth, clientWidth }) {
+  return scrollLeft + clientWidth < scrollWidth - 1 ? scrollLeft : null;
 }

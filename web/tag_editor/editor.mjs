@@ -137,16 +137,18 @@ class Editor {
   }
 
   #save() {
+    this.panel.finishText();
     const { thresholds, history } = this.desk;
     this.saved = { edits: new Map(history.values), thresholds };
+    dropDraft(this.session.place); // before the node looks whether there is one
     this.session.save(writeEdits(history.values), thresholds);
-    dropDraft(this.session.place);
     this.notices.clear();
     notify("success", say("saved"));
     this.#frame.ask();
   }
 
   #writeFiles() {
+    this.panel.finishText();
     const { desk, board, dialog } = this;
     const { general, character } = desk.effectiveThresholds;
     const captions = () => ({ threshold: general, character_threshold: character, edits: toJson(desk.history.values) });
@@ -154,6 +156,7 @@ class Editor {
   }
 
   #close() {
+    this.panel.finishText();
     this.grid.destroy();
     this.thresholds?.destroy();
     this.dialog.close();

@@ -14,6 +14,8 @@ const MOST_CANDIDATES = 40;
 
 export class PicturePanel {
   #drawn = /** @type {{id: string | null, caption: unknown, candidates: unknown} | null} */ (null);
+  /** The caption as text, before anything is typed. */
+  #text = "";
 
   /** @param {Desk} desk @param {import("./board.mjs").Board} board
    * @param {import("./candidates.mjs").Candidates} candidates */
@@ -31,7 +33,7 @@ export class PicturePanel {
     } });
     this.textForm = make("div.la-text-form", {}, this.textArea, make("div.la-row", {},
       button(say("picture.textCancel"), () => this.#showText(false)),
-      button(say("picture.textDone"), () => this.#writeText(), ".la-primary"),
+      button(say("picture.textDone"), () => this.finishText(), ".la-primary"),
     ));
     this.textButton = button(say("picture.asText"), () => this.#showText(true));
     this.revert = button(say("picture.revert"), () => this.desk.revert([this.id]));
@@ -64,45 +66,54 @@ export class PicturePanel {
     if (drawn?.id !== id) this.#drawPicture(id);
     this.#drawn = { id, caption, candidates };
     this.revert.disabled = caption.edit === undefined;
-    this.#drawChips(id);
-    const others = caption.others.map((text) => make("p.la-other-caption", { text }));
-    this.further.replaceChildren(
-      ...section(say("picture.others"), others), ...this.#removed(id), ...this.#candidates(candidates, caption),
-    );
+    const others = section(say("picture.others"), caption.others.map((text) => make("p.la-other-caption", { text })));
+    const further = [...others, ...this.#removed(id), ...this.#candidates(candidates, caption)];
+    this.#put(this.chips, this.#chipsOf(id));
+    this.#put(this.further, further);
   }
 
   focusInput() {
     this.input.focus();
   }
 
+  /** Take over a caption that is being written as text: it is not lost by going on. */
+  finishText() {
+    if (this.textForm.hidden) return;
+    const isHere = this.textForm.contains(document.activeElement);
+    if (this.textArea.value !== this.#text) this.desk.write(this.#drawn.id, this.textArea.value);
+    this.#showText(false);
+    if (isHere) this.textButton.focus();
+  }
+
   #drawPicture(id) {
+    this.finishText();
     const { name, width, height, source } = this.desk.pictures.get(id);
     this.image.src = this.board.thumbnail(id, PREVIEW_SIZE);
     this.title.textContent = name;
     this.title.title = name;
     this.facts.textContent = [`${width} × ${height}`, source].filter(Boolean).join(" · ");
-    this.#showText(false);
     this.input.clear();
   }
 
-  #drawChips(id) {
+  #chipsOf(id) {
     const { desk } = this;
     const isTrained = !desk.pictures.get(id).is_regularisation;
     const { added } = desk.difference(id);
-    const place = [...this.chips.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));
     const chips = desk.trainedTags(id).map((tag) => {
       if (isTrained && desk.isTrigger(tag)) return triggerChip(desk, tag);
       const remove = iconButton("close", say("picture.removeTag", { tag }), () => desk.remove([id], [tag]));
       return chip(desk, tag, added.has(plainTag(tag)) ? ["added"] : [], remove);
     });
-    if (chips.length === 0) chips.push(make("span.la-none", { text: say("grid.noCaption") }));
-    this.chips.replaceChildren(...chips);
-    if (place >= 0) this.#focusChip(place);
+    return chips.length > 0 ? chips : [make("span.la-none", { text: say("grid.noCaption") })];
   }
 
-  /** The chip that had the focus was taken away by the change it made. */
-  #focusChip(place) {
-    const buttons = this.chips.querySelectorAll("button");
+  /** A button that had the focus is taken away by the change it made: the next one gets it.
+   * @param {HTMLElement} host @param {HTMLElement[]} parts */
+  #put(host, parts) {
+    const place = [...host.querySelectorAll("button")].indexOf(/** @type {any} */ (document.activeElement));
+    host.replaceChildren(...parts);
+    if (place < 0) return;
+    const buttons = host.querySelectorAll("button");
     if (buttons.length === 0) this.input.focus();
     else buttons[Math.min(place, buttons.length - 1)].focus();
   }
@@ -152,19 +163,14 @@ export class PicturePanel {
     this.input.element.hidden = isText;
     this.textButton.hidden = isText;
     if (!isText) return;
-    this.textArea.value = this.desk.caption(this.id).text;
+    this.#text = this.desk.caption(this.id).text;
+    this.textArea.value = this.#text;
     this.textArea.focus();
-  }
-
-  #writeText() {
-    this.desk.write(this.id, this.textArea.value);
-    this.#showText(false);
-    this.textButton.focus();
   }
 
   #onTextKey(event) {
     if (event.isComposing) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#writeText();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.finishText();
     else if (event.key === "Escape") this.#showText(false);
     else return;
     event.preventDefault();

@@ -1,6 +1,7 @@
 /** The left panel: every tag of the pictures shown, by kind, and what to do about those that nearly all have. */
 
 import { button, icon, iconButton, make, setAttribute } from "../parts/element.mjs";
+import { keepFocus } from "../parts/keep_focus.mjs";
 import { say } from "../words.mjs";
 import { plainTag } from "./captions.mjs";
 import { conditionFor, conditionsOf, withTag } from "./query.mjs";
@@ -44,15 +45,12 @@ export class TagList {
     this.#drawn = { counts, query: queryText };
     this.sortButton.textContent = say(this.#order === "count" ? "tags.byCount" : "tags.byName");
     const { scrollTop } = this.list;
-    const active = /** @type {HTMLElement | null} */ (document.activeElement);
-    const focused = this.list.contains(active) ? active.dataset.focus : undefined;
     this.#conditions = new Set(conditionsOf(queryText));
     const groups = groupTags(counts, this.#order, plainTag(this.filter.value));
     const none = groups.length === 0 ? make("p.la-none", { text: say("tags.none") }) : null;
     const parts = [this.#adviceCard(), ...groups.map((group) => this.#group(group)), none];
-    this.list.replaceChildren(...parts.filter((part) => part !== null));
+    keepFocus(this.list, () => this.list.replaceChildren(...parts.filter((part) => part !== null)));
     this.list.scrollTop = scrollTop;
-    if (focused) this.list.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #redraw() {
