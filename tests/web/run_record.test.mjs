@@ -50,6 +50,21 @@ test("a run that is queued again may go on from an earlier step", () => {
   assert.deepEqual(record.curve.columns.loss, [0.2, 0.1, 0.5]);
 });
 
+test("a stage is as far as the server says when a page is opened in the middle of it", () => {
+  const record = new RunRecord("mochi-1");
+  record.read(history({ stage: "encoding pictures", done: 12, total: 40 }));
+  assert.deepEqual([record.stage, record.done, record.total], ["encoding pictures", 12, 40]);
+});
+
+test("a run that failed stays so until it is trained again, though its folder is that of a stopped one", () => {
+  const record = watched();
+  record.take(event({ state: "failed" }));
+  record.read(history({ state: "stopped" }));
+  assert.equal(record.state, "failed");
+  record.read(history({ state: "training" }));
+  assert.equal(record.state, "training");
+});
+
 test("what is unknown stays unknown", () => {
   const record = watched();
   assert.deepEqual([record.secondsPerStep, record.secondsLeft, record.memory], [null, null, null]);

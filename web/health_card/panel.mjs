@@ -4,7 +4,7 @@
 import { addPanel, after, refit, rememberOutput } from "../host/node.mjs";
 import { locale } from "../host/page.mjs";
 import { addressOf, getJson } from "../host/server.mjs";
-import { make } from "../parts/element.mjs";
+import { make, setAttribute } from "../parts/element.mjs";
 import { arithmeticLines } from "../runs/arithmetic.mjs";
 import { say } from "../words.mjs";
 import { phrase } from "../words/phrases.mjs";
@@ -43,6 +43,7 @@ export class HealthCard {
       const card = await getJson(pathOf(board));
       if (this.#shown === board) this.#show(card, board);
     } catch (problem) {
+      if (this.#shown !== board) return; // another run has ended meanwhile
       this.#shown = null;
       this.#tell(problem.status === 404 ? say("health.notRun") : problem.message);
     }
@@ -111,7 +112,7 @@ function filesOf({ files, more_files: more }, board) {
     return make(
       "li.la-health-file",
       { title: `${name}: ${label}` },
-      picture === null ? make("span.la-health-nothing") : thumbnail(board, picture),
+      picture === null ? make("span.la-health-nothing") : thumbnail(board, picture, name),
       make("span.la-health-name", { text: name }),
       make("span.la-health-label", { text: label }),
     );
@@ -121,11 +122,12 @@ function filesOf({ files, more_files: more }, board) {
 }
 
 /** Small; a press makes it large, another one small again. */
-function thumbnail(board, picture) {
+function thumbnail(board, picture, name) {
   const src = addressOf(`${pathOf(board)}/thumbnail/${picture}?size=${THUMBNAIL}`);
   const image = make("img", { src, alt: "", loading: "lazy", decoding: "async", draggable: "false" });
-  const turn = () => button.classList.toggle("la-large");
-  const button = make("button.la-health-thumb", { "aria-label": say("health.enlarge"), on: { click: turn } }, image);
+  const turn = () => setAttribute(button, "aria-pressed", String(button.classList.toggle("la-large")));
+  const label = `${say("health.enlarge")}: ${name}`;
+  const button = make("button.la-health-thumb", { "aria-label": label, "aria-pressed": "false", on: { click: turn } }, image);
   return button;
 }
 

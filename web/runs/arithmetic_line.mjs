@@ -10,12 +10,15 @@ import { stepAt } from "./graph_steps.mjs";
 /** Milliseconds in which nothing may change before the server is asked. Looking finds every change, made by widgets,
  * links, undo or another node, without a hook in each. */
 const QUIET = 300;
+/** Milliseconds until a server that gave no answer is asked again. */
+const REST = 5000;
 
 export class ArithmeticLine {
   #timer = 0;
   #seen = "";
   #asked = "";
   #isAsking = false;
+  #restUntil = 0;
 
   /** @param {any} node that trains @param {() => string | null} lastRun */
   constructor(node, lastRun) {
@@ -39,7 +42,7 @@ export class ArithmeticLine {
   }
 
   #look() {
-    if (document.hidden || this.#isAsking || !isInView(this.node)) return;
+    if (document.hidden || this.#isAsking || Date.now() < this.#restUntil || !isInView(this.node)) return;
     const question = this.#question();
     const [before, asks] = [this.#seen, JSON.stringify(question)];
     this.#seen = asks;
@@ -63,11 +66,16 @@ export class ArithmeticLine {
     try {
       this.#show(arithmeticLines(await postJson("/lora_atelier/arithmetic", question), say));
     } catch (problem) {
-      if (problem.status === 0) this.forget();
+      if (problem.status === 0) this.#rest();
       else this.#show([problem.message, ""], ".la-refused");
     } finally {
       this.#isAsking = false;
     }
+  }
+
+  #rest() {
+    this.#restUntil = Date.now() + REST;
+    this.forget();
   }
 
   #show([first, second], look = "") {

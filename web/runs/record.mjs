@@ -41,8 +41,10 @@ export class RunRecord {
    * @param {any} history as /runs/history answers */
   read(history) {
     this.name = history.name;
-    this.state = history.state;
+    // A folder cannot tell a run that failed from one that was stopped.
+    if (this.state !== "failed" || history.state !== "stopped") this.state = history.state;
     this.stage = history.stage ?? "";
+    [this.done, this.total] = [history.done ?? 0, history.total ?? 0];
     [this.step, this.totalSteps] = [history.step, history.total_steps];
     [this.epoch, this.epochs] = [history.epoch, history.epochs];
     this.#measure(history);
