@@ -6,11 +6,22 @@ import os
 import stat
 import threading
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from trainer_core.errors import TrainingError
-from trainer_core.files import contained, digest, file_name, is_within, read_json, read_text, write_atomic, write_json
+from trainer_core.files import (
+    contained,
+    digest,
+    expanded,
+    file_name,
+    is_within,
+    read_json,
+    read_text,
+    write_atomic,
+    write_json,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -132,6 +143,13 @@ def test_written_files_can_be_read_by_others_as_the_umask_says(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+
+
+def test_a_tilde_is_the_users_folder_only_where_it_is_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert expanded("~/a.png") == tmp_path / "a.png"
+    assert expanded("~no such user/a.png") == Path("~no such user/a.png")
 
 
 @pytest.mark.parametrize("relative", ["../x", "a/../../x", "/etc/passwd", "a\0b", "link/x", "..", "a\ud800"])

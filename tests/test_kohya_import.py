@@ -344,6 +344,8 @@ def test_a_dataset_config_gives_folders_and_what_they_share(tmp_path):
     [
         ("a = [", "not valid TOML"),
         ("[[datasets]]\nresolution = 512", "has no subsets"),
+        ("datasets = []", "has no datasets"),
+        (f"dataset_config = '{'x' * 5000}'", "cannot read x"),
         ('[[datasets]]\n[[datasets.subsets]]\nmetadata_file = "m.json"', "has no image_dir"),
         ('[[datasets]]\n[[datasets.subsets]]\nimage_dir = "a"\nnum_repeats = 0', "num_repeats must be"),
         ("datasets = [3]", "must be a table"),

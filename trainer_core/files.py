@@ -128,6 +128,14 @@ def check_folder_writable(folder: Path) -> None:
     probe.unlink(missing_ok=True)
 
 
+def expanded(name: str) -> Path:
+    """A path as it is written, `~` being the user's folder; a name that begins so and is no user's stays what it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def is_within(root: Path, path: Path) -> bool:
     """Whether `path`, with every link resolved, lies in `root` (or is it)."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))

@@ -31,7 +31,7 @@ from .dataset.rules import ReadingRules
 from .dataset.types import Dataset
 from .errors import TrainingError
 from .fields import check_field, read_fields
-from .files import file_name, read_json
+from .files import expanded, file_name, read_json
 from .job_captions import caption_dataset
 from .training.plan import TrainingPlan
 
@@ -74,11 +74,7 @@ def read_job(path: Path, caches: Path | None = None, *, device: str = "cpu") -> 
 
 def _path(entry: Any, where: str, here: Path) -> Path:
     """A file or folder that a job names, found from the job file's folder."""
-    path = Path(check_field(str, entry, where))
-    try:
-        return here / path.expanduser()
-    except RuntimeError:  # ~name, where there is no such user: names of files may begin so
-        return here / path
+    return here / expanded(check_field(str, entry, where))
 
 
 def _with_paths(plan: TrainingPlan, here: Path) -> TrainingPlan:

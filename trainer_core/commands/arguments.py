@@ -51,10 +51,6 @@ def size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(str(problem)) from None
 
 
-def tags(text: str) -> tuple[str, ...]:
-    return tuple(tag.strip() for tag in text.split(",") if tag.strip())
-
-
 def source(text: str) -> tuple[Path, int]:
     """ "folder=10" -> (folder, 10 repeats)."""
     folder, sign, repeats = text.rpartition("=")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..crop.rules import CropRules
 from ..errors import TrainingError
-from ..files import file_name, read_json, read_text
+from ..files import expanded, file_name, read_json, read_text
 from ..training.plan import TrainingPlan
 from . import networks, pictures, rates, samples
 from .arguments import read_command
@@ -122,7 +122,7 @@ def settings_file(text_or_path: str | Path) -> Path | None:
         return text_or_path
     text = text_or_path.strip()
     is_name = "\n" not in text and "--" not in text and Path(text).suffix.lower() in _FILES
-    return Path(text).expanduser() if is_name else None
+    return expanded(text) if is_name else None
 
 
 def _read(path: Path | None, text: str, here: Path) -> tuple[dict[str, Any], list[Subset]]:
@@ -146,8 +146,8 @@ def _read(path: Path | None, text: str, here: Path) -> tuple[dict[str, Any], lis
 
 def _named(name: str, here: Path) -> Path:
     """A file that the settings name; sd-scripts add .toml to a name without it."""
-    path = Path(name if name.endswith(".toml") else f"{name}.toml").expanduser()
-    return here / path if (here / path).exists() else path
+    path = expanded(name if name.endswith(".toml") else f"{name}.toml")
+    return here / path if os.path.exists(here / path) else path
 
 
 def _toml_options(value: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], list[Subset]]:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..files import expanded
+
 
 class Places:
     """Looks beside the settings, which lie in `here`, then in the current folder, as sd-scripts do. `missing` holds
@@ -36,7 +38,7 @@ class Places:
         return value | found
 
     def _path(self, name: str) -> str:
-        path = Path(name).expanduser()
+        path = expanded(name)
         for folder in self._folders:
             if os.path.exists(folder / path):
                 return str((folder / path).absolute())

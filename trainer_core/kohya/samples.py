@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..files import read_text
+from ..files import expanded, read_text
 from .options import Options
 
 _FILES = (".txt", ".toml", ".json")
@@ -43,7 +43,7 @@ def samples(options: Options) -> dict[str, Any]:
 def file_named(text: str) -> Path | None:
     """The file of prompts that is meant; None where these are the prompts themselves, as the GUI saves them."""
     is_name = "\n" not in text and Path(text).suffix.lower() in _FILES
-    return Path(text).expanduser() if is_name else None
+    return expanded(text) if is_name else None
 
 
 def _prompts(text: str, options: Options) -> str:

@@ -64,9 +64,11 @@ def subsets_of(config: Mapping[str, Any]) -> Iterator[Subset]:
     """Every folder of a dataset config; what a folder does not set comes from its dataset, then from [general].
 
     Raises:
-        TrainingError: a dataset without folders, or captions in a metadata file.
+        TrainingError: no datasets, one without folders, or captions in a metadata file.
     """
     general = _table(config.get("general", {}), "general")
+    if not config["datasets"]:
+        raise TrainingError("the dataset config has no datasets. Give it one with a folder of pictures.")
     for dataset in config["datasets"]:
         entries = _table(dataset, "datasets").get("subsets", [])
         if not isinstance(entries, list) or not entries:
