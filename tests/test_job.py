@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from trainer_core.errors import TrainingError
+from trainer_core.files import write_json
 from trainer_core.job import Job, read_job
 
 
@@ -82,3 +83,30 @@ def test_a_name_may_begin_with_a_tilde_that_is_nobodys(folder):
 def test_the_name_is_one_that_a_disk_can_hold(folder):
     assert read(folder, name="half a \ud83d").name == "half a _"
     assert read(folder).name == "mochi"
+
+
+def test_a_runs_own_job_file_is_read_from_anywhere(folder, monkeypatch):
+    """Trained as `train mochi.json` from its folder, then again from another one, or by several processes."""
+    job = {
+        "base_model": "base.safetensors",
+        "dataset": {"folder": "pictures"},
+        "plan": {"adapter": {"start_from": "mine.safetensors", "merge_first": "other.safetensors:0.5"}},
+    }
+    (folder / "mochi.json").write_text(json.dumps(job))
+    monkeypatch.chdir(folder)
+    written = read_job(Path("mochi.json"))
+    write_json(Path("runs/mochi-1/job.json"), written.to_json())
+    monkeypatch.chdir(folder.parent)
+    again = read_job(folder / "runs" / "mochi-1" / "job.json")
+    assert (again.base_model, again.dataset) == (folder / "base.safetensors", written.dataset)
+    assert [image.path for image in again.dataset.images] == [folder / "pictures" / "a.png"]
+    assert again.plan == written.plan
+    assert again.plan.adapter.files == [folder / "mine.safetensors", folder / "other.safetensors"]
+
+
+def test_pictures_given_one_by_one_lie_from_the_job_files_folder(folder):
+    (image,) = read(folder).dataset.to_json()["images"]
+    mask = {"path": "masks/a.png", "fingerprint": "0" * 32, "is_transparency": False}
+    job = read(folder, dataset={"images": [image | {"path": "pictures/a.png", "mask": mask}]})
+    assert job.dataset.images[0].path == folder / "pictures" / "a.png"
+    assert job.dataset.images[0].mask.path == folder / "masks" / "a.png"

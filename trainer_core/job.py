@@ -28,7 +28,7 @@ from .crop.rules import CropRules
 from .dataset.folder import read_folder
 from .dataset.merge import combine, merge
 from .dataset.rules import ReadingRules
-from .dataset.types import Dataset
+from .dataset.types import Dataset, DatasetImage
 from .errors import TrainingError
 from .fields import check_field, read_fields
 from .files import expanded, file_name, read_json
@@ -63,7 +63,7 @@ def read_job(path: Path, caches: Path | None = None, *, device: str = "cpu") -> 
     """
     value = read_json(path)
     _check_fields(value, "the job", required=("base_model", "dataset"), optional=("name", "crop", "captions", "plan"))
-    here = path.parent
+    here = path.parent.absolute()
     return Job(
         name=file_name(check_field(str, value.get("name", path.stem), "name")),
         base_model=_path(value["base_model"], "base_model", here),
@@ -102,11 +102,21 @@ def parse_size(text: str) -> tuple[int, int]:
 def _read_dataset(value: dict[str, Any], here: Path, caches: Path | None, device: str) -> Dataset:
     source = value["dataset"]
     if isinstance(source, dict) and "images" in source:
-        return Dataset.from_json(source)
+        return _found_from(here, Dataset.from_json(source))
     sources = source if isinstance(source, list) else [source]
     dataset = merge([_read_source(entry, here, caches) for entry in sources])
     cropped = _cropped(dataset, value.get("crop", {}), here)
     return caption_dataset(cropped, value.get("captions", {}), device=device, caches=caches)
+
+
+def _found_from(here: Path, dataset: Dataset) -> Dataset:
+    """Pictures and masks whose paths are relative, found from the job file's folder."""
+
+    def placed(image: DatasetImage) -> DatasetImage:
+        mask = image.mask and replace(image.mask, path=here / image.mask.path)
+        return replace(image, path=here / image.path, mask=mask)
+
+    return dataset.with_images(tuple(map(placed, dataset.images)))
 
 
 def _read_source(source: Any, here: Path, caches: Path | None) -> Dataset:
