@@ -5,6 +5,7 @@ import { HealthCard } from "./health_card/panel.mjs";
 import { tellErrors, translateLines } from "./host/errors.mjs";
 import { chosenNodes } from "./host/graph.mjs";
 import { leaveLostNodes } from "./host/node.mjs";
+import { giveKeptOutputs, sortOutputs } from "./host/outputs.mjs";
 import { addSidebarTab, mirrorSetting, notify, registerExtension } from "./host/page.mjs";
 import { fold, paintSockets, widen } from "./node_look.mjs";
 import { runsTab } from "./runs/sidebar.mjs";
@@ -64,6 +65,7 @@ function dress() {
   paintSockets();
   tellErrors("LoraAtelier");
   translateLines("LoraAtelier");
+  sortOutputs("lora_atelier_");
   addSidebarTab(runsTab());
 }
 
@@ -95,7 +97,10 @@ registerExtension({
     equip(node);
     widen(node);
   },
-  afterConfigureGraph: leaveLostNodes,
+  afterConfigureGraph() {
+    leaveLostNodes();
+    giveKeptOutputs();
+  },
   loadedGraphNode(node) {
     panels.get(node)?.refresh();
   },

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from PIL import Image
+
 from tests.host.browser import ComfyPage
+from tests.host.server import ComfyServer
 
 _COUNT_TIMERS = """() => {
     const { setInterval, clearInterval } = window;
@@ -18,6 +21,7 @@ _COUNT_TIMERS = """() => {
     };
 }"""
 _INTO_SUBGRAPH = "(id) => void app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]))"
+_QUEUE_AND_GO_ON = "async (other) => { await app.queuePrompt(0, 1); await app.loadGraphData(other); }"
 
 
 def test_nothing_is_left_running_for_nodes_that_are_gone(page: ComfyPage) -> None:
@@ -39,14 +43,37 @@ def test_nothing_is_left_running_for_nodes_that_are_gone(page: ComfyPage) -> Non
 
 
 def test_a_workflow_that_remembers_nonsense_opens(page: ComfyPage) -> None:
-    kinds = ("EpochSheet", "PreviewSample", "AutoTag", "SmartCrop", "TrainLora", "CheckDataset")
-    page.build([(kind, f"LoraAtelier{kind}", {}) for kind in kinds], [])
+    kinds = ("EpochSheet", "PreviewSample", "AutoTag", "SmartCrop", "CheckDataset")
+    nodes = [(kind, f"LoraAtelier{kind}", {}) for kind in kinds]
+    train = page.build([*nodes, ("train", "LoraAtelierTrainLora", {"name": "the last one"})], [])["train"]
     workflow = page.workflow()
     for node in workflow["nodes"]:
         node["properties"] |= {
-            "lora_atelier_epochs": {"run": 5}, "lora_atelier_board": [1], "lora_atelier_crops": {}, 
+            "lora_atelier_epochs": {"run": 5}, "lora_atelier_board": [1], "lora_atelier_crops": {},
             "lora_atelier_health": 7, "lora_atelier_preset": "none",
         }  # fmt: skip
+    page.build([], [])
     page.load(workflow)
-    assert len(page.workflow()["nodes"]) == len(kinds)
+    assert page.widget(train, "name") == "the last one"
     assert page.find(".la-use .la-node-line").count() == 2
+
+
+def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: ComfyServer) -> None:
+    """Another one is in view as the run ends, whose node has the same number; then the first one again."""
+    folder = comfy.base / "input" / "many"
+    folder.mkdir(exist_ok=True)
+    for number in range(150):  # so many that the other workflow is there before they are read
+        Image.new("RGB", (512, 512), (number, 90, 90)).save(folder / f"{page.page.evaluate('Date.now()')}-{number}.png")
+    load = ("load", "LoraAtelierLoadDataset", {"folder": "input/many"})
+    other = (page.build([load], []), page.workflow())[1]
+    page.build([load], [])
+    mine = page.workflow()
+    page.load(mine)
+    page.page.evaluate(_QUEUE_AND_GO_ON, other)
+    board = "() => app.graph.nodes[0].properties.lora_atelier_health ?? null"
+    page.until(lambda: not comfy.get("/queue")["queue_running"] + comfy.get("/queue")["queue_pending"], 60)
+    page.page.wait_for_timeout(500)
+    assert page.page.evaluate(board) is None
+    page.load(mine)
+    page.until(lambda: page.page.evaluate(board) is not None)
+    page.find(".la-health-counts").wait_for()

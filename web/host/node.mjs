@@ -9,6 +9,9 @@ const MARK = " ●";
 /** @type {Map<any, () => void>} what ends for each node that is in a graph */
 const ends = new Map();
 
+/** @type {WeakMap<any, (output: any) => void>} how each node remembers what it left */
+const takers = new WeakMap();
+
 /** @param {any} node @param {string} name @returns {any} the widget's value; undefined where there is none */
 export function widgetValue(node, name) {
   return findWidget(node, name)?.value;
@@ -113,11 +116,18 @@ function endOf(node) {
 /** Keep on the node, and so in the workflow, what its last run left for the page; then call `act`, after every run.
  * @param {any} node @param {string} name of it among the node's outputs and its properties @param {() => void} act */
 export function rememberOutput(node, name, act) {
-  after(node, "onExecuted", (output) => {
+  const take = (/** @type {any} */ output) => {
     const [left] = output?.[name] ?? [];
     if (left !== undefined) node.properties[name] = left;
     act();
-  });
+  };
+  takers.set(node, take);
+  after(node, "onExecuted", take);
+}
+
+/** @param {any} node that left something while it was not in view; none is given nothing @param {any} output */
+export function giveOutput(node, output) {
+  takers.get(node)?.(output);
 }
 
 /** Show an element at the end of the node. It saves nothing.

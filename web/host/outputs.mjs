@@ -1,0 +1,49 @@
+/** Whose is what a run leaves: ComfyUI gives it to the node of that number in whatever workflow is in view. */
+
+import { api } from "../../../scripts/api.js";
+import { nodeOf, workflowId } from "./graph.mjs";
+import { giveOutput } from "./node.mjs";
+
+const ENDS = ["execution_success", "execution_error", "execution_interrupted"];
+
+/** @type {Map<string, string>} the workflow of each prompt that this page has queued and that has not ended */
+const workflows = new Map();
+/** @type {Map<string, Map<string, Record<string, any>>>} by workflow and node, what came while another one was in view */
+const kept = new Map();
+
+/** Keep what nodes leave for the page from nodes of other workflows.
+ * @param {string} prefix of the names of what ours leave */
+export function sortOutputs(prefix) {
+  const { queuePrompt } = api;
+  api.queuePrompt = async function (number, data, ...more) {
+    const answer = await queuePrompt.call(this, number, data, ...more);
+    workflows.set(answer.prompt_id, data.workflow?.id);
+    return answer;
+  };
+  const sort = (/** @type {CustomEvent} */ { detail }) => {
+    const workflow = workflows.get(detail.prompt_id);
+    if (workflow === undefined || workflow === workflowId()) return;
+    const [ours, others] = parted(detail.output ?? {}, (name) => name.startsWith(prefix));
+    detail.output = others;
+    if (!kept.has(workflow)) kept.set(workflow, new Map());
+    kept.get(workflow).set(detail.display_node || detail.node, ours);
+  };
+  api.addEventListener("executed", sort, { capture: true }); // before ComfyUI gives it on
+  const forget = (/** @type {CustomEvent} */ { detail }) => workflows.delete(detail.prompt_id);
+  for (const end of ENDS) api.addCustomEventListener(end, forget);
+}
+
+/** Give the nodes of the workflow that has come into view what was left for them meanwhile. */
+export function giveKeptOutputs() {
+  const here = kept.get(workflowId()) ?? new Map();
+  kept.delete(workflowId());
+  for (const [id, output] of here) giveOutput(nodeOf(id), output);
+}
+
+/** @param {Record<string, any>} values @param {(name: string) => boolean} isFirst
+ * @returns {[Record<string, any>, Record<string, any>]} those that are, and the others */
+function parted(values, isFirst) {
+  const entries = Object.entries(values);
+  const [first, others] = [true, false].map((wanted) => entries.filter(([name]) => isFirst(name) === wanted));
+  return [Object.fromEntries(first), Object.fromEntries(others)];
+}
