@@ -4,7 +4,7 @@ import test, { beforeEach, mock } from "node:test";
 import { api, app, graph } from "./page/page.mjs";
 
 mock.timers.enable({ apis: ["setInterval", "Date"] });
-const { LiveRun, takeRun } = await import("../../web/runs/live.mjs");
+const { findAgain, LiveRun, takeRun } = await import("../../web/runs/live.mjs");
 const { FollowedRun } = await import("../../web/runs/followed_run.mjs");
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -113,5 +113,19 @@ test("a run that a later node was given from the cache is shown by the node that
   open.get(RUN_OF)({ run: "cached" });
   await settled();
   assert.equal(live.record.run, "cached");
+  live.stop();
+});
+
+test("a node whose run was deleted shows none, or the one before", async () => {
+  const live = liveRun();
+  await settled();
+  open.get(RUN_OF)({ run: "found" });
+  await settled();
+  open.get(historyOf)({ ...HISTORY, state: "finished" });
+  await settled();
+  findAgain();
+  open.get(RUN_OF)({ run: null });
+  await settled();
+  assert.equal(live.record, null);
   live.stop();
 });

@@ -57,9 +57,15 @@ class CropEditor {
     dialog.panel.classList.add("la-crops");
     dialog.panel.replaceChildren(this.header.element, this.#bar(), this.notices.element, this.grid.element);
     dialog.onKey = (/** @type {KeyboardEvent} */ event) => actOnKey(event, this.actions);
+    addEventListener("beforeunload", this.#keepPage);
     this.grid.element.focus();
     this.#draw();
   }
+
+  /** Ask before changes are lost with the page. */
+  #keepPage = (/** @type {Event} */ event) => {
+    if (this.dialog.isOpen && !this.#isSaved) event.preventDefault();
+  };
 
   get #text() {
     return writeOverrides(this.desk.overrides);
@@ -129,6 +135,7 @@ class CropEditor {
       if (answer === null) return;
       if (answer === save) this.#save();
     }
+    removeEventListener("beforeunload", this.#keepPage);
     this.grid.destroy();
     this.dialog.close();
   }

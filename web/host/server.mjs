@@ -33,21 +33,23 @@ export function postJson(path, value) {
 }
 
 async function request(path, options) {
-  let response;
+  let response, text;
   try {
     response = await api.fetchApi(path, options);
+    text = await response.text(); // it may break off in the middle
   } catch (problem) {
     throw new ServerError(problem.message, 0);
   }
-  const text = await response.text();
-  if (response.ok) return JSON.parse(text);
-  const said = errorIn(text) ?? `${response.status} ${response.statusText}`;
+  const value = parsed(text);
+  if (response.ok && value !== undefined) return value;
+  const said = typeof value?.error === "string" ? value.error : `${response.status} ${response.statusText}`;
   throw new ServerError(phrase(said, locale()), response.status);
 }
 
-function errorIn(text) {
+/** @returns {any} undefined where it is no JSON, such as a page that a proxy sends instead */
+function parsed(text) {
   try {
-    return JSON.parse(text).error;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -53,7 +53,8 @@ export class Dialog {
 
   /** Take what would act on the graph behind this window, or on nothing; a dialog of ComfyUI's in front has its own. */
   #takeLost = (/** @type {Event} */ event) => {
-    if (event.target !== document.body || document.querySelectorAll(MODAL).length > 1) return;
+    const isInFront = [...document.querySelectorAll(MODAL)].every((modal) => this.element.contains(modal));
+    if (event.target !== document.body || !isInFront) return;
     event.stopPropagation();
     const front = /** @type {HTMLElement} */ (this.element.querySelector(".la-shade") ?? this.element);
     front.focus();

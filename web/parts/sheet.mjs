@@ -39,7 +39,7 @@ export function showSheet(host, title, body, actions) {
     );
     const sheet = make(
       "div.la-sheet",
-      { role: "alertdialog", "aria-label": title },
+      { role: "alertdialog", "aria-modal": "true", "aria-label": title },
       make("h2", { text: title }),
       ...body,
       make("div.la-sheet-actions", {}, ...buttons),

@@ -37,7 +37,7 @@ class BeforeAfter {
     this.stage.style.setProperty("--la-shape", String(width / height));
     this.element = make(
       "div.la-sheet.la-wipe-sheet",
-      { role: "dialog", "aria-label": say("view.compareHint") },
+      { role: "dialog", "aria-modal": "true", "aria-label": say("view.compareHint") },
       make("div.la-wipe-head", {}, ...choices, iconButton("close", say("view.close"), close)),
       this.stage,
       make("p.la-wipe-prompt", { text: prompt, title: prompt }),

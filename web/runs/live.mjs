@@ -12,7 +12,7 @@ import { nodesBefore } from "./graph_steps.mjs";
 const watching = new Set();
 
 onServerEvent("lora_atelier.run", (event) => watching.forEach((live) => live.hear(event)));
-onReconnected(() => watching.forEach((live) => live.find()));
+onReconnected(findAgain);
 
 /** A node has been given a run. Where that came from ComfyUI's cache, the node that trains it was not asked, and in a
  * workflow that never trained it nobody would know.
@@ -20,6 +20,11 @@ onReconnected(() => watching.forEach((live) => live.find()));
 export function takeRun(node, run) {
   const before = new Set(ownersOf(node).flatMap((owners) => nodesBefore({ node, owners })));
   for (const live of watching) if (before.has(live.node)) live.take(run);
+}
+
+/** Runs were deleted: nodes that show one of them show another one, or none. */
+export function findAgain() {
+  watching.forEach((live) => live.find());
 }
 
 export class LiveRun {

@@ -7,6 +7,7 @@ import { button, make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";
 import { openLargeView } from "./large_view.mjs";
+import { findAgain } from "./live.mjs";
 import { Seen } from "./seen.mjs";
 import { sampleAddress } from "./shown_sample.mjs";
 
@@ -103,6 +104,7 @@ export class RunCard {
     try {
       await postJson("/lora_atelier/runs/delete", { run });
       notify("success", say("runs.deleted", { name }));
+      findAgain();
     } catch (problem) {
       notify("error", say("live.refused", { reason: problem.message }));
     }

@@ -31,7 +31,7 @@ export class RunPanel {
   #news = new Seen();
 
   constructor() {
-    this.title = make("span.la-run-state");
+    this.title = make("span.la-run-state", { role: "status" });
     this.count = make("span.la-run-count");
     this.progress = make("progress.la-run-progress", { max: 1, value: 0, "aria-label": say("live.progress") });
     this.plot = make("div.la-chart", { role: "img" });
@@ -76,7 +76,8 @@ export class RunPanel {
     if (!record) return;
     this.element.dataset.state = record.state;
     this.element.dataset.run = record.run;
-    this.title.textContent = headline(record);
+    const title = headline(record);
+    if (this.title.textContent !== title) this.title.textContent = title; // it is read out as it changes
     this.count.textContent = place(record);
     this.progress.hidden = !record.isTraining;
     this.progress.value = share(record);

@@ -66,10 +66,9 @@ class Editor {
       add: () => this.panel.focusInput(),
     };
     this.#build(content);
-    if (notice !== null) this.notices.tell(notice);
-    if (draft !== null) {
-      this.notices.tell(say("draft.restored"), { label: say("draft.discard"), act: () => this.#discardDraft() });
-    }
+    const discard = { label: say("draft.discard"), act: () => this.#discardDraft() };
+    const told = [notice, draft && say("draft.restored")].filter(Boolean).join(" ");
+    if (told) this.notices.tell(told, draft ? discard : undefined);
     this.grid.element.focus();
     this.#draw();
   }

@@ -41,6 +41,7 @@ export class PictureCell {
     this.#caption = caption;
     this.edited.hidden = caption.edit === undefined;
     this.chips.replaceChildren(...this.#chips());
+    setAttribute(this.element, "aria-description", this.desk.trainedTags(this.id).join(", "));
   }
 
   /** What changed comes first: the room is small. */
