@@ -16,7 +16,8 @@ import pytest
 
 from trainer_core.errors import TrainingError
 from trainer_core.progress import StageReport
-from trainer_core.tagging import download
+from trainer_core.tagging import arriving_file, download
+from trainer_core.tagging.arriving_file import ArrivingFile
 from trainer_core.tagging.catalogue import KnownTagger, RemoteFile
 from trainer_core.tagging.download import MIRRORS, Download, mirrors
 
@@ -283,6 +284,21 @@ def test_a_file_that_became_shorter_is_fetched_from_the_start(server, tmp_path):
     fetch(server, tmp_path)
     assert (tmp_path / "wd" / "model.onnx").read_bytes() == changed
     assert server.gets()[-1] is None
+
+
+def test_a_crash_at_the_start_of_another_file_leaves_no_part_that_is_taken_for_its(tmp_path, monkeypatch):
+    file = ArrivingFile(path=tmp_path / "config.json", size=10, sha256="")
+    with file.beginning('"old"') as part:
+        part.write(b"old bytes")
+
+    def write_and_crash(path, data):
+        path.write_bytes(data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(arriving_file, "write_atomic", write_and_crash)
+    with pytest.raises(KeyboardInterrupt), file.beginning('"new"'):
+        pass
+    assert (file.kept(), file.etag()) == (0, '"new"')
 
 
 @pytest.mark.parametrize("broken", [{"knows_ranges": False}, {"etag": ""}, {"etag": 'W/"weak"'}])

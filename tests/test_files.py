@@ -12,6 +12,7 @@ import pytest
 
 from trainer_core.errors import TrainingError
 from trainer_core.files import (
+    check_folder_writable,
     contained,
     digest,
     expanded,
@@ -71,6 +72,11 @@ def test_a_file_that_somebody_reads_is_replaced_once_windows_lets_it(tmp_path, m
     monkeypatch.setattr(os, "replace", refusing)
     write_atomic(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new" and not refusals
+
+
+def test_a_folder_is_writable_though_its_trial_is_held_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "in use")))
+    check_folder_writable(tmp_path / "runs")
 
 
 def test_a_file_that_stays_in_use_is_said_to_be(tmp_path, monkeypatch):

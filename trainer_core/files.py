@@ -125,7 +125,8 @@ def check_folder_writable(folder: Path) -> None:
     """
     probe = folder / ".write-test"
     write_atomic(probe, b"")
-    probe.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a virus scanner may be looking at it, which is no reason not to train
+        probe.unlink()
 
 
 def expanded(name: str) -> Path:

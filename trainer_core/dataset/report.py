@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,9 +52,12 @@ def samples(images: Sequence[DatasetImage]) -> int:
 
 def bucket_table(images: Sequence[DatasetImage]) -> list[dict[str, Any]]:
     """A row per training size: its pictures and samples, and the share of their area that its crops cut off."""
+    members: dict[tuple[int, int], list[DatasetImage]] = defaultdict(list)
+    for image in images:
+        if image.bucket:
+            members[image.bucket].append(image)
     rows = []
-    for bucket in sorted({image.bucket for image in images if image.bucket}):
-        inside = [image for image in images if image.bucket == bucket]
+    for bucket, inside in sorted(members.items(), key=lambda member: member[0]):
         cut = [cut_share(image) for image in inside]
         rows.append(
             {

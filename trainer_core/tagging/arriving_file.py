@@ -61,8 +61,9 @@ class ArrivingFile:
     @contextmanager
     def beginning(self, etag: str) -> Iterator[BinaryIO]:
         """An empty part of what the server calls `etag`, open for writing; raises as `appending` does."""
-        write_atomic(self._part_etag, _strong(etag).encode("ascii"))
         with _plain_refusals(self._part), open(self._part, "wb") as file:
+            # Only now, that nothing of another file can be taken for a part of this one.
+            write_atomic(self._part_etag, _strong(etag).encode("ascii"))
             yield file
 
     def put_in_place(self) -> None:
