@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -94,6 +95,27 @@ def test_a_cascade_finds_a_real_face(tmp_path):
     finder = load_face_finder(Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt.xml")
     (left, top, right, bottom), *_ = finder.find(Image.fromarray(data.astronaut()))
     assert left <= 225 <= right and top <= 120 <= bottom, "her face is around (225, 120)"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_model_is_read_whatever_its_path_is_called(tmp_path, suffix):
+    """OpenCV on Windows opens only paths in the system's own code page; here it opens none that are not UTF-8."""
+    cv2 = pytest.importorskip("cv2")
+    file = tmp_path / os.fsdecode(b"\xc1\xb3" + suffix.encode())
+    try:
+        file.touch()
+    except OSError:
+        pytest.skip("this system keeps names in UTF-8")
+    if suffix == ".onnx":
+        yunet(file)
+    elif hasattr(cv2, "CascadeClassifier"):
+        file.write_bytes((Path(cv2.data.haarcascades) / "haarcascade_frontalface_alt.xml").read_bytes())
+    else:
+        pytest.skip(f"OpenCV {cv2.__version__} has no cascades")
+    assert load_face_finder(file).find(Image.new("RGB", (640, 320), "black")) == []
+    file.write_bytes(b"<no/>")
+    with pytest.raises(TrainingError, match="cannot read"):
+        load_face_finder(file)
 
 
 def test_a_detector_that_opencv_cannot_run_is_explained(tmp_path, monkeypatch):

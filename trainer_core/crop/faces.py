@@ -55,7 +55,7 @@ def load_face_finder(file: Path) -> FaceFinder:
         )
     try:
         return kind(cv2, file)
-    except (cv2.error, SystemError) as problem:
+    except (cv2.error, SystemError, OSError, ValueError) as problem:
         raise TrainingError(f"OpenCV cannot read the face model {file.name}. Choose another file.") from problem
 
 
@@ -73,7 +73,12 @@ class _YuNet:
     """YuNet (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector"), photos of people."""
 
     def __init__(self, cv2: ModuleType, file: Path) -> None:
-        self._detector = cv2.FaceDetectorYN.create(str(file), "", (320, 320), _YUNET_SCORE)
+        create, size = cv2.FaceDetectorYN.create, (320, 320)
+        if "bufferModel" in create.__doc__:  # older ones take a path only
+            model, nothing = np.frombuffer(file.read_bytes(), dtype=np.uint8), np.empty(0, dtype=np.uint8)
+            self._detector = create("onnx", model, nothing, size, _YUNET_SCORE)
+        else:
+            self._detector = create(_path(file), "", size, _YUNET_SCORE)
 
     def find(self, picture: Image.Image) -> list[Box]:
         small, scale = _shrunk(picture)
@@ -87,14 +92,26 @@ class _Cascade:
 
     def __init__(self, cv2: ModuleType, file: Path) -> None:
         self._equalize = cv2.equalizeHist
-        self._cascade = cv2.CascadeClassifier(str(file))
-        if self._cascade.empty():
+        self._cascade = cv2.CascadeClassifier()
+        storage = cv2.FileStorage(file.read_text("utf-8", "replace"), cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        if not self._cascade.read(storage.getFirstTopLevelNode()) and not self._cascade.load(_path(file)):
             raise TrainingError(f"{file.name} is not a cascade that OpenCV can read. Choose another file.")
 
     def find(self, picture: Image.Image) -> list[Box]:
         small, scale = _shrunk(picture)
         grey = self._equalize(np.asarray(small.convert("L")))
         return _boxes(self._cascade.detectMultiScale(grey, 1.1, _CASCADE_NEIGHBOURS), scale, picture.size)
+
+
+def _path(file: Path) -> str:
+    """For OpenCV, which finds a path on Windows only in the system's own code page, and crashes on one that is not
+    UTF-8. So models are given to it as bytes wherever it takes them.
+
+    Raises:
+        UnicodeEncodeError: it would crash.
+    """
+    str(file).encode("utf-8")
+    return str(file)
 
 
 def _shrunk(picture: Image.Image) -> tuple[Image.Image, float]:
