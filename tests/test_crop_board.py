@@ -110,3 +110,18 @@ def test_old_boards_go_when_new_ones_come(tmp_path):
 def test_an_incomplete_board_is_a_plain_error(value):
     with pytest.raises(TrainingError, match="not complete"):
         CropBoard.from_json(value)
+
+
+def test_a_board_that_another_write_deletes_meanwhile_stops_none(tmp_path, monkeypatch):
+    """The page and the queue write boards of one kind at the same time."""
+    boards = Boards(tmp_path)
+    first = boards.keep({"number": 0})
+    real = Path.glob
+
+    def listed(folder, pattern):
+        found = list(real(folder, pattern))
+        (tmp_path / f"{first}.json").unlink()
+        return found
+
+    monkeypatch.setattr(Path, "glob", listed)
+    assert boards.read(boards.keep({"number": 1})) == {"number": 1}
