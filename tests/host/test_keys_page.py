@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.host.browser import RENDERERS, ComfyPage, open_page
+from tests.host.browser import ComfyPage
 from tests.host.made_runs import MadeRun, make_run
 from tests.host.runs import runs_folder
 from tests.host.server import ComfyServer
+from tests.host.tag_editor import open_editor
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Locator
 
 _OPEN = "async (run) => (await import('/extensions/lora-atelier/runs/large_view.mjs')).openLargeView(run)"
 
@@ -24,12 +24,6 @@ def run(comfy: ComfyServer) -> str:
     """One of two, so that there is another to compare with."""
     make_run(runs_folder(comfy), MadeRun(name="another", seed=4))
     return make_run(runs_folder(comfy), MadeRun(name="by-keys", seed=3))
-
-
-@pytest.fixture(scope="module")
-def shown(browser: Browser, comfy: ComfyServer, renderer: str, run: str) -> Iterator[ComfyPage]:
-    with open_page(browser, comfy, RENDERERS[renderer]) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -47,15 +41,8 @@ def editor(page: ComfyPage, pictures: str) -> Locator:
     nodes = [("load", "LoraAtelierLoadDataset", {"folder": pictures}), ("tag", "LoraAtelierAutoTag", {})]
     page.build([*nodes, ("see", "PreviewAny", {})], [("load", 0, "tag", "dataset"), ("tag", 1, "see", "source")])
     page.run()
-    page.find(".la-node").get_by_role("button", name="Edit tags…").click()
-    page.find(".la-cell").first.wait_for()
+    open_editor(page)
     return page.find(".la-editor")
-
-
-def focused(page: ComfyPage) -> str:
-    """What has the focus: its name or its text."""
-    name = "(one) => one.getAttribute('aria-label') ?? one.textContent"
-    return page.page.evaluate(f"() => ({name})(document.activeElement)")
 
 
 def press(page: ComfyPage, *keys: str) -> None:

@@ -10,6 +10,7 @@ from tests.host.server import ComfyServer
 _COUNT_TIMERS = """() => {
     const { setInterval, clearInterval } = window;
     window.timersLeft = new Set();
+    window.countNoMore = () => Object.assign(window, { setInterval, clearInterval });
     window.setInterval = (act, pause, ...more) => {
         const timer = setInterval(act, pause, ...more);
         if (pause === 300) window.timersLeft.add(timer);
@@ -40,6 +41,7 @@ def test_nothing_is_left_running_for_nodes_that_are_gone(page: ComfyPage) -> Non
     page.build([], [])
     page.load(page.workflow())
     assert page.page.evaluate(left) == 0
+    page.page.evaluate("() => window.countNoMore()")
 
 
 def test_a_workflow_that_remembers_nonsense_opens(page: ComfyPage) -> None:

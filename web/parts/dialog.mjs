@@ -54,7 +54,7 @@ export class Dialog {
   /** Take what would act on the graph behind this window, or on nothing; a dialog of ComfyUI's in front has its own. */
   #takeLost = (/** @type {Event} */ event) => {
     const isInFront = [...document.querySelectorAll(MODAL)].every((modal) => this.element.contains(modal));
-    if (event.target !== document.body || !isInFront) return;
+    if (!this.isOpen || !isInFront || event.target !== document.body) return;
     event.stopPropagation();
     const front = /** @type {HTMLElement} */ (this.element.querySelector(".la-shade") ?? this.element);
     front.focus();
