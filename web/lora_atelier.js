@@ -65,7 +65,6 @@ function dress() {
   paintSockets();
   tellErrors("LoraAtelier");
   translateLines("LoraAtelier");
-  sortOutputs("lora_atelier_");
   addSidebarTab(runsTab());
 }
 
@@ -76,6 +75,8 @@ function loadStyle(path) {
   link.href = new URL(path, import.meta.url).href;
   document.head.append(link);
 }
+
+sortOutputs("lora_atelier_"); // now: ComfyUI listens only once its extensions are loaded
 
 registerExtension({
   name: "LoraAtelier",

@@ -6,8 +6,7 @@ import { nodeOf, titleOf } from "./graph.mjs";
 import { locale, notify } from "./page.mjs";
 
 /** Tell errors of our nodes in the user's language, before a run or in it. ComfyUI takes them as they come into a log
- * that has to be opened, so they are changed on their way, as its own listener is called after one that captures, and
- * shown.
+ * that has to be opened, so they are changed on their way, before it is drawn, and shown.
  * @param {string} prefix of the types of our nodes */
 export function tellErrors(prefix) {
   const isOurs = (/** @type {string} */ type) => type?.startsWith(prefix);

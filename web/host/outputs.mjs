@@ -11,7 +11,8 @@ const workflows = new Map();
 /** @type {Map<string, Map<string, Record<string, any>>>} by workflow and node, what came while another one was in view */
 const kept = new Map();
 
-/** Keep what nodes leave for the page from nodes of other workflows.
+/** Keep what nodes leave for the page from nodes of other workflows. To be called before ComfyUI itself listens, as
+ * listeners are called in their order.
  * @param {string} prefix of the names of what ours leave */
 export function sortOutputs(prefix) {
   const { queuePrompt } = api;
@@ -28,7 +29,7 @@ export function sortOutputs(prefix) {
     if (!kept.has(workflow)) kept.set(workflow, new Map());
     kept.get(workflow).set(detail.display_node || detail.node, ours);
   };
-  api.addEventListener("executed", sort, { capture: true }); // before ComfyUI gives it on
+  api.addEventListener("executed", sort);
   const forget = (/** @type {CustomEvent} */ { detail }) => workflows.delete(detail.prompt_id);
   for (const end of ENDS) api.addCustomEventListener(end, forget);
 }
