@@ -27,6 +27,7 @@ from trainer_core.files import read_json, write_json
 from trainer_core.health.board import HealthBoard
 from trainer_core.health.report import health_report
 from trainer_core.health.sheet import health_sheet
+from trainer_core.kohya.run_keys import dataset_keys
 
 RULES = CropRules(width=64, height=64)
 
@@ -61,6 +62,14 @@ def test_they_are_read_checked_captioned_cropped_and_kept(folder, tmp_path):
 def test_words_in_a_folders_name_are_as_clean_as_a_caption(folder):
     caption = read_folder(folder).images[0].caption
     assert caption.endswith("cat") and caption.encode("utf-8")
+
+
+def test_they_are_said_in_a_loras_metadata(folder):
+    """It is written after the first epoch, when hours may be lost."""
+    said = dataset_keys(crop_dataset(read_folder(folder), RULES))
+    dirs = json.loads(said["ss_dataset_dirs"].encode("utf-8"))
+    assert [value["img_count"] for value in dirs.values()] == [1]
+    assert json.loads(said["ss_tag_frequency"].encode("utf-8")).keys() == dirs.keys()
 
 
 @pytest.mark.parametrize("answer", [(), ("--json",)], ids=["for people", "for machines"])
