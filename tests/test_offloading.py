@@ -94,7 +94,7 @@ def test_what_is_taken_off_is_no_longer_held_by_the_model():
     before, off, blocks = held(), bytes_taken_off(unet), layers_of_blocks(unet)
     offload(unet, "cpu")
     assert held() < before - off
-    assert {name for layers in blocks for layer in layers for name in layer.state_dict()} == {"bias"}
+    assert {name for layers in blocks for layer in layers for name in layer.state_dict()} == {"bias", "table"}
 
 
 @pytest.mark.parametrize(

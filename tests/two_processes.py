@@ -88,10 +88,11 @@ def not_a_number(losses: Callable) -> Callable:
 
 
 def drifting(apply: Callable) -> Callable:
-    def apply_and_drift(self_optimizer: torch.optim.Optimizer, loss: float) -> None:
-        apply(self_optimizer, loss)
+    def apply_and_drift(self_optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> float:
+        loss = apply(self_optimizer, losses)
         with torch.no_grad():
             self_optimizer.param_groups[0]["params"][0].add_(1e-6)
+        return loss
 
     return apply_and_drift
 

@@ -7,7 +7,7 @@ scale: on a fast GPU asking for them takes longer than computing them. The gradi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -18,10 +18,11 @@ from .low_rank import LoraLayer
 
 
 @contextlib.contextmanager
-def halves_at_hand(adapters: Adapters, dtype: torch.dtype) -> Iterator[None]:
+def halves_at_hand(adapters: Iterable[Adapters], dtype: torch.dtype) -> Iterator[None]:
     """The plain LoRA layers multiply by halves of their weights, in `dtype`, while the context lasts: forward and
-    backward pass, for checkpointed blocks are computed again in the latter."""
-    layers = [layer for layer in adapters.layers if type(layer) is LoraLayer]
+    backward pass, for checkpointed blocks are computed again in the latter. In fp32 there are none."""
+    plain = [layer for part in adapters for layer in part.layers if type(layer) is LoraLayer]
+    layers = plain if dtype != torch.float32 else []
     weights = [weight for layer in layers for weight in (layer.lora_down, layer.lora_up)]
     scales = [scale for layer in layers for scale in (1.0, layer.strength * layer.scale)]
     halves = _Halves.apply(dtype, scales, *weights) if layers else ()

@@ -71,8 +71,8 @@ class AdapterLayer(nn.Module, ABC):
         """The alpha with which loaders read the file as this layer."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_autocast_enabled(kind := x.device.type):
-            x = x.to(torch.get_autocast_dtype(kind))  # once, for the frozen layer and for the adapter
+        if is_autocast(x):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # once, for the frozen layer and for the adapter
         plain = self.base(x)
         if not self.is_on or (self.dropout and self.dropout.skips_module()):
             return plain
@@ -147,7 +147,13 @@ class ProductLayer(AdapterLayer):
 
 def in_format_of(weight: Tensor, x: Tensor) -> Tensor:
     """What a weight is multiplied with; under autocast as it is, for both are brought into one format there."""
-    return x if torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
+    return x if is_autocast(x) else x.to(weight.dtype)
+
+
+def is_autocast(x: Tensor) -> bool:
+    """Whether `x` is multiplied in the format of an autocast."""
+    kind = x.device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _attribute(suffix: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -144,15 +144,11 @@ class Learner:
             self._scaler.scale(loss).backward()
         return loss.detach()
 
-    @contextlib.contextmanager
-    def passing(self) -> Iterator[None]:
+    def passing(self) -> AbstractContextManager[None]:
         """What a forward and backward pass through the UNet is to be in."""
-        with contextlib.ExitStack() as halves:
-            if self.precision != "fp32" and not self.is_compiled:  # compiled blocks do it as they multiply
-                for part in self.adapters:
-                    if part.module is self.model.unet:
-                        halves.enter_context(halves_at_hand(part, FORMATS[self.precision]))
-            yield
+        unet = [part for part in self.adapters if part.module is self.model.unet]
+        # compiled blocks bring weights into half precision as they multiply
+        return halves_at_hand([] if self.is_compiled else unet, FORMATS[self.precision])
 
     def loss(self, given: Given) -> Tensor:
         """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""

@@ -15,6 +15,7 @@ from ..families.prompts import CHUNK
 from ..families.quantised import quantise
 from ..families.tokenizers import CONTEXT
 from ..lora.adapters import Adapters
+from ..lora.halves import halves_at_hand
 from ..lora.names import targets_of
 from .checkpointing import checkpoint_blocks
 from .memory_choice import MemoryChoice
@@ -82,7 +83,7 @@ def step_memory(
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
-        step = _peak_of_step(outline, modules, parameters, shape, precision, device, passes=passes)
+        step = _peak_of_step(outline, modules, adapters, shape, precision, device, passes=passes)
     lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
     fixed = FIXED_OVERHEAD.get(torch.device(device).type, 0)
     return StepMemory(base=base, lora=lora, step=step, overhead=int(fixed + _SHARE_LOST * step))
@@ -107,7 +108,7 @@ def _bytes_of_parameter(shape: torch.Size, plan: TrainingPlan) -> int:
 def _peak_of_step(
     model: BaseModel,
     modules: Sequence[nn.Module],
-    parameters: Sequence[nn.Parameter],
+    adapters: Sequence[Adapters],
     shape: StepShape,
     precision: str,
     device: str,
@@ -119,15 +120,17 @@ def _peak_of_step(
     noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
     t_B = torch.zeros(shape.pictures, dtype=torch.long)
     sizes = [PictureSize((1, 1), (0, 0), (1, 1))] * shape.pictures
+    unet = [part for part in adapters if part.module is model.unet]
     count = MemoryCount()
     for _ in range(passes):
-        with AsOnDevice(device), count:
+        with AsOnDevice(device), count, halves_at_hand(unet, FORMATS[precision]):
             with autocast(precision, "cpu"):
                 conditioning = _conditioning(model, modules[1:], shape, FORMATS[precision])
                 predicted_BCHW = model.predict(noisy_BCHW, t_B, conditioning, sizes)
             loss = (predicted_BCHW.float() - noisy_BCHW).square().mean()
             del predicted_BCHW, conditioning
             loss.backward()
+    parameters = (parameter for part in adapters for parameter in part.parameters())
     gradients = sum(parameter.grad.nbytes for parameter in parameters if parameter.grad is not None)
     return max(count.peak, 2 * gradients)  # an optimizer step has a second copy for a moment
 
