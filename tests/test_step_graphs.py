@@ -7,6 +7,7 @@ led to them.
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 
 import pytest
@@ -244,3 +245,23 @@ def test_the_trial_says_what_came_of_it(tmp_path, figures, line):
     decision = Decision(is_taken=trial.is_taken, line=trial.line())
     decision.keep(tmp_path / "graphs.json")
     assert Decision.kept(tmp_path / "graphs.json") == decision and Decision.kept(tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "off"),
+    [
+        ([3.0, 4.0], [3.0, 4.0], 0.0),
+        ([3.0, 4.5], [3.0, 4.0], 0.1),
+        ([3.0, math.inf], [3.0, math.inf], 0.0),
+        ([3.0, math.inf], [3.0, 4.0], math.inf),
+        ([math.nan, 4.0], [3.0, 4.0], math.nan),
+    ],
+)
+def test_gradients_are_compared_where_the_plain_ones_do_not_overflow(found, expected, off):
+    tensors = [[torch.tensor([value], dtype=torch.float64) for value in values] for values in (found, expected)]
+    assert graph_trial._distance(*tensors) == pytest.approx(off, nan_ok=True)
+
+
+def test_another_number_of_gradients_is_as_far_off_as_can_be():
+    one = torch.ones(1, dtype=torch.float64)
+    assert graph_trial._distance([one], [one, one]) == math.inf
