@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from ..lora.layer import AdapterLayer
 from .decision import Decision
 from .learner import Learner
-from .precision import autocast
+from .precision import autocast, is_gpu
 
 _TIMES = 5
 _MOST_WORSE = 2.0
@@ -161,8 +161,8 @@ def try_one_block(learner: Learner, backend: str | Callable) -> Trial:
         wait=wait,
         plain=_seconds(block, block, given, learner),
         compiled=_seconds(compiled, block, given, learner),
-        plain_error=_distance(plain_gradients, exact),
-        compiled_error=_distance(compiled_gradients, exact),
+        plain_error=distance(plain_gradients, exact),
+        compiled_error=distance(compiled_gradients, exact),
     )
 
 
@@ -221,7 +221,8 @@ def _gradients_of(answer: Tensor, block: nn.Module, x: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(answer.double().square().sum(), [x, *trained], allow_unused=False))
 
 
-def _distance(found: list[Tensor], exact: list[Tensor]) -> float:
+def distance(found: list[Tensor], exact: list[Tensor]) -> float:
+    """Of gradients from those that they should be, relative to the norm of the latter."""
     off = sum((one.double() - other).square().sum() for one, other in zip(found, exact, strict=True))
     return float((off / sum(one.square().sum() for one in exact)).sqrt())
 
@@ -232,7 +233,7 @@ def _seconds(run: Callable, block: nn.Module, given: tuple, learner: Learner) ->
     for _ in range(_TIMES):
         began = time.perf_counter()
         _gradients(run, block, given, learner)
-        if torch.device(learner.device).type == "cuda":
+        if is_gpu(learner.device):
             torch.cuda.synchronize(learner.device)
         times.append(time.perf_counter() - began)
     return min(times)

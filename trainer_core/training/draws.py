@@ -23,6 +23,7 @@ from .encode import picture_size
 from .latents import Latents, Visit, draw_latents
 from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
+from .precision import is_gpu
 from .shares import Portion
 from .timesteps import draw_timesteps
 from .weighting import timestep_weights
@@ -96,7 +97,7 @@ class StepDraws:
     ) -> None:
         """`masks`: of every visit, or none at all."""
         self._dataset, self._plan, self._latents, self._masks = dataset, plan, latents, masks
-        self._scale, self._is_on_gpu = latent_scale, torch.device(device).type == "cuda"
+        self._scale, self._is_on_gpu = latent_scale, is_gpu(device)
         self._weights_T = timestep_weights(plan.weighting, schedule)
         self._bends_T = objective.huber_thresholds(plan.loss, schedule)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .compiling import distance
 from .decision import Decision
 from .draws import Part
 from .learner import Given, Learner
@@ -115,15 +116,13 @@ def _forget_gradients(learner: Learner) -> None:
 
 
 def _distance(found: list[Tensor], expected: list[Tensor]) -> float:
-    """Relative to the norm of what is expected; where that overflows, as fp16's first gradients may, nothing is
-    compared."""
+    """Where what is expected overflows, as fp16's first gradients may, nothing is compared."""
     if len(found) != len(expected):
         return float("inf")
     finite = [tensor.isfinite() for tensor in expected]
     found = [tensor.where(here, 0) for tensor, here in zip(found, finite, strict=True)]
     expected = [tensor.where(here, 0) for tensor, here in zip(expected, finite, strict=True)]
-    off = sum((one - other).square().sum() for one, other in zip(found, expected, strict=True))
-    return float((off / sum(one.square().sum() for one in expected)).sqrt())
+    return distance(found, expected)
 
 
 def _seconds(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> float:

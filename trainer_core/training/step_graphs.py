@@ -46,9 +46,8 @@ class StepGraphs:
 
     def record(self, given: Given) -> None:
         """Record the pass for parts of this shape, or remember that there is none: there are enough, or it failed."""
-        self._graphs[_shape(given)] = None
-        if sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES:
-            self._graphs[_shape(given)] = self._try_to_record(given)
+        has_room = sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
+        self._graphs[_shape(given)] = self._try_to_record(given) if has_room else None
 
     def is_recorded(self, given: Given) -> bool:
         return self._graphs.get(_shape(given)) is not None
