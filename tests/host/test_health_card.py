@@ -93,12 +93,13 @@ def test_check_dataset_says_how_many_steps_there_are(page: ComfyPage, troubled: 
 def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str, renderer: str) -> None:
     """The same graph in both renderers: the second one only reads what the first has trained."""
     drawing = {"width": 64, "height": 64, "steps": 1}
+    train = {"base_model": SLIM, "name": "pressed", "epochs": 2, "rank": 4, "validate_every_epochs": 0}
     nodes = [
         ("sheet", "LoraAtelierEpochSheet", {"prompts": "mochi", "cell": 64} | drawing),  # first, so that it is in view
         ("sample", "LoraAtelierPreviewSample", {"prompt": "mochi"} | drawing),
         ("load", "LoraAtelierLoadDataset", {"folder": pictures}),
         ("crop", "LoraAtelierSmartCrop", {"width": 64, "height": 64}),
-        ("train", "LoraAtelierTrainLora", {"base_model": SLIM, "name": "pressed", "epochs": 2, "rank": 4}),
+        ("train", "LoraAtelierTrainLora", train),
     ]
     links = [("load", 0, "crop", "dataset"), ("crop", 0, "train", "dataset")]
     links += [("train", 0, "sheet", "lora"), ("train", 0, "sample", "lora")]

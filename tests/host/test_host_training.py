@@ -245,7 +245,7 @@ def test_stop_and_keep_ends_a_run_as_a_finished_one_and_the_graph_goes_on(comfy,
 
 def test_the_verdict_of_a_run_is_an_output(comfy, pictures, saved_name):
     graph = training_graph(
-        pictures, {"name": "judged", "epochs": 3, "held_out_share": 0.5, "seed": 4, "validate_every_epochs": 1}
+        pictures, {"name": "judged", "epochs": 3, "held_out_share": 0.5, "seed": 4, "validate_every_epochs": 3}
     )
     graph["verdict"] = node("PreviewAny", {"source": ["train", 3]})
     text = comfy.run(graph)["verdict"]["text"][0]
