@@ -22,7 +22,7 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests --ignore tests/host -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-host: $(INSTALLED)
-	$(RUN) -m pytest tests/host -q -rs
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/host -q -rs -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(INSTALLED)
 	$(RUN) -m benchmarks.training_speed

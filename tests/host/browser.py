@@ -32,6 +32,8 @@ _SLOW = 90_000
 """Milliseconds; a page takes 8 s on an idle machine."""
 _POLL = 50
 """Milliseconds."""
+_PATIENCE = 30
+"""Seconds for what takes a moment: other tests take the cores too."""
 _ENGLISH = {"Comfy.Locale": "en"}
 _FIRST_SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.0.0", "Comfy.ColorPalette": "dark"}
 
@@ -144,7 +146,7 @@ class ComfyPage:
     def __init__(self, browser: Browser, server: ComfyServer, settings: dict[str, Any]) -> None:
         self.server = server
         self.page: Page = browser.new_page(viewport=WINDOW, base_url=f"http://127.0.0.1:{server.port}")
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(_PATIENCE * 1000)
         self.problems: list[str] = []
         self.page.on("pageerror", lambda problem: self.problems.append(str(problem)))
         self.page.on("console", self._hear_console)
@@ -222,6 +224,6 @@ class ComfyPage:
         """Elements by CSS, of those the ones that contain `text`."""
         return self.page.locator(selector, has_text=text)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 10) -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = _PATIENCE) -> None:
         """Wait for `condition`; the page goes on meanwhile."""
         wait_until(condition, seconds, pause=lambda: self.page.wait_for_timeout(_POLL))

@@ -1,5 +1,7 @@
 """One real ComfyUI for all tests in this folder, and a browser that shows its page in each way of drawing nodes.
 
+`make test-host` runs them in two processes, which hand out whole files; each process has a ComfyUI and a browser.
+
 COMFYUI_DIR says where it is (default ~/ComfyUI), COMFYUI_PYTHON which Python runs it (default ~/comfy-venv,
 then venv or .venv inside ComfyUI). Without them these tests are skipped.
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from tests.captioner_stand_ins import write_blip
 from tests.host.browser import RENDERERS, ComfyPage, OpenPages, open_browser
@@ -30,6 +33,21 @@ TAGS = (
     ("safe", 9), ("1girl", 0), ("long_hair", 0), ("blue_eyes", 0), ("hatsune_miku", 4), ("outdoors", 0), ("^_^", 0),
     ("dress", 0),
 )  # fmt: skip
+_LONGEST_FIRST = (
+    "test_host_templates.py", "test_restart_page.py", "test_host_training.py", "test_training_page.py",
+    "test_health_card.py", "test_host_devices.py", "test_host_runs.py", "test_crop_page.py", "test_errors_page.py",
+    "test_host_arithmetic.py", "test_runs_page.py", "test_tag_editor.py", "test_templates_page.py",
+)  # fmt: skip
+"""So that at the end no process is left alone with one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.name
+    return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +63,11 @@ def slim_checkpoint(installation: Installation) -> Path:
     """The small SD1.5, made once and kept outside the repository."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lora-atelier-tests"
     path = cache / "slim_sd15_v1.safetensors"
-    if not path.exists():
-        command = [installation.python, "-m", "tests.host.slim_checkpoint", path]
-        subprocess.run(command, cwd=PACK, check=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            command = [installation.python, "-m", "tests.host.slim_checkpoint", path]
+            subprocess.run(command, cwd=PACK, check=True)
     return path
 
 
