@@ -75,4 +75,4 @@ def test_sockets_keep_their_colours_in_every_palette(page):
     for palette in ("light", "nord", "dark"):
         page.page.evaluate(choose, palette)
         page.page.wait_for_timeout(300)
-        assert page.page.evaluate(_COLOURS) == _EXPECTED, palette
+        page.until(lambda: page.page.evaluate(_COLOURS) == _EXPECTED)

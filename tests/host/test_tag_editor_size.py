@@ -56,7 +56,9 @@ def test_pictures_are_kept_small(page: ComfyPage, album: Path) -> None:
     build(page, album)
     page.page.evaluate("() => performance.clearResourceTimings()")
     open_editor(page)
-    page.page.wait_for_timeout(300)
-    asked = page.page.evaluate("() => performance.getEntriesByType('resource').map((one) => one.name)")
-    assert [url for url in asked if "/thumbnail/" in url]
-    assert not [url for url in asked if "/view" in url]
+
+    def asked() -> list[str]:
+        return page.page.evaluate("() => performance.getEntriesByType('resource').map((one) => one.name)")
+
+    page.until(lambda: any("/thumbnail/" in url for url in asked()))
+    assert not [url for url in asked() if "/view" in url]
