@@ -7,8 +7,8 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainer_core.families import onednn
 from trainer_core.families.base_model import BaseModel
+from trainer_core.families.cpu.onednn import linear
 from trainer_core.training.precision import FORMATS
 
 from .device_clock import synchronise
@@ -38,7 +38,7 @@ def fastest_multiplication(device: str, precision: str) -> float:
     """
     multiplications = [torch.mm]
     if (device, precision) == ("cpu", "fp32"):
-        multiplications.append(onednn.linear)
+        multiplications.append(linear)
     best = 0.0
     for side in _SIDES_OF_MATRICES[device]:
         a, b = (torch.randn(side, side, device=device, dtype=FORMATS[precision]) for _ in range(2))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training_jobs import small_job, train
-from trainer_core.families import onednn
+from trainer_core.families.cpu import onednn
 from trainer_core.training import compiling
 from trainer_core.training.compiling import Trial, compile_where_it_pays, try_one_block
 from trainer_core.training.trainer import Trainer

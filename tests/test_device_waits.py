@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.training_jobs import small_job
-from trainer_core.families import onednn
+from trainer_core.families.cpu import onednn
 from trainer_core.training.amount import steps_from
 from trainer_core.training.loop import optimizer_of
 from trainer_core.training.trainer import Trainer

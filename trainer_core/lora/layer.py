@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import TrainingError
-from ..families import onednn
+from ..families.cpu.convolution import convolution, is_pointwise, pointwise
+from ..families.cpu.onednn import linear
 from .dropout import Dropout
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -139,10 +140,10 @@ class ProductLayer(AdapterLayer):
     def apply_base(self, x: Tensor, weight: Tensor) -> Tensor:
         """`x` through a weight of the frozen layer's kind, without its bias."""
         if isinstance(self.base, nn.Linear):
-            return onednn.linear(x, weight)
-        if onednn.is_pointwise(self.base):
-            return onednn.pointwise(x, weight)
-        return onednn.convolution(x, weight, None, self.base)
+            return linear(x, weight)
+        if is_pointwise(self.base):
+            return pointwise(x, weight)
+        return convolution(x, weight, None, self.base)
 
 
 def in_format_of(weight: Tensor, x: Tensor) -> Tensor:

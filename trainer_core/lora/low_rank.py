@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..families import onednn
+from ..families.cpu.convolution import pointwise
+from ..families.cpu.onednn import linear
 from .layer import ProductLayer, Shapes, in_format_of
 
 
@@ -54,7 +55,7 @@ class LoraLayer(ProductLayer):
         return inner
 
     def _up(self, inner: Tensor, up: Tensor, added: Tensor) -> Tensor:
-        apply_up = onednn.pointwise if isinstance(self.base, nn.Conv2d) else onednn.linear
+        apply_up = pointwise if isinstance(self.base, nn.Conv2d) else linear
         return apply_up(inner, up, added=added)
 
 

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ..families.base_model import BaseModel
-from ..families.cpu_attention import use_cpu_attention
+from ..families.cpu.layers import use_cpu_layers
 from ..families.loading import load_base_model
 from ..families.offloading import offload
-from ..families.onednn import use_onednn
 from ..families.quantised import quantise
 from ..lora.adapters import Adapters
 from ..lora.file import read_lora
@@ -97,8 +96,7 @@ class Preparation:
         """Have layers compute as they are fastest on the device."""
         if self.parts.device == "cpu" and self.parts.precision == "fp32":
             for part in (model.unet, *model.text_encoders):
-                use_onednn(part)
-            use_cpu_attention(model.unet)
+                use_cpu_layers(part, in_parts=not self.plan.adapter.drops_out)
         elif is_gpu(self.parts.device):
             for part in (model.unet, model.vae):
                 part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given

@@ -1,4 +1,4 @@
-"""Layers and attention on the CPU by oneDNN: the answers and gradients of PyTorch's own, with less kept."""
+"""Layers and attention on a CPU: the answers and gradients of PyTorch's own, with less kept."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import timeit
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from torch import nn
 from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15
-from trainer_core.families import onednn
-from trainer_core.families.cpu_attention import CpuAttention, attend, use_cpu_attention
-from trainer_core.families.onednn import FrozenConv2d, FrozenLinear, use_onednn
+from trainer_core.families.cpu import attention, onednn
+from trainer_core.families.cpu.attention import CpuAttention, attend
+from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, use_cpu_layers
 
 pytestmark = pytest.mark.skipif(not onednn.can_multiply(), reason="this PyTorch has no oneDNN")
 
@@ -25,6 +26,15 @@ CONVOLUTIONS = {
     "of one place": ((24, 16, 1, 1), 1, 0, 6),
 }
 """Weight, stride, padding, side of the input."""
+
+
+def tiny_unet(use_linear_projection: bool = False) -> UNet2DConditionModel:
+    """SDXL's kind projects tokens, SD1.5's pictures."""
+    unet = tiny_sd15().unet
+    if not use_linear_projection:
+        return unet
+    torch.manual_seed(0)
+    return UNet2DConditionModel.from_config({**unet.config, "use_linear_projection": True}).requires_grad_(False)
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -60,15 +70,17 @@ def test_a_linear_layer_and_all_its_gradients_are_pytorchs(outputs, has_added):
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
 
 
+@pytest.mark.parametrize("largest", [30 * 2**20, 10_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_a_frozen_convolution_and_its_inputs_gradient_are_pytorchs(name, batch):
+def test_a_frozen_convolution_and_its_inputs_gradient_are_pytorchs(name, batch, largest, monkeypatch):
+    monkeypatch.setattr(onednn, "_LARGEST", largest)
     shape, stride, padding, side = CONVOLUTIONS[name]
     own = nn.Conv2d(shape[1], shape[0], shape[2], stride, padding).requires_grad_(False)
     own.weight.copy_(drawn(*shape))
     plain = nn.Conv2d(shape[1], shape[0], shape[2], stride, padding).requires_grad_(False)
     plain.load_state_dict(own.state_dict())
-    use_onednn(own)
+    use_cpu_layers(own)
     x = drawn(batch, shape[1], side, side + 2).contiguous(memory_format=torch.channels_last).requires_grad_()
     found, expected = own(x), plain(x)
     assert_alike([found, *gradients(found, x)], [expected, *gradients(expected, x)])
@@ -77,7 +89,7 @@ def test_a_frozen_convolution_and_its_inputs_gradient_are_pytorchs(name, batch):
 def test_frozen_layers_keep_nothing_of_their_inputs():
     linear, convolution = nn.Linear(16, 4), nn.Conv2d(16, 32, 3, padding=1)
     for layer, x in ((linear, drawn(50, 16)), (convolution, drawn(1, 16, 4, 4))):
-        use_onednn(layer.requires_grad_(False))
+        use_cpu_layers(layer.requires_grad_(False))
         x.requires_grad_()
         assert kept_bytes(lambda layer=layer, x=x: layer(x)) == layer.weight.nbytes
 
@@ -88,7 +100,7 @@ def test_only_plain_layers_are_taken_and_keep_their_names_and_weights():
 
     model = nn.Sequential(nn.Linear(4, 4), Quantised(4, 4), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=2))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    use_onednn(model)
+    use_cpu_layers(model)
     assert [type(layer) for layer in model] == [FrozenLinear, Quantised, FrozenConv2d, nn.Conv2d]
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -100,26 +112,75 @@ def test_other_number_formats_and_autocast_are_left_to_pytorch():
         assert onednn.linear(x, weight).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(("queries", "keys"), [(300, 300), (256, 600)])
-def test_long_attention_and_its_gradients_are_pytorchs(queries, keys):
+@pytest.mark.parametrize(("queries", "keys"), [(384, 384), (400, 600)])
+@pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
+def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, monkeypatch):
+    monkeypatch.setattr(attention, "_SCORES", scores)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
     assert found.grad_fn.name() == "_AttentionBackward"
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
 
 
-def test_a_unet_with_both_answers_and_learns_as_before():
-    inputs = (drawn(1, 4, 16, 24).requires_grad_(), torch.tensor([500]), drawn(1, 77, 64, seed=1))
-    model = tiny_sd15()
-    before = model.unet(*inputs).sample
+def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypatch):
+    x, weight, bias = drawn(2, 3, 8, 1024), drawn(1024, 1024, seed=1), drawn(1024, seed=2)
+    shapes = []
+    real = onednn._MULTIPLY
+    monkeypatch.setattr(onednn, "_MULTIPLY", lambda *args: shapes.append(args[0].shape) or real(*args))
+    for has_bias in (None, bias):
+        found = onednn.multiply(x, weight, has_bias)
+        assert found.is_contiguous()
+        torch.testing.assert_close(found, functional.linear(x, weight, has_bias), rtol=1e-5, atol=1e-4)
+    onednn.multiply(x.repeat(2, 1, 1, 1), weight)
+    assert shapes == [(1024, 1024), (1024, 1024), (4, 3, 8, 1024)]
+
+
+@pytest.mark.parametrize("largest", [30 * 2**20, 40_000], ids=["whole", "in parts"])
+@pytest.mark.parametrize("is_linear", [False, True], ids=["projected as a picture", "projected as tokens"])
+def test_a_unet_with_all_of_it_answers_and_learns_as_before(is_linear, largest, monkeypatch):
+    monkeypatch.setattr(onednn, "_LARGEST", largest)
+    inputs = (drawn(1, 4, 24, 24).requires_grad_(), torch.tensor([500]), drawn(1, 77, 64, seed=1))
+    unet = tiny_unet(is_linear)
+    before = unet(*inputs).sample
     before = [before, *gradients(before, inputs[0])]
-    use_onednn(model.unet)
-    use_cpu_attention(model.unet)
-    after = model.unet(*inputs).sample
-    assert all(type(processor) is CpuAttention for processor in model.unet.attn_processors.values())
+    use_cpu_layers(unet)
+    after = unet(*inputs).sample
+    assert all(type(processor) is CpuAttention for processor in unet.attn_processors.values())
     assert_alike([after, *gradients(after, inputs[0])], before)
-    again = model.unet(*inputs).sample
+    again = unet(*inputs).sample
     assert torch.equal(again, after)
+
+
+def test_feed_forward_layers_take_tokens_in_parts_unless_they_are_told_not_to(monkeypatch):
+    monkeypatch.setattr(onednn, "_LARGEST", 40_000)
+    inputs = (drawn(1, 4, 24, 24), torch.tensor([500]), drawn(1, 77, 64, seed=1))
+    tokens = {}
+    for in_parts in (True, False):
+        unet = tiny_unet()
+        use_cpu_layers(unet, in_parts=in_parts)
+        seen = tokens[in_parts] = []
+        for name, layer in unet.named_modules():
+            if name.endswith("ff.net.0.proj"):
+                layer.register_forward_hook(lambda _, given, answer, seen=seen: seen.append(answer.nbytes))
+        unet(*inputs)
+    assert max(tokens[True]) <= 40_000 < max(tokens[False])
+    assert sum(tokens[True]) == sum(tokens[False])
+
+
+def test_a_unets_pictures_stay_channels_last():
+    """Else every convolution turns what it is given."""
+    unet = tiny_unet()
+    use_cpu_layers(unet)
+    turned = []
+    for name, layer in unet.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_pre_hook(
+                lambda _, given, name=name: (
+                    turned.append(name) if not given[0].is_contiguous(memory_format=torch.channels_last) else None
+                )
+            )
+    unet(drawn(1, 4, 16, 16), torch.tensor([500]), drawn(1, 77, 64, seed=1))
+    assert turned in ([], ["conv_in"])
 
 
 def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():

@@ -7,8 +7,7 @@ there, each part of the queries sees all keys at once, so a softmax is a single 
 from __future__ import annotations
 
 import torch
-from diffusers import UNet2DConditionModel
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
@@ -17,16 +16,10 @@ from . import onednn
 
 # Shape suffixes: B batch, N heads, Q queries, K keys, D values of a head, L tokens, C channels, P queries of a part.
 
-_PART = 256
-"""Queries at a time: with 1,024 keys 1 MB of scores, which a core's cache holds."""
-_FEWEST = 256
+_SCORES = 2**21
+"""At a time, one for each query and key: 8 MB. Smaller parts are more calls than the caches make up for."""
+_FEWEST = 384
 """Queries and keys from which on this is faster; of fewer, the calls cost more than the arithmetic."""
-
-
-def use_cpu_attention(unet: UNet2DConditionModel) -> None:
-    """Let a UNet attend as here, where its attention is diffusers' usual one."""
-    if all(type(processor) is AttnProcessor2_0 for processor in unet.attn_processors.values()):
-        unet.set_attn_processor(CpuAttention())
 
 
 class CpuAttention:
@@ -71,7 +64,8 @@ class _Attention(torch.autograd.Function):
         for place in _heads(query):
             query_QD, key_KD, value_KD = (tensor[place].contiguous() for tensor in (query, key, value))
             query_QD = query_QD * query.shape[-1] ** -0.5
-            for query_PD, answer_PD in zip(query_QD.split(_PART), answer[place].split(_PART), strict=True):
+            part = _part(key_KD)
+            for query_PD, answer_PD in zip(query_QD.split(part), answer[place].split(part), strict=True):
                 weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
                 answer_PD.copy_(onednn.multiply(weights_PK, value_KD.t()))
         return answer
@@ -93,16 +87,22 @@ def _gradients_of_head(query_QD: Tensor, key_KD: Tensor, value_KD: Tensor, grad_
     matrix of scores has to be turned."""
     scale = query_QD.shape[-1] ** -0.5
     query_QD = query_QD * scale
-    grad_query, grad_key_DK, grad_value_DK = torch.empty_like(query_QD), 0, 0
-    parts = zip(*(tensor.split(_PART) for tensor in (query_QD, grad_QD, grad_query)), strict=True)
+    grad_query, grad_key_DK, grad_value_DK = torch.empty_like(query_QD), None, None
+    part = _part(key_KD)
+    parts = zip(*(tensor.split(part) for tensor in (query_QD, grad_QD, grad_query)), strict=True)
     for query_PD, grad_PD, grad_query_PD in parts:
         weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
-        grad_value_DK = grad_value_DK + onednn.multiply(grad_PD.t(), weights_PK.t())
+        grad_value_DK = onednn.multiply(grad_PD.t(), weights_PK.t(), added=grad_value_DK)
         grad_weights_PK = onednn.multiply(grad_PD, value_KD)
         grad_scores_PK = torch._softmax_backward_data(grad_weights_PK, weights_PK, -1, weights_PK.dtype)
         torch.mul(onednn.multiply(grad_scores_PK, key_KD.t()), scale, out=grad_query_PD)
-        grad_key_DK = grad_key_DK + onednn.multiply(query_PD.t(), grad_scores_PK.t())
+        grad_key_DK = onednn.multiply(query_PD.t(), grad_scores_PK.t(), added=grad_key_DK)
     return grad_query, grad_key_DK.t(), grad_value_DK.t()
+
+
+def _part(key_KD: Tensor) -> int:
+    """How many queries at a time."""
+    return max(1, _SCORES // len(key_KD))
 
 
 def _heads(tensor_BNQD: Tensor) -> list[tuple[int, int]]:

@@ -1,0 +1,92 @@
+"""Matrices multiplied by oneDNN.
+
+PyTorch multiplies fp32 matrices with MKL, which on AMD uses half of the width of AVX-512. oneDNN is in the same wheels
+and multiplies matrices as they lie.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
+
+# Shape suffixes: C and O channels in and out, P places (all of a batch).
+
+_MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+_FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
+"""Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that oneDNN
+reorders for itself."""
+_LARGEST = 30 * 2**20
+"""Bytes. malloc gives larger tensors back to the system each time, so that their pages are zeroed anew at every use,
+which takes longer than their arithmetic: 12 ms for 42 MB."""
+
+
+def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+    """`functional.linear`, by oneDNN where that can be; `added`, of the answer's shape, is added to it."""
+    if can_multiply(x, weight_OC, bias_O, added):
+        return _Linear.apply(x, weight_OC, bias_O, added)
+    y = functional.linear(x, weight_OC, bias_O)
+    return y if added is None else added + y
+
+
+def can_multiply(*tensors: Tensor | None) -> bool:
+    """Whether oneDNN takes these (None: none is needed): fp32 on a CPU, outside autocast."""
+    given = [tensor for tensor in tensors if tensor is not None]
+    is_fp32_on_cpu = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in given)
+    is_counted = any(isinstance(tensor, FakeTensor) for tensor in given)  # how much memory is needed, without data
+    return _MULTIPLY is not None and is_fp32_on_cpu and not is_counted and not torch.is_autocast_enabled("cpu")
+
+
+def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+    """x W^T + b + added, without a gradient. The weight may be a transposed matrix."""
+    if not (weight_OC.is_contiguous() or weight_OC.t().is_contiguous()):
+        weight_OC = weight_OC.contiguous()  # a part of a larger matrix would be multiplied a thousand times slower
+    if added is not None:
+        return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
+    if _is_wide(x, weight_OC):
+        y_PO = _MULTIPLY(weight_OC, x.flatten(0, -2), None, "none", [], "").t()
+        y_PO = y_PO.contiguous() if bias_O is None else torch.add(y_PO, bias_O, out=torch.empty(y_PO.shape))
+        return y_PO.view(*x.shape[:-1], len(weight_OC))
+    return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
+
+
+def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
+    """Whether few places meet a large weight, both as they lie."""
+    is_few = x.shape[:-1].numel() <= _FEW_PLACES and weight_OC.numel() >= _MANY_WEIGHTS
+    return is_few and x.is_contiguous() and weight_OC.is_contiguous()
+
+
+def parts_of(size: int) -> int:
+    """In how many parts to compute so many bytes."""
+    return max(1, -(-size // _LARGEST))
+
+
+class _Linear(torch.autograd.Function):
+    """x W^T + b + added. Of a frozen weight, nothing of the input is kept."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x if weight_OC.requires_grad else None, weight_OC)
+        return multiply(x, weight_OC, bias_O, added)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight_OC = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias, needs_added = ctx.needs_input_grad
+        grad_PO = grad.flatten(0, -2)
+        return (
+            multiply(grad, weight_OC.t()) if needs_x else None,
+            _gradient_of_weight(grad_PO, x.flatten(0, -2)) if needs_weight else None,
+            grad_PO.sum(0) if needs_bias else None,
+            grad if needs_added else None,
+        )
+
+
+def _gradient_of_weight(grad_PO: Tensor, x_PC: Tensor) -> Tensor:
+    """The first factor is copied into the order of the answer, so the smaller one comes first."""
+    if grad_PO.shape[1] > x_PC.shape[1]:
+        return multiply(x_PC.t(), grad_PO.t()).t()
+    return multiply(grad_PO.t(), x_PC.t())
