@@ -2,7 +2,7 @@
 
     make bench        or        python -m benchmarks.training_speed [--device cuda] [--family sdxl] [--precision bf16]
                                 [--side 1024] [--batch 4] [--rank 32] [--checkpoint] [--compile] [--graphs]
-                                [--base FILE] [--rounds 3] [--steps 6] [--out FILE]
+                                [--base FILE] [--without comfyui] [--rounds 3] [--steps 6] [--out FILE]
 
 Always against a plain diffusers and peft loop. Against kohya's sd-scripts where SD_SCRIPTS_DIR and SD_SCRIPTS_PYTHON
 name a checkout and its Python, and against ComfyUI's own trainer where COMFYUI_DIR and COMFYUI_PYTHON do (24 GB of
@@ -37,6 +37,7 @@ from trainer_core.training.precision import device_name
 
 from .contender_process import contenders, running
 from .limit import fastest_multiplication, flops_of_step
+from .other_trainers import OTHERS
 from .random_inputs import CACHE, write_base, write_pictures
 from .speed_table import summarise, text_table
 from .step_clock import Measured
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     base = options.base or write_base(CACHE, options.family, options.device)
     setting, own = setting_of(options, base), replace(PLAIN, compile=options.compile, cuda_graphs=options.graphs)
-    turns: dict[str, list[Measured]] = {name: [] for name in contenders()}
+    turns: dict[str, list[Measured]] = {name: [] for name in contenders() if name not in options.without}
     ceilings = []
     with tempfile.TemporaryDirectory() as folder:
         pictures = write_pictures(Path(folder), setting.side, setting.batch)
@@ -135,6 +136,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", action="store_true", help="gradient checkpointing, for all contenders")
     parser.add_argument("--compile", action="store_true", help="ours compiles, on a GPU and where it pays")
     parser.add_argument("--graphs", action="store_true", help="ours takes CUDA graphs, on a GPU and where they help")
+    parser.add_argument("--without", choices=list(OTHERS), nargs="+", default=[], help="trainers to leave out")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender is run")
     parser.add_argument("--steps", type=int, default=6, help="in each run; the first is not counted")
     parser.add_argument("--out", type=Path, help="a file for the figures as JSON")

@@ -69,10 +69,10 @@ def test_a_step_fetches_its_losses_and_its_norm_in_one_go(
     )
     trainer, learner, optimizer = prepared(tmp_path, job)
     first, second, *_ = steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0)
-    learner.step(learner.draw(first), optimizer)
+    _ = learner.step(learner.draw(first), optimizer).value
     drawn = learner.draw(second)
     with Waits(monkeypatch) as waits:
-        learner.step(drawn, optimizer)
+        _ = learner.step(drawn, optimizer).value
     assert waits.found == ONCE
 
 
@@ -93,7 +93,7 @@ def test_what_is_not_finite_in_one_of_several_parts_reaches_no_weight(tmp_path, 
         return found
 
     monkeypatch.setattr(learner, "_losses", losses)
-    loss = learner.step(learner.draw(first), optimizer)
+    loss = learner.step(learner.draw(first), optimizer).value
     assert math.isfinite(loss) == (part == "gradient")
     assert all(torch.equal(weight, was) for weight, was in zip(learner.parameters, before, strict=True))
     assert not optimizer.state

@@ -77,6 +77,10 @@ class Keeping:
         due = [save for save in self._planned if save.step == step]
         return self._write(due[0]) if due else None
 
+    def is_due(self, step: int) -> bool:
+        """Whether the plan has a LoRA of this step."""
+        return any(save.step == step for save in self._planned)
+
     def save_asked(self, step: int) -> Path:
         """Keep the LoRA of this step, which the plan has none of; it is not dropped for newer ones."""
         self._asked.append(self._within_epoch(step))

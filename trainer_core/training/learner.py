@@ -25,8 +25,9 @@ from .draws import Part, Shown, StepDraws
 from .latents import Latents, Visit
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
-from .precision import FORMATS, autocast
+from .precision import FORMATS, autocast, is_gpu
 from .shares import share
+from .step_loss import StepLoss, skips_on_device, step_unless_bad
 from .team import Team
 
 # Shape suffixes: B pictures of a part, C latent channels, H and W latent height and width, L tokens, D text width.
@@ -105,14 +106,23 @@ class Learner:
         """What this process computes of a step. Any thread may draw ahead."""
         return self._draws.parts(step, share(step, self.team.rank, self.team.size), self.choice.parts)
 
-    def step(self, parts: Sequence[Part], optimizer: torch.optim.Optimizer) -> float:
-        """The optimizer step whose parts were drawn; returns its loss, the mean over all its pictures.
+    def step(self, parts: Sequence[Part], optimizer: torch.optim.Optimizer) -> StepLoss:
+        """The optimizer step whose parts were drawn; its loss is the mean over all its pictures.
 
-        A loss or gradient that is not finite changes no weight.
+        A loss or gradient that is not finite changes no weight. Where `is_ahead`, the device is not waited for.
         """
         losses = self.team.add_up_losses(lambda: self._learn(parts))
         self.team.add_up_gradients(self.parameters)
         return self._apply_gradients(optimizer, losses)
+
+    def is_ahead(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether a step is asked for before the loss of the one before it is known, so that a GPU never idles.
+
+        In fp16 the scale of the next step depends on this one, limits of norms are of numbers that are read, and
+        several processes agree on their losses: then it is not.
+        """
+        reads_anyway = self._scaler.is_enabled() or self.plan.adapter.max_norm or self.team.size > 1
+        return is_gpu(self.device) and skips_on_device(optimizer) and not reads_anyway
 
     def learn_by(self, learn: Callable[[Given], Tensor] | None) -> None:
         """Let something else do what `learn` does; None: nothing else."""
@@ -182,15 +192,15 @@ class Learner:
     def _read(self, captions: Sequence[str]) -> Conditioning:
         return self.model.encode_text(captions, self.plan.text.clip_skip, reading_of(self.plan.text))
 
-    def _apply_gradients(self, optimizer: torch.optim.Optimizer, losses: Tensor) -> float:
-        """Take the step, if all is finite; returns the sum of the losses."""
+    def _apply_gradients(self, optimizer: torch.optim.Optimizer, losses: Tensor) -> StepLoss:
+        """Take the step, if all is finite."""
         self._scaler.unscale_(optimizer)
         limit = self.plan.optimizer.max_grad_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, limit)
-        *found, norm = torch.cat([losses, norm[None]]).tolist()  # in one go, for it waits for the device
-        loss = sum(found)
+        loss = StepLoss(losses, torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         self.is_updating = True
-        if math.isfinite(loss) and math.isfinite(norm):
+        if self.is_ahead(optimizer):
+            step_unless_bad(optimizer, loss)
+        elif loss.is_finite:
             self._scaler.step(optimizer)
             for part in self.adapters:
                 part.limit_norms()

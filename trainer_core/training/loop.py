@@ -20,16 +20,18 @@ from .compiling import compile_where_it_pays
 from .draws import Part
 from .ema import WeightAverage
 from .graph_trial import use_graphs_where_they_help
+from .journal import Journal, TakenStep
 from .keeping import Keeping
 from .learner import Learner
 from .optimizer import make_optimizer, set_rates
 from .plan import TrainingPlan
 from .reports import StepReport
-from .run import StopAsked
+from .run import REQUESTS, StopAsked
 from .run_parts import RunParts
 from .samples import MissedSample, Sample
 from .schedule import rate_factor
 from .state import load_state
+from .step_loss import StepLoss
 from .troubles import FiniteWatch, is_out_of_memory
 
 Report = StepReport | StageReport | Sample | MissedSample
@@ -56,7 +58,7 @@ class TrainingLoop:
         run.rewind_log(step)
         keeping.save_missing(step)
         parts.judge.begin(self.learner, step)
-        finite = FiniteWatch()
+        journal = Journal(run, is_ahead=self.learner.is_ahead(optimizer))
         times = StepTimes(run.folder, self.work)
         try:
             if step in (edges := [0, *accumulate(parts.lengths)]):
@@ -64,13 +66,18 @@ class TrainingLoop:
             with closing(self._turns(step)) as turns:
                 for turn, drawn in turns:
                     with times.step():
-                        report = self._next(drawn, turn, step, optimizer)
-                    step += 1
-                    average.update(step)
-                    run.log(report)
-                    finite.check(step, report.loss)
+                        taken = self._next(drawn, turn, step, optimizer)
+                        step += 1
+                        average.update(step)
+                        journal.add(taken)  # last, for it may wait, and what stops a run meanwhile is after this step
                     ends = step == parts.total_steps or run.is_asked("finish")
                     is_last = self._agree(turn, step, is_last=ends)
+                    if not (is_last or self._pauses(keeping, turn, step)):
+                        yield from journal.known()
+                        yield from self._answer(keeping, turn, step)
+                        continue
+                    *earlier, report = journal.whole()
+                    yield from earlier
                     if saved := self._keep(keeping, turn, step, is_last=is_last):
                         report = replace(report, saved=saved)
                     if saved or self._is_time_for_state(step):
@@ -84,6 +91,7 @@ class TrainingLoop:
                         break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
             if not self.learner.is_updating:
+                journal.end()
                 keeping.save_interrupted(step)
             raise
         finally:
@@ -99,7 +107,7 @@ class TrainingLoop:
         finite = FiniteWatch()
         with closing(self._turns(step)) as turns:
             for turn, drawn in turns:
-                report = self._next(drawn, turn, step, optimizer)
+                report = self._next(drawn, turn, step, optimizer).report()
                 step += 1
                 finite.check(step, report.loss)
                 is_last = self._agree(turn, step, is_last=False)
@@ -135,15 +143,15 @@ class TrainingLoop:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""
         return one_ahead(steps_from(self.parts.dataset, self.plan, self.parts.lengths, step), self.learner.draw)
 
-    def _next(self, drawn: Sequence[Part], turn: Step, step: int, optimizer: torch.optim.Optimizer) -> StepReport:
+    def _next(self, drawn: Sequence[Part], turn: Step, step: int, optimizer: torch.optim.Optimizer) -> TakenStep:
         """The step after `step` whole ones."""
         rate = set_rates(optimizer, rate_factor(self.plan.schedule, step, self.parts.total_steps))
         loss = self._take(drawn, optimizer)
-        return StepReport(
+        return TakenStep(
             step=step + 1, total_steps=self.parts.total_steps, epoch=turn.epoch + 1, loss=loss, learning_rate=rate
         )
 
-    def _take(self, drawn: Sequence[Part], optimizer: torch.optim.Optimizer) -> float:
+    def _take(self, drawn: Sequence[Part], optimizer: torch.optim.Optimizer) -> StepLoss:
         """A step; where memory runs out for the first time, the same step again with every block checkpointed, which
         gives the same gradients."""
         learner = self.learner
@@ -170,6 +178,11 @@ class TrainingLoop:
         return bool(ends)
 
     # ------------------------------------------------------------------------------------------------ between steps
+
+    def _pauses(self, keeping: Keeping, turn: Step, step: int) -> bool:
+        """Whether anything is kept, shown or answered after this step."""
+        is_due = turn.is_last_of_epoch or keeping.is_due(step) or self._is_time_for_state(step)
+        return is_due or any(self.parts.run.is_asked(request) for request in REQUESTS)
 
     def _keep(self, keeping: Keeping, turn: Step, step: int, *, is_last: bool) -> Path | None:
         """The LoRA of this step, where the plan has one or the run was asked for it."""

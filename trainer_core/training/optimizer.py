@@ -20,6 +20,8 @@ from ..errors import TrainingError
 from ..lora.adapters import ParameterGroup
 from .plan import OptimizerPlan
 
+_FUSED = ("cpu", "cuda")
+"""Kinds of devices where AdamW takes all its weights in one pass."""
 _SIZE_OF_TRIAL = 4096  # elements; bitsandbytes keeps smaller tensors in 32 bits
 
 
@@ -118,7 +120,7 @@ def _build(plan: OptimizerPlan, groups: list[dict[str, Any]]) -> torch.optim.Opt
     betas, decay = _betas(plan), plan.weight_decay
     match plan.name:
         case "AdamW":
-            in_one_pass = all(weight.device.type == "cpu" for group in groups for weight in group["params"])
+            in_one_pass = all(weight.device.type in _FUSED for group in groups for weight in group["params"])
             return torch.optim.AdamW(groups, betas=betas, weight_decay=decay, fused=in_one_pass or None)
         case "AdamW8bit":
             return _package("bitsandbytes", plan).optim.AdamW8bit(groups, betas=betas, weight_decay=decay)

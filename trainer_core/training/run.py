@@ -39,6 +39,7 @@ WORKFLOW = "workflow.json"
 Request = Literal["finish", "sample", "save", "stop"]
 """What a run can be asked for by a file of that name in its folder, which any program that sees it may write: to end
 early as a finished one; to draw its samples now; to keep a LoRA of this step; to stop, and go on another time."""
+REQUESTS: tuple[Request, ...] = get_args(Request)
 
 
 class StopAsked(TrainingError):
@@ -134,7 +135,7 @@ class Run:
             self.forget_requests()
 
     def forget_requests(self) -> None:
-        for request in get_args(Request):
+        for request in REQUESTS:
             self.is_answered(request)
 
     def tell(self, verdict: dict[str, Any], remarks: Sequence[str]) -> None:

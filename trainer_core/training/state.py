@@ -105,14 +105,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: _State, folder: 
     parameters, saved = trained_parameters(optimizer), state.values["parameters"]
     if len(parameters) != len(saved) or len(optimizer.param_groups) != len(state.values["groups"]):
         raise _not_of_this_run(folder)
-    for parameter, values in zip(parameters, saved, strict=True):
-        optimizer.state[parameter] = {
-            # torch counts its steps on the CPU, wherever the parameter is
-            name: _unpack(entry, state.tensors, _CPU if name == "step" else parameter.device)
-            for name, entry in values["dict"].items()
-        }
     for group, values in zip(optimizer.param_groups, state.values["groups"], strict=True):
         group.update(_unpack(values, state.tensors, group["params"][0].device))
+    in_one_pass = {parameter: group.get("fused") for group in optimizer.param_groups for parameter in group["params"]}
+    for parameter, values in zip(parameters, saved, strict=True):
+        # torch counts its steps on the CPU, wherever the parameter is, unless all are updated in one pass
+        counts_on = parameter.device if in_one_pass[parameter] else _CPU
+        optimizer.state[parameter] = {
+            name: _unpack(entry, state.tensors, counts_on if name == "step" else parameter.device)
+            for name, entry in values["dict"].items()
+        }
 
 
 @torch.no_grad()
