@@ -170,14 +170,14 @@ def test_what_is_asked_for_is_answered(tmp_path, ahead, request_):
     with pytest.raises(TrainingError, match="asked to stop") if request_ == "stop" else contextlib.nullcontext():
         for report in trainer.steps():
             told.append(report)
-            if isinstance(report, StepReport) and report.step == 2:
+            if isinstance(report, StepReport) and report.step == 1:
                 trainer.run.ask(request_)
     steps = [report.step for report in told if isinstance(report, StepReport)]
-    assert steps == {"stop": [1, 2], "finish": [1, 2, 3, 4]}.get(request_, list(range(1, 9)))
+    assert steps == {"stop": [1], "finish": [1, 2, 3]}.get(request_, list(range(1, 9)))
     lines = (trainer.run.folder / STEP_LOG).read_text().splitlines()
-    assert len(lines) == {"stop": 3, "finish": 4}.get(request_, 8)
+    assert len(lines) == {"stop": 2, "finish": 3}.get(request_, 8)
     saved = [report.step for report in told if isinstance(report, StepReport) and report.saved]
-    assert saved == {"save": [4, 8], "stop": [], "finish": [4]}.get(request_, [4, 8])
+    assert saved == {"save": [3, 4, 8], "stop": [], "finish": [3]}.get(request_, [4, 8])
 
 
 def test_what_reads_numbers_anyway_waits_for_its_losses(tmp_path, ahead):
