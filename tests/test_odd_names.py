@@ -23,11 +23,13 @@ from trainer_core.crop.rules import CropRules
 from trainer_core.crop.writing import write_crops
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.types import Dataset
+from trainer_core.families.sd15 import SD15
 from trainer_core.files import read_json, write_json
 from trainer_core.health.board import HealthBoard
 from trainer_core.health.report import health_report
 from trainer_core.health.sheet import health_sheet
-from trainer_core.kohya.run_keys import dataset_keys
+from trainer_core.training.metadata import lora_metadata
+from trainer_core.training.plan import TrainingPlan
 
 RULES = CropRules(width=64, height=64)
 
@@ -66,10 +68,24 @@ def test_words_in_a_folders_name_are_as_clean_as_a_caption(folder):
 
 def test_they_are_said_in_a_loras_metadata(folder):
     """It is written after the first epoch, when hours may be lost."""
-    said = dataset_keys(crop_dataset(read_folder(folder), RULES))
-    dirs = json.loads(said["ss_dataset_dirs"].encode("utf-8"))
+    said = lora_metadata(
+        name="odd",
+        family=SD15,
+        prediction_type="epsilon",
+        plan=TrainingPlan.from_json({"adapter": {"start_from": str(folder / "old.safetensors")}}),
+        dataset=crop_dataset(read_folder(folder), RULES),
+        base_model=folder / os.fsdecode(b"\xc4\xe3.safetensors"),
+        base_identity="",
+        epoch=1,
+        step=1,
+        total_steps=1,
+        batches_per_epoch=1,
+    )
+    assert "".join(said.values()).encode("utf-8")
+    assert said["ss_sd_model_name"] == "??.safetensors"
+    dirs = json.loads(said["ss_dataset_dirs"])
     assert [value["img_count"] for value in dirs.values()] == [1]
-    assert json.loads(said["ss_tag_frequency"].encode("utf-8")).keys() == dirs.keys()
+    assert json.loads(said["ss_tag_frequency"]).keys() == dirs.keys()
 
 
 @pytest.mark.parametrize("answer", [(), ("--json",)], ids=["for people", "for machines"])

@@ -197,7 +197,7 @@ def _bucket_info(images: tuple[DatasetImage, ...]) -> dict[str, Any]:
 
 
 def _folders(images: tuple[DatasetImage, ...]) -> dict[str, dict[str, int]]:
-    counts = Counter((_folder_name(image), image.repeats) for image in images)
+    counts = Counter((image.path.parent.name, image.repeats) for image in images)
     return {name: {"n_repeats": repeats, "img_count": count} for (name, repeats), count in sorted(counts.items())}
 
 
@@ -206,11 +206,5 @@ def _tag_frequency(images: tuple[DatasetImage, ...]) -> dict[str, dict[str, int]
     counts: dict[str, Counter[str]] = {}
     for image in images:
         tags = (tag.strip().lower() for tag in image.caption.split(","))
-        counts.setdefault(_folder_name(image), Counter()).update(tag for tag in tags if tag)
+        counts.setdefault(image.path.parent.name, Counter()).update(tag for tag in tags if tag)
     return {name: dict(counter.most_common()) for name, counter in sorted(counts.items())}
-
-
-def _folder_name(image: DatasetImage) -> str:
-    """With question marks for what is not UTF-8, as in names from another system: a LoRA's metadata holds nothing
-    else."""
-    return image.path.parent.name.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""The steps of a run, and what is done between them: kept, measured, drawn, answered."""
+"""The steps of a run, one after the other."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import gc
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 
 import torch
 
 from ..ahead import one_ahead
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
-from .amount import Step, share_of_epochs, steps_from
+from .amount import Step, steps_from
+from .between_steps import BetweenSteps, Report
 from .compiling import compile_where_it_pays
 from .draws import Part
 from .ema import WeightAverage
@@ -26,15 +26,11 @@ from .learner import Learner
 from .optimizer import make_optimizer, set_rates
 from .plan import TrainingPlan
 from .reports import StepReport
-from .run import REQUESTS, StopAsked
 from .run_parts import RunParts
-from .samples import MissedSample, Sample
 from .schedule import rate_factor
 from .state import load_state
 from .step_loss import StepLoss
 from .troubles import FiniteWatch, is_out_of_memory
-
-Report = StepReport | StageReport | Sample | MissedSample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +55,11 @@ class TrainingLoop:
         keeping.save_missing(step)
         parts.judge.begin(self.learner, step)
         journal = Journal(run, is_ahead=self.learner.is_ahead(optimizer))
+        between = BetweenSteps(parts=parts, learner=self.learner, keeping=keeping)
         times = StepTimes(run.folder, self.work)
         try:
             if step in (edges := [0, *accumulate(parts.lengths)]):
-                yield from self._look(keeping, edges.index(step), step)
+                yield from between.look(edges.index(step), step)
             with closing(self._turns(step)) as turns:
                 for turn, drawn in turns:
                     with times.step():
@@ -72,22 +69,17 @@ class TrainingLoop:
                         journal.add(taken)  # last, for it may wait, and what stops a run meanwhile is after this step
                     ends = step == parts.total_steps or run.is_asked("finish")
                     is_last = self._agree(turn, step, is_last=ends)
-                    if not (is_last or self._pauses(keeping, turn, step)):
+                    if is_last or between.pauses(turn, step):
+                        *earlier, report = journal.whole()
+                        yield from earlier
+                        yield between.keep(report, turn, is_last=is_last)
+                    else:
                         yield from journal.known()
-                        yield from self._answer(keeping, turn, step)
-                        continue
-                    *earlier, report = journal.whole()
-                    yield from earlier
-                    if saved := self._keep(keeping, turn, step, is_last=is_last):
-                        report = replace(report, saved=saved)
-                    if saved or self._is_time_for_state(step):
-                        keeping.save_state(step)
-                    yield report
-                    yield from self._answer(keeping, turn, step)
+                    yield from between.answer(turn, step)
                     if turn.is_last_of_epoch or is_last:
-                        yield from self._look(keeping, turn.epoch + 1, step, is_last=is_last)
+                        yield from between.look(turn.epoch + 1, step, is_last=is_last)
                     if is_last:
-                        yield from self._draw_for_the_verdict(keeping)
+                        yield from between.draw_for_the_verdict()
                         break
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
             if not self.learner.is_updating:
@@ -176,66 +168,6 @@ class TrainingLoop:
             self.parts.team.check_alike(self.learner.parameters, step)
         (ends,) = self.parts.team.add_up(is_last)
         return bool(ends)
-
-    # ------------------------------------------------------------------------------------------------ between steps
-
-    def _pauses(self, keeping: Keeping, turn: Step, step: int) -> bool:
-        """Whether anything is kept, shown or answered after this step."""
-        is_due = turn.is_last_of_epoch or keeping.is_due(step) or self._is_time_for_state(step)
-        return is_due or any(self.parts.run.is_asked(request) for request in REQUESTS)
-
-    def _keep(self, keeping: Keeping, turn: Step, step: int, *, is_last: bool) -> Path | None:
-        """The LoRA of this step, where the plan has one or the run was asked for it."""
-        run, saved = self.parts.run, keeping.save_due(turn, step, is_last=is_last)
-        if run.is_asked("save"):
-            saved = saved or keeping.save_asked(step)
-            run.is_answered("save")
-        return saved
-
-    def _is_time_for_state(self, step: int) -> bool:
-        every = self.plan.saving.state_every_steps
-        return bool(every and step % every == 0)
-
-    def _answer(self, keeping: Keeping, turn: Step, step: int) -> Iterator[Report]:
-        """What the run was asked for since the step before. It changes nothing in what is learned.
-
-        Raises:
-            StopAsked: it was.
-        """
-        run, lengths = self.parts.run, self.parts.lengths
-        if run.is_asked("stop"):
-            run.is_answered("stop")
-            raise StopAsked(f"the run was asked to stop after step {step}. Start it again and it goes on.")
-        if run.is_asked("sample"):
-            run.is_answered("sample")
-            done = step - sum(lengths[: turn.epoch])
-            with keeping.showing():
-                yield from self._draw_samples(share_of_epochs(turn.epoch, done, lengths), step)
-
-    def _look(self, keeping: Keeping, epoch: int, step: int, *, is_last: bool = False) -> Iterator[Report]:
-        """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
-        with keeping.showing():
-            self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
-            samples = self.parts.samples
-            if not samples.requests or not self.plan.samples.is_due(epoch, len(self.parts.lengths)):
-                return
-            yield from self._draw_samples(epoch, step)
-        if picture := samples.first_of(epoch):
-            keeping.illustrate(step, picture)
-
-    def _draw_samples(self, epoch: float, step: int) -> Iterator[Report]:
-        for found in self.parts.samples.draw(self.learner.model, self.learner.adapters, epoch=epoch, step=step):
-            if isinstance(found, MissedSample):
-                self.parts.remarks.append(found.remark)
-            yield found
-
-    def _draw_for_the_verdict(self, keeping: Keeping) -> Iterator[Report]:
-        """A picture that fails is no reason to lose a run."""
-        try:
-            with keeping.showing():
-                yield from self.parts.judge.draw(self.learner)
-        except Exception as problem:
-            self.parts.remarks.append(f"the two-prompt test could not be drawn: {problem}")
 
 
 def optimizer_of(learner: Learner, plan: TrainingPlan) -> torch.optim.Optimizer:

@@ -63,7 +63,12 @@ def lora_metadata(
         PLAN_KEY: json.dumps(shareable(plan).to_json(), sort_keys=True, ensure_ascii=False),
         "lora_atelier.dataset": fingerprint,
     }
-    return {key: value if isinstance(value, str) else str(value) for key, value in values.items()}
+    return {key: _in_utf8(str(value)) for key, value in values.items()}
+
+
+def _in_utf8(text: str) -> str:
+    """With question marks for what is not, as in names from another system: a LoRA's metadata holds nothing else."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def shareable(plan: TrainingPlan) -> TrainingPlan:

@@ -14,10 +14,11 @@ from ..runs.pace import Work
 from .amount import steps_per_epoch
 from .arithmetic import RunSize, run_size
 from .batches import check_trainable
+from .between_steps import Report
 from .judging import Judge
 from .keeping import check_room
 from .learner import Learner
-from .loop import Report, TrainingLoop
+from .loop import TrainingLoop
 from .memory import StepMemory
 from .memory_fit import MemoryFit
 from .metadata import shareable

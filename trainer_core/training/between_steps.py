@@ -1,0 +1,88 @@
+"""What is done between the steps of a run: kept, measured, drawn, answered. It changes nothing in what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..progress import StageReport
+from .amount import Step, share_of_epochs
+from .keeping import Keeping
+from .learner import Learner
+from .reports import StepReport
+from .run import REQUESTS, StopAsked
+from .run_parts import RunParts
+from .samples import MissedSample, Sample
+
+Report = StepReport | StageReport | Sample | MissedSample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BetweenSteps:
+    """Of the process that leads a run."""
+
+    parts: RunParts
+    learner: Learner
+    keeping: Keeping
+
+    def pauses(self, turn: Step, step: int) -> bool:
+        """Whether anything is kept, shown or answered after this step."""
+        is_due = turn.is_last_of_epoch or self.keeping.is_due(step) or self._is_time_for_state(step)
+        return is_due or any(self.parts.run.is_asked(request) for request in REQUESTS)
+
+    def keep(self, report: StepReport, turn: Step, *, is_last: bool) -> StepReport:
+        """The LoRA of this step, where the plan has one or the run was asked for it, and the state; told in the report
+        that is returned."""
+        run, keeping, step = self.parts.run, self.keeping, report.step
+        saved = keeping.save_due(turn, step, is_last=is_last)
+        if run.is_asked("save"):
+            saved = saved or keeping.save_asked(step)
+            run.is_answered("save")
+        if saved or self._is_time_for_state(step):
+            keeping.save_state(step)
+        return replace(report, saved=saved)
+
+    def answer(self, turn: Step, step: int) -> Iterator[Report]:
+        """What the run was asked for since the step before.
+
+        Raises:
+            StopAsked: it was.
+        """
+        run, lengths = self.parts.run, self.parts.lengths
+        if run.is_asked("stop"):
+            run.is_answered("stop")
+            raise StopAsked(f"the run was asked to stop after step {step}. Start it again and it goes on.")
+        if run.is_asked("sample"):
+            run.is_answered("sample")
+            done = step - sum(lengths[: turn.epoch])
+            with self.keeping.showing():
+                yield from self._draw_samples(share_of_epochs(turn.epoch, done, lengths), step)
+
+    def look(self, epoch: int, step: int, *, is_last: bool = False) -> Iterator[Report]:
+        """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
+        with self.keeping.showing():
+            self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
+            samples, plan = self.parts.samples, self.parts.plan
+            if not samples.requests or not plan.samples.is_due(epoch, len(self.parts.lengths)):
+                return
+            yield from self._draw_samples(epoch, step)
+        if picture := samples.first_of(epoch):
+            self.keeping.illustrate(step, picture)
+
+    def draw_for_the_verdict(self) -> Iterator[Report]:
+        """A picture that fails is no reason to lose a run."""
+        try:
+            with self.keeping.showing():
+                yield from self.parts.judge.draw(self.learner)
+        except Exception as problem:
+            self.parts.remarks.append(f"the two-prompt test could not be drawn: {problem}")
+
+    def _is_time_for_state(self, step: int) -> bool:
+        every = self.parts.plan.saving.state_every_steps
+        return bool(every and step % every == 0)
+
+    def _draw_samples(self, epoch: float, step: int) -> Iterator[Report]:
+        for found in self.parts.samples.draw(self.learner.model, self.learner.adapters, epoch=epoch, step=step):
+            if isinstance(found, MissedSample):
+                self.parts.remarks.append(found.remark)
+            yield found
