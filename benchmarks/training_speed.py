@@ -32,8 +32,8 @@ from pathlib import Path
 
 import torch
 
+from trainer_core.devices import device_name
 from trainer_core.families.loading import family_of, outline_of
-from trainer_core.training.precision import device_name
 
 from .contender_process import contenders, running
 from .limit import fastest_multiplication, flops_of_step

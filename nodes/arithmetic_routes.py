@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from ..trainer_core.dataset.types import Dataset
+from ..trainer_core.devices import device_name
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.families.base_model import BaseModel
 from ..trainer_core.families.loading import outline_of
@@ -19,7 +20,7 @@ from ..trainer_core.runs.summary import find_run
 from ..trainer_core.training.arithmetic import run_size
 from ..trainer_core.training.batches import check_trainable
 from ..trainer_core.training.holdout import hold_out
-from ..trainer_core.training.precision import device_name, resolve_precision
+from ..trainer_core.training.precision import resolve_precision
 from . import host
 from .arithmetic import dataset_of, part_of, plan_of
 from .routes import Routes

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.training_jobs import small_job
+from trainer_core.devices import is_gpu
 from trainer_core.training import preparation
-from trainer_core.training.precision import is_gpu, tf32
+from trainer_core.training.precision import tf32
 from trainer_core.training.trainer import Trainer
 
 

@@ -17,6 +17,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 
+from ..devices import is_gpu
 from .quantised import Quantised
 
 _BLOCKS = (BasicTransformerBlock, ResnetBlock2D)
@@ -59,7 +60,7 @@ class StoredBlock:
         starts = [0]
         for tensor in tensors:
             starts.append(-(-(starts[-1] + tensor.nbytes) // _ALIGNMENT) * _ALIGNMENT)
-        is_pinned = torch.device(device).type == "cuda"
+        is_pinned = is_gpu(device)
         self.piece = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=is_pinned)
         self._forms = [(start, tensor.dtype, tensor.shape) for start, tensor in zip(starts, tensors, strict=False)]
         for stored, tensor in zip(self.views(self.piece), tensors, strict=True):
@@ -78,7 +79,7 @@ class Conveyor:
 
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
-        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._stream = torch.cuda.Stream(self._device) if is_gpu(self._device) else None
         self._coming: dict[StoredBlock, tuple[Tensor, torch.cuda.Event | None]] = {}
         self._here: list[Tensor] = []
         self._before: StoredBlock | None = None

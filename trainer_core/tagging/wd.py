@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..devices import is_gpu
 from ..errors import TrainingError
 from .model_files import identity_of
 from .tag_list import TagList
@@ -133,7 +134,7 @@ def _session(files: WdModel, device: torch.device) -> Any:
             "or choose deepdanbooru or BLIP, which need nothing more."
         ) from problem
     providers: list[Any] = ["CPUExecutionProvider"]
-    if device.type == "cuda" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+    if is_gpu(device) and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.index or 0}))
     try:
         return onnxruntime.InferenceSession(files.model, providers=providers)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ..devices import is_gpu
 from ..errors import TrainingError
 from ..families.checkpoint import Checkpoint
 from ..families.sending import send
@@ -67,7 +68,7 @@ class WdTimmModel:
                 "Download both again from the same place."
             ) from problem
         place = torch.device(device)
-        network.to(place, torch.float16 if place.type == "cuda" else torch.float32).eval().requires_grad_(False)
+        network.to(place, torch.float16 if is_gpu(place) else torch.float32).eval().requires_grad_(False)
         return WdTimmTagger(network, tags, config)
 
 

@@ -21,10 +21,11 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from ..devices import is_gpu
 from ..lora.layer import AdapterLayer
 from .decision import Decision
 from .learner import Learner
-from .precision import autocast, is_gpu
+from .precision import autocast
 
 _TIMES = 5
 _MOST_WORSE = 2.0

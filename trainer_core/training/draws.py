@@ -14,6 +14,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from ..dataset.types import Dataset
+from ..devices import is_gpu
 from ..families.base_model import PictureSize
 from ..families.sending import send
 from . import objective
@@ -23,7 +24,6 @@ from .encode import picture_size
 from .latents import Latents, Visit, draw_latents
 from .noise import perturb_noise, shape_noise
 from .plan import TrainingPlan
-from .precision import is_gpu
 from .shares import Portion
 from .timesteps import draw_timesteps
 from .weighting import timestep_weights

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..devices import is_gpu
 from .compiling import distance
 from .decision import Decision
 from .draws import Part
 from .learner import Given, Learner
-from .precision import is_gpu
 from .step_graphs import GpuRecorder, Record, StepGraphs
 
 _TIMES = 7

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..dataset.types import Dataset
+from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning
 from ..lora.adapters import Adapters
 from ..lora.dropout import Rows
@@ -25,7 +26,7 @@ from .draws import Part, Shown, StepDraws
 from .latents import Latents, Visit
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
-from .precision import FORMATS, autocast, is_gpu
+from .precision import FORMATS, autocast
 from .shares import share
 from .step_loss import StepLoss, skips_on_device, step_unless_bad
 from .team import Team

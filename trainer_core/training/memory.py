@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning, PictureSize
 from ..families.offloading import bytes_taken_off
 from ..families.prompts import CHUNK
@@ -79,7 +80,7 @@ def step_memory(
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
-        has_graphs = plan.precision.cuda_graphs and torch.device(device).type != "cpu"
+        has_graphs = plan.precision.cuda_graphs and is_gpu(device)
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))

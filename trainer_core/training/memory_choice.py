@@ -10,6 +10,7 @@ from typing import Literal
 import psutil
 import torch
 
+from ..devices import is_gpu
 from ..errors import TrainingError
 from ..fields import read_fields
 from ..files import read_json, write_json
@@ -161,7 +162,7 @@ def free_memory(device: str) -> int | None:
     kind = torch.device(device)
     if kind.type == "cpu":
         return psutil.virtual_memory().available
-    if kind.type != "cuda":
+    if not is_gpu(kind):
         return None
     free, _ = torch.cuda.mem_get_info(kind)
     return free + torch.cuda.memory_reserved(kind) - torch.cuda.memory_allocated(kind)

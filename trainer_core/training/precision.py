@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
+from ..devices import is_gpu
+
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -14,13 +16,9 @@ def resolve_precision(precision: str, device: str) -> str:
     """ "auto" as the format that suits the device: fp32 on a CPU; on a GPU bf16, or fp16 where it is older."""
     if precision != "auto":
         return precision
-    if not device.startswith("cuda"):
+    if not is_gpu(device):
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-
-
-def is_gpu(device: str) -> bool:
-    return torch.device(device).type == "cuda"
 
 
 @contextlib.contextmanager
@@ -34,11 +32,6 @@ def tf32(device: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def device_name(device: str) -> str:
-    """What a device is called: "cpu", or a GPU's name."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def autocast(precision: str, device: str) -> torch.autocast:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..devices import is_gpu
 from ..families.base_model import BaseModel
 from ..families.cpu.layers import use_cpu_layers
 from ..families.loading import load_base_model
@@ -30,7 +31,7 @@ from .latents import Latents, Visit
 from .learner import Learner
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
-from .precision import FORMATS, is_gpu
+from .precision import FORMATS
 from .run_parts import RunParts
 
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed, nn
 
+from ..devices import is_gpu
 from ..errors import TrainingError
 from .troubles import is_out_of_memory
 
@@ -168,7 +169,7 @@ def joined(device: str) -> Iterator[Team]:
     if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         yield ALONE
         return
-    is_on_gpu = torch.device(device).type == "cuda"
+    is_on_gpu = is_gpu(device)
     if is_on_gpu:
         _take_gpu(torch.device(device), int(os.environ["LOCAL_RANK"]), torch.cuda.device_count())
     has_nccl = is_on_gpu and distributed.is_nccl_available()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..devices import device_name
 from ..families.loading import family_of, outline_of
 from ..job import Job
 from ..progress import StageReport
@@ -24,7 +25,7 @@ from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer
 from .picture_ranking import RankedPicture, rank_pictures
-from .precision import device_name, resolve_precision, tf32
+from .precision import resolve_precision, tf32
 from .preparation import Preparation
 from .reports import TrainedLora
 from .run import Run, RunLock
