@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..ahead import prepare_ahead
-from ..dataset.pictures import training_mask, training_pixels
+from ..dataset.pictures import training_pixels
 from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
 from ..families.base_model import BaseModel, PictureSize
@@ -104,18 +104,6 @@ def _encode(model: BaseModel, batch: Sequence[_Lacking], pixels: Sequence[Tensor
                 f"{one.image.path.name} became NaN in the VAE. Check that this checkpoint's VAE is whole."
             )
     return latents
-
-
-def latent_mask(image: DatasetImage, latent: Latent, mirrored: bool) -> Tensor:
-    """How much each place of a picture's latent shows of its mask (1, H, W), 0 to 255, uint8; all of it without one."""
-    height, width = latent.mean_CHW.shape[1:]
-    mask = training_mask(image)
-    if mask is None:
-        return torch.full((1, height, width), 255, dtype=torch.uint8)
-    if mirrored:
-        mask = mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    small = mask.resize((width, height), Image.Resampling.BOX)
-    return torch.from_numpy(np.array(small))[None]
 
 
 def picture_size(image: DatasetImage, mirrored: bool = False) -> PictureSize:

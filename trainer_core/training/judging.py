@@ -12,10 +12,11 @@ from ..dataset.wording import FileNames
 from ..families.base_model import BaseModel, Conditioning, PictureSize
 from ..progress import StageReport
 from .caption_encodings import reading_of
-from .encode import encode_pictures, latent_mask, picture_size
+from .encode import encode_pictures, picture_size
 from .holdout import hold_out
-from .latents import Latents
+from .latents import Latent, Latents
 from .learner import Learner
+from .masks import latent_mask
 from .plan import TrainingPlan
 from .precision import autocast
 from .run import Run
@@ -64,20 +65,22 @@ class Judge:
         kept = [(image, extra[index, False]) for index, image in enumerate(self._held_out)]
         names = FileNames(self._whole)
         self._pictures = [
-            self._picture(image, latent, names, model.latent_scale, is_held_out=pairs is kept)
+            self._picture(image, latent, names, model, is_held_out=pairs is kept)
             for pairs in (trained, kept)
             for image, latent in pairs
         ]
 
-    def _picture(self, image: DatasetImage, latent, names: FileNames, scale: float, *, is_held_out: bool):
+    def _picture(
+        self, image: DatasetImage, latent: Latent, names: FileNames, model: BaseModel, *, is_held_out: bool
+    ) -> ValidationPicture:
         return ValidationPicture(
             name=names.of(image.path),
             fingerprint=image.fingerprint,
             is_held_out=is_held_out,
-            latent_CHW=latent.mean_CHW * scale,
+            latent_CHW=latent.mean_CHW * model.latent_scale,
             caption=image.caption,
             size=picture_size(image),
-            mask_1HW=latent_mask(image, latent, False) / 255 if self._plan.loss.masked else None,
+            mask_1HW=latent_mask(image, model.pixels_per_latent) / 255 if self._plan.loss.masked else None,
         )
 
     @torch.no_grad()

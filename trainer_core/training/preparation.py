@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..devices import is_gpu
 from ..families.base_model import BaseModel
@@ -25,10 +24,11 @@ from . import objective
 from .batches import BatchOrder, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
-from .encode import encode_pictures, latent_mask
+from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
-from .latents import Latents, Visit
+from .latents import Latents
 from .learner import Learner
+from .masks import read_masks
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
 from .precision import FORMATS
@@ -52,6 +52,9 @@ class Preparation:
         parts = self.parts
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
+        masks = {}
+        if self.plan.loss.masked:
+            masks = yield from read_masks(parts.dataset.images, model.pixels_per_latent, flip=self.plan.augment.flip)
         latents = yield from self._encode_pictures(model)
         captions = VisitCaptions(
             plan=self.plan.captions,
@@ -71,7 +74,7 @@ class Preparation:
             parts.dataset,
             self.plan,
             latents=latents,
-            masks=self._masks(latents) if self.plan.loss.masked else {},
+            masks=masks,
             captions=captions,
             encodings=encodings,
             adapters=adapters,
@@ -119,10 +122,6 @@ class Preparation:
         draws = team.is_first and (parts.samples.requests or parts.judge.draws)
         model.vae = model.vae.to("cpu") if draws else None
         return latents
-
-    def _masks(self, latents: Latents) -> dict[Visit, Tensor]:
-        images = self.parts.dataset.images
-        return {visit: latent_mask(images[visit[0]], latent, visit[1]) for visit, latent in latents.items()}
 
     def _encode_captions(
         self, model: BaseModel, captions: VisitCaptions

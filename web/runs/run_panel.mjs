@@ -15,7 +15,9 @@ import { verdictCard } from "./verdict_card.mjs";
 /** @typedef {import("./record.mjs").RunRecord} RunRecord */
 
 /** Stages that have words; others are shown as the server names them. */
-const STAGES = new Set(["training", "loading the base model", "encoding pictures", "encoding captions"]);
+const STAGES = new Set(
+  ["training", "loading the base model", "encoding pictures", "encoding captions", "reading masks"],
+);
 const DRAWING = /^drawing /;
 const MOST_SAVES = 6;
 const CHART_SIZES = {

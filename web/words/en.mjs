@@ -247,6 +247,7 @@ export const en = {
   "stage.loading the base model": "Loading the base model",
   "stage.encoding pictures": "Encoding pictures",
   "stage.encoding captions": "Encoding captions",
+  "stage.reading masks": "Reading masks",
   "time.seconds": "{seconds} s",
   "time.minutes": "{minutes} min",
   "time.hours": "{hours} h {minutes} min",

@@ -240,6 +240,7 @@ export const zhTW = {
   "stage.loading the base model": "正在載入底模",
   "stage.encoding pictures": "正在編碼圖片",
   "stage.encoding captions": "正在編碼標註",
+  "stage.reading masks": "正在讀取遮罩",
   "time.seconds": "{seconds} 秒",
   "time.minutes": "{minutes} 分鐘",
   "time.hours": "{hours} 小時 {minutes} 分",

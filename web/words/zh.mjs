@@ -240,6 +240,7 @@ export const zh = {
   "stage.loading the base model": "正在加载底模",
   "stage.encoding pictures": "正在编码图片",
   "stage.encoding captions": "正在编码标注",
+  "stage.reading masks": "正在读取遮罩",
   "time.seconds": "{seconds} 秒",
   "time.minutes": "{minutes} 分钟",
   "time.hours": "{hours} 小时 {minutes} 分",

@@ -94,6 +94,7 @@ export const TRAINING_ERRORS = [
   ["estimating memory", "估算内存", "估算記憶體"],
   ["encoding pictures", "编码图片", "編碼圖片"],
   ["encoding captions", "编码标注", "編碼標註"],
+  ["reading masks", "读取遮罩", "讀取遮罩"],
   ["training", "训练", "訓練"],
   ["drawing the epoch sheet", "绘制轮次对比", "繪製輪次對比"],
   ["drawing a preview", "绘制预览", "繪製預覽"],
