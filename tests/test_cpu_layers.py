@@ -8,13 +8,17 @@ import timeit
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention import FeedForward
 from torch import nn
 from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15
+from tests.training_jobs import small_job
 from trainer_core.families.cpu import attention, onednn
 from trainer_core.families.cpu.attention import CpuAttention, attend
+from trainer_core.families.cpu.feed_forward import FeedForwardInParts
 from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, use_cpu_layers
+from trainer_core.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not onednn.can_multiply(), reason="this PyTorch has no oneDNN")
 
@@ -192,3 +196,16 @@ def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():
 
     torch.testing.assert_close(onednn.multiply(x, part), onednn.multiply(x, whole))
     assert least_seconds(part) < 20 * least_seconds(whole)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "in_parts"),
+    [({}, True), ({"rank_dropout": 0.1}, False), ({"kind": "loha"}, False), ({"kind": "dora"}, False)],
+    ids=str,
+)
+def test_only_what_costs_nothing_to_call_again_is_called_for_each_part(tmp_path, adapter, in_parts):
+    """Other kinds build a weight at every call; dropout is drawn for all tokens of a call."""
+    trainer = Trainer(small_job(tmp_path, adapter=adapter, validation={"every_epochs": 0}), tmp_path / "runs")
+    list(trainer.prepare())
+    kinds = {type(layer) for layer in trainer._learner.model.unet.modules() if isinstance(layer, FeedForward)}
+    assert kinds == {FeedForwardInParts if in_parts else FeedForward}

@@ -109,6 +109,21 @@ def test_tensors_go_to_the_device_of_their_parameter_and_torchs_count_of_steps_s
     assert kept["mean"].is_meta and not kept["step"].is_meta and restored.param_groups[0]["numerator"].is_meta
 
 
+def test_how_an_optimizer_computes_is_its_own_and_not_the_states(tmp_path):
+    """States of older versions have AdamW in several passes, which half precision's scaler does not reach."""
+    old, new = (torch.optim.AdamW([nn.Parameter(torch.ones(2))], fused=fused) for fused in (None, True))
+    for parameter in weights_of(old):
+        parameter.grad = torch.ones(2)
+    old.step()
+    save_state(tmp_path, 1, [], old, NO_SCALER)
+    load_state(tmp_path, [], new, NO_SCALER)
+    assert new.param_groups[0]["fused"] and new.state[weights_of(new)[0]]["step"] == 1
+    scaler = torch.amp.GradScaler("cpu")
+    scaler.scale(weights_of(new)[0].sum()).backward()
+    scaler.step(new)
+    assert new.state[weights_of(new)[0]]["step"] == 2
+
+
 def test_tensors_that_share_memory_are_written_all_the_same(tmp_path):
     optimizer = optimizer_of(2, 3)
     shared = torch.arange(4.0)

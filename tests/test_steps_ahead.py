@@ -16,7 +16,7 @@ from trainer_core.training import learner as learner_module
 from trainer_core.training.amount import steps_from
 from trainer_core.training.learner import Learner
 from trainer_core.training.reports import StepReport
-from trainer_core.training.run import STEP_LOG
+from trainer_core.training.run import STEP_LOG, Run
 from trainer_core.training.step_loss import StepLoss
 from trainer_core.training.trainer import Trainer
 
@@ -138,7 +138,8 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path, ahead):
     assert digest(stopped) == digest(whole)
 
 
-def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_path, monkeypatch, ahead):
+@pytest.mark.parametrize("when", [2, 4], ids=["within an epoch", "at its end"])
+def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_path, monkeypatch, ahead, when):
     job = small_job(tmp_path, validation={"every_epochs": 0}, ema={"decay": 0.9}, saving={"state_every_steps": 0})
     whole = train(job, tmp_path / "whole")
     reads, real = 0, StepLoss._read.func
@@ -146,7 +147,7 @@ def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_pa
     def read(loss):
         nonlocal reads
         reads += 1
-        if reads == 2:
+        if reads == when:
             raise KeyboardInterrupt
         return real(loss)
 
@@ -157,6 +158,22 @@ def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_pa
     stopped = train(job, tmp_path / "stopped")
     assert logged(stopped) == logged(whole)
     assert digest(stopped) == digest(whole)
+
+
+def test_a_log_that_cannot_be_written_loses_no_state(tmp_path, monkeypatch, ahead):
+    job = small_job(tmp_path, validation={"every_epochs": 0}, saving={"state_every_steps": 0})
+    whole = train(job, tmp_path / "whole")
+
+    def log(run, report):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "log", log)
+        with pytest.raises(OSError, match="no space"):
+            train(job, tmp_path / "stopped")
+    (run,) = (tmp_path / "stopped").glob("mochi-*")
+    assert [path.stem for path in (run / "state").glob("*.json")] == ["step-00000002"]
+    assert digest(train(job, tmp_path / "stopped")) == digest(whole)
 
 
 @pytest.mark.parametrize("request_", ["sample", "save", "stop", "finish"])

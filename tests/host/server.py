@@ -166,6 +166,7 @@ class ComfyServer:
         command = [
             self._installation.python, folder / "main.py", "--cpu", "--disable-api-nodes",
             "--listen", "127.0.0.1", "--port", str(self.port), "--base-directory", self.base,
+            "--database-url", f"sqlite:///{self.base / 'comfyui.db'}",  # else in ComfyUI's folder, for all that run it
             *self._arguments,
         ]  # fmt: skip
         settings = {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(self._threads)}

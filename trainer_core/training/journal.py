@@ -43,11 +43,13 @@ class Journal:
         self._taken: deque[TakenStep] = deque()
         self._finite = FiniteWatch()
 
-    def add(self, taken: TakenStep) -> None:
-        """The next step. Waits for the device until all steps but the newest one are computed, or this one as well."""
+    def add(self, taken: TakenStep, *, waits: bool) -> None:
+        """The next step. Waits for the device until the steps before this one are computed; with `waits`, or where no
+        step is asked for ahead, until this one is."""
         self._taken.append(taken)
-        if len(self._taken) > self._held:
-            _ = self._taken[-1 - self._held].loss.value
+        held = 0 if waits else self._held
+        if len(self._taken) > held:
+            _ = self._taken[-1 - held].loss.value
 
     def known(self) -> list[StepReport]:
         """Log the steps that are known.
@@ -66,16 +68,23 @@ class Journal:
         return self._log(keep=0)
 
     def end(self) -> None:
-        """Log what is left of a run that was stopped by an error. That it cannot be read hides no error."""
-        with suppress(RuntimeError):
+        """Log what is left of a run that was stopped. That it cannot be read or written is no reason to lose its
+        state."""
+        with suppress(RuntimeError, OSError):
             while self._taken:
-                self._run.log(self._taken.popleft().report())
+                self._run.log(self._oldest())
 
     def _log(self, *, keep: int) -> list[StepReport]:
         reports = []
         while len(self._taken) > keep:
-            report = self._taken.popleft().report()
+            report = self._oldest()
             self._run.log(report)
             self._finite.check(report.step, report.loss)
             reports.append(report)
         return reports
+
+    def _oldest(self) -> StepReport:
+        """Taken off once it is known: waiting for it may be interrupted."""
+        report = self._taken[0].report()
+        self._taken.popleft()
+        return report

@@ -87,7 +87,7 @@ class Learner:
         """Whether the UNet's blocks are."""
         self._learn_given: Callable[[Given], Tensor] | None = None
         self.is_updating = False
-        """Until a step is done the weights are of no step, and must not be kept."""
+        """Until a step is counted, by whoever asked for it, the weights are of no step and must not be kept."""
 
     @property
     def scaler(self) -> torch.amp.GradScaler:
@@ -205,7 +205,6 @@ class Learner:
             self._scaler.step(optimizer)
             for part in self.adapters:
                 part.limit_norms()
-        self.is_updating = False
         self._scaler.update()
         optimizer.zero_grad()
         return loss

@@ -66,10 +66,12 @@ class TrainingLoop:
                         taken = self._next(drawn, turn, step, optimizer)
                         step += 1
                         average.update(step)
-                        journal.add(taken)  # last, for it may wait, and what stops a run meanwhile is after this step
+                        self.learner.is_updating = False
+                        pauses = between.pauses(turn, step)
+                        journal.add(taken, waits=pauses)  # what stops a run while this waits is after this step
                     ends = step == parts.total_steps or run.is_asked("finish")
                     is_last = self._agree(turn, step, is_last=ends)
-                    if is_last or between.pauses(turn, step):
+                    if is_last or pauses:
                         *earlier, report = journal.whole()
                         yield from earlier
                         yield between.keep(report, turn, is_last=is_last)
@@ -101,6 +103,7 @@ class TrainingLoop:
             for turn, drawn in turns:
                 report = self._next(drawn, turn, step, optimizer).report()
                 step += 1
+                self.learner.is_updating = False
                 finite.check(step, report.loss)
                 is_last = self._agree(turn, step, is_last=False)
                 yield report

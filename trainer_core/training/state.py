@@ -26,6 +26,8 @@ from .optimizer import trained_parameters
 
 _KEEP = 2
 _CPU = torch.device("cpu")
+_OWN = ("fused", "foreach")
+"""How an optimizer computes is its own: a state of another device, or of an older version, has it otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +108,8 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, state: _State, folder: 
     if len(parameters) != len(saved) or len(optimizer.param_groups) != len(state.values["groups"]):
         raise _not_of_this_run(folder)
     for group, values in zip(optimizer.param_groups, state.values["groups"], strict=True):
-        group.update(_unpack(values, state.tensors, group["params"][0].device))
+        known = _unpack(values, state.tensors, group["params"][0].device)
+        group.update({name: value for name, value in known.items() if name not in _OWN})
     in_one_pass = {parameter: group.get("fused") for group in optimizer.param_groups for parameter in group["params"]}
     for parameter, values in zip(parameters, saved, strict=True):
         # torch counts its steps on the CPU, wherever the parameter is, unless all are updated in one pass

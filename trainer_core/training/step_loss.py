@@ -16,7 +16,8 @@ class StepLoss:
         numbers = torch.cat([losses, norm[None]])
         self.is_bad = (~numbers.isfinite().all()).float()
         """1 where they are not finite, else 0, on the device."""
-        self._numbers = numbers.to("cpu", non_blocking=True)  # behind what comes next, reading would wait for that too
+        # now, since behind what comes next reading would wait for that too; only of CUDA it is known when it is done
+        self._numbers = numbers.to("cpu", non_blocking=numbers.is_cuda)
         self._copied = torch.cuda.current_stream(numbers.device).record_event() if numbers.is_cuda else None
 
     @cached_property
