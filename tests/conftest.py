@@ -8,8 +8,13 @@ _LONGEST_FIRST = (
     "test_demo.py", "test_parallel.py", "test_memory.py", "test_trainer.py", "test_resume_in_the_loop.py",
     "test_judged_runs.py", "test_amount.py", "test_quantised.py", "test_compiling.py", "test_offloading.py",
     "test_samples_in_runs.py", "test_encoding_memory.py", "test_scan.py", "test_crop_quality.py", "test_sampling.py",
+    # in ComfyUI
+    "test_host_templates.py", "test_restart_page.py", "test_host_training.py", "test_training_page.py",
+    "test_health_card.py", "test_host_devices.py", "test_host_runs.py", "test_crop_page.py", "test_errors_page.py",
+    "test_host_arithmetic.py", "test_runs_page.py", "test_tag_editor.py", "test_templates_page.py",
 )  # fmt: skip
-"""The few files that take more than some seconds; `make test` hands out whole files, in the order of their tests."""
+"""The few files that take more than some seconds; `make test` and `make test-host` hand out whole files, in the order
+of their tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

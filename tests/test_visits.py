@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.training_jobs import small_job, train
 from trainer_core.dataset.types import Mask
+from trainer_core.sampling.drawing import finished
 from trainer_core.training.batches import draw_captions, draw_flips
 from trainer_core.training.masks import read_masks
 from trainer_core.training.objective import loss_per_picture
@@ -20,17 +21,6 @@ from trainer_core.training.trainer import Trainer
 
 def lora_of(trainer: Trainer) -> bytes:
     return trainer.result().file.read_bytes()
-
-
-def read(images, *, flip):
-    """What reading masks tells, and the masks."""
-    stage = read_masks(images, 8, flip=flip)
-    while True:
-        try:
-            yield next(stage)
-        except StopIteration as end:
-            yield end.value
-            return
 
 
 def weights_of(lora: bytes) -> bytes:
@@ -124,7 +114,8 @@ def test_what_is_masked_pulls_at_no_weight(varied):
 def test_the_latents_mask_is_the_crops_and_mirrored_with_it(varied):
     image = varied.dataset.images[0]
     assert image.crop.left == 16, "so 32 of the crop's 64 columns show the mask"
-    *told, masks = read((image, replace(image, mask=None)), flip=True)
+    images = (image, replace(image, mask=None))
+    told, masks = list(read_masks(images, 8, flip=True)), finished(read_masks(images, 8, flip=True))
     assert list(masks) == [(0, False), (0, True), (1, False), (1, True)]
     mask = masks[0, False]
     assert mask.shape == (1, 8, 8)
@@ -136,6 +127,6 @@ def test_the_latents_mask_is_the_crops_and_mirrored_with_it(varied):
 
 def test_masks_are_read_a_few_at_a_time(varied):
     images = varied.dataset.images[:1] * 40
-    *told, masks = read(images, flip=False)
+    told, masks = list(read_masks(images, 8, flip=False)), finished(read_masks(images, 8, flip=False))
     assert [report.done for report in told] == [16, 32, 40]
     assert list(masks) == [(place, False) for place in range(40)]

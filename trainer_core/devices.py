@@ -13,3 +13,8 @@ def is_gpu(device: torch.device | str) -> bool:
 def device_name(device: str) -> str:
     """What a device is called: "cpu", or a GPU's name."""
     return torch.cuda.get_device_name(device) if is_gpu(device) else device
+
+
+def half_on_gpu(device: torch.device | str) -> torch.dtype:
+    """The number format of models that only answer: half precision, which CPUs are slow at."""
+    return torch.float16 if is_gpu(device) else torch.float32

@@ -33,21 +33,6 @@ TAGS = (
     ("safe", 9), ("1girl", 0), ("long_hair", 0), ("blue_eyes", 0), ("hatsune_miku", 4), ("outdoors", 0), ("^_^", 0),
     ("dress", 0),
 )  # fmt: skip
-_LONGEST_FIRST = (
-    "test_host_templates.py", "test_restart_page.py", "test_host_training.py", "test_training_page.py",
-    "test_health_card.py", "test_host_devices.py", "test_host_runs.py", "test_crop_page.py", "test_errors_page.py",
-    "test_host_arithmetic.py", "test_runs_page.py", "test_tag_editor.py", "test_templates_page.py",
-)  # fmt: skip
-"""So that at the end no process is left alone with one of them."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=_place)
-
-
-def _place(item: pytest.Item) -> int:
-    name = item.path.name
-    return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")

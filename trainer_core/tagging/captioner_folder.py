@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
-from ..devices import is_gpu
+from ..devices import half_on_gpu
 from ..errors import TrainingError
 from ..families.checkpoint import Checkpoint
 from ..files import read_json
@@ -116,7 +115,7 @@ def load_model(kind: type[Any], folder: Path, device: str) -> Any:
         ) from problem
     if missing := sorted(report["missing_keys"]):
         raise TrainingError(f"{weights} lacks {len(missing)} tensors, such as {missing[0]}. Download it again.")
-    return model.eval().to(device=device, dtype=torch.float16 if is_gpu(device) else torch.float32)
+    return model.eval().to(device=device, dtype=half_on_gpu(device))
 
 
 def load_tokenizer(folder: Path, *, token: str, number: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..devices import is_gpu
+from ..devices import half_on_gpu
 from ..errors import TrainingError
 from ..families.sending import send
 from .deepdanbooru_network import SIDE, DeepDanbooruNetwork
@@ -58,8 +58,7 @@ class DeepDanbooruModel:
             network.load_state_dict(weights, assign=True)
         except RuntimeError as problem:
             raise _not_this_model(self.file) from problem
-        place = torch.device(device)
-        network.to(place, torch.float16 if is_gpu(place) else torch.float32).requires_grad_(False)
+        network.to(device, half_on_gpu(device)).requires_grad_(False)
         return DeepDanbooruTagger(network, _tag_list(names))
 
 

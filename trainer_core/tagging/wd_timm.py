@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..devices import is_gpu
+from ..devices import half_on_gpu
 from ..errors import TrainingError
 from ..families.checkpoint import Checkpoint
 from ..families.sending import send
@@ -67,8 +67,7 @@ class WdTimmModel:
                 f"{weights} is not the {config.architecture} that config.json describes. "
                 "Download both again from the same place."
             ) from problem
-        place = torch.device(device)
-        network.to(place, torch.float16 if is_gpu(place) else torch.float32).eval().requires_grad_(False)
+        network.to(device, half_on_gpu(device)).eval().requires_grad_(False)
         return WdTimmTagger(network, tags, config)
 
 

@@ -100,9 +100,9 @@ class Preparation:
         """Have layers compute as they are fastest on the device."""
         if self.parts.device == "cpu" and self.parts.precision == "fp32":
             adapter = self.plan.adapter
-            is_small = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
+            in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
             for part in (model.unet, *model.text_encoders):
-                use_cpu_layers(part, in_parts=is_small)
+                use_cpu_layers(part, in_parts=in_parts)
         elif is_gpu(self.parts.device):
             for part in (model.unet, model.vae):
                 part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given

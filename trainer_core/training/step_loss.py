@@ -14,8 +14,8 @@ class StepLoss:
 
     def __init__(self, losses: Tensor, norm: Tensor) -> None:
         numbers = torch.cat([losses, norm[None]])
-        self.is_bad = (~numbers.isfinite().all()).float()
-        """1 where they are not finite, else 0, on the device."""
+        self.on_device = numbers
+        """All of them, where they were computed."""
         # now, since behind what comes next reading would wait for that too; only of CUDA it is known when it is done
         self._numbers = numbers.to("cpu", non_blocking=numbers.is_cuda)
         self._copied = torch.cuda.current_stream(numbers.device).record_event() if numbers.is_cuda else None
@@ -44,7 +44,7 @@ def skips_on_device(optimizer: torch.optim.Optimizer) -> bool:
 
 def step_unless_bad(optimizer: torch.optim.Optimizer, loss: StepLoss) -> None:
     """Take a step that changes nothing where the numbers are not finite, as torch's gradient scaler asks for it."""
-    optimizer.found_inf = loss.is_bad
+    optimizer.found_inf = (~loss.on_device.isfinite().all()).float()
     try:
         optimizer.step()
     finally:

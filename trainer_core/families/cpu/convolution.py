@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from .onednn import can_multiply, linear, multiply, parts_of
+from .onednn import can_multiply, linear, multiply, part_count
 
 # Shape suffixes: B batch, C and O channels in and out, H and W height and width, K one place's inputs under a kernel
 # (kernel height x kernel width x C).
@@ -65,7 +65,7 @@ class _Convolution(torch.autograd.Function):
         if not ctx.in_columns:
             return functional.conv2d(x_BCHW, weight, bias_O, stride, padding)
         windows = _windows(x_BCHW, weight.shape[-1], stride, padding)
-        ctx.parts = parts_of(windows.numel() * windows.element_size())
+        ctx.parts = part_count(windows.numel() * windows.element_size())
         weight_OK = _weight_of_columns(weight)
         rows = [multiply(part.flatten(3), weight_OK, bias_O) for part in windows.tensor_split(ctx.parts, 1)]
         return (rows[0] if len(rows) == 1 else torch.cat(rows, 1)).permute(0, 3, 1, 2)

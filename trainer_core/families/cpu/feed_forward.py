@@ -6,7 +6,7 @@ import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-from .onednn import parts_of
+from .onednn import part_count
 
 # Shape suffixes: B batch, L tokens, C channels.
 
@@ -16,7 +16,7 @@ class FeedForwardInParts(FeedForward):
 
     def forward(self, x_BLC: Tensor) -> Tensor:
         widest = max((layer.out_features for layer in self.modules() if isinstance(layer, nn.Linear)), default=0)
-        parts = parts_of(x_BLC.shape[:-1].numel() * widest * x_BLC.element_size())
+        parts = part_count(x_BLC.shape[:-1].numel() * widest * x_BLC.element_size())
         if parts == 1:
             return super().forward(x_BLC)
         return torch.cat([super(FeedForwardInParts, self).forward(part) for part in x_BLC.tensor_split(parts, 1)], 1)

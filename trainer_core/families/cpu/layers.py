@@ -51,7 +51,8 @@ def use_cpu_layers(model: nn.Module, *, in_parts: bool = True) -> None:
     as they are.
 
     Args:
-        in_parts: Tokens may be computed in parts; else all are shown to a layer at once, as to one with dropout.
+        in_parts: Tokens may be computed in parts; else a layer gets all at once, as one with dropout has to, or one
+            that builds a weight at every call.
     """
     if not can_multiply():
         return

@@ -46,8 +46,9 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
     if added is not None:
         return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
     if _is_wide(x, weight_OC):
-        y_PO = _MULTIPLY(weight_OC, x.flatten(0, -2), None, "none", [], "").t()
-        y_PO = y_PO.contiguous() if bias_O is None else torch.add(y_PO, bias_O, out=torch.empty(y_PO.shape))
+        y_PO = _MULTIPLY(weight_OC, x.flatten(0, -2), None, "none", [], "").t().contiguous()
+        if bias_O is not None:
+            y_PO += bias_O
         return y_PO.view(*x.shape[:-1], len(weight_OC))
     return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
 
@@ -58,7 +59,7 @@ def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
     return is_few and x.is_contiguous() and weight_OC.is_contiguous()
 
 
-def parts_of(size: int) -> int:
+def part_count(size: int) -> int:
     """In how many parts to compute so many bytes."""
     return max(1, -(-size // _LARGEST))
 
