@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training.amount import saves, steps_from, steps_per_epoch
 from trainer_core.training.batches import epoch_batches
@@ -145,9 +145,8 @@ def test_accumulated_gradients_are_the_mean_over_all_pictures_of_the_step(folder
     """A step of three batches of 3, 3 and 2 pictures against those batches alone, weighted by their pictures."""
     job = small_job(folder, batch_size=3, accumulation=3, epochs=1, optimizer={"text_encoder_rate": 0.0})
     together = gradients(job, tmp_path / "together", monkeypatch)
-    trainer = Trainer(job, tmp_path / "apart")
-    list(trainer.prepare())
-    learner = trainer._learner
+    trainer = prepared(job, tmp_path / "apart")
+    learner = trainer.learner
     (step,) = steps_from(job.dataset, job.plan, trainer.lengths, 0)
     assert [len(batch) for batch in step.batches] == [3, 3, 2]
     mean = [torch.zeros_like(p, dtype=torch.float64) for p in learner.parameters]
@@ -213,9 +212,8 @@ def test_every_part_of_the_plan_reaches_the_lora(plain, folder, tmp_path, change
 def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_nothing(
     plain, folder, tmp_path, monkeypatch
 ):
-    trainer = Trainer(short_job(folder), tmp_path)
-    list(trainer.prepare())
-    learner, real = trainer._learner, trainer._learner._losses
+    trainer = prepared(short_job(folder), tmp_path)
+    learner, real = trainer.learner, trainer.learner._losses
     failures = [torch.OutOfMemoryError("full")]
 
     def losses(given):
@@ -231,11 +229,10 @@ def test_memory_that_runs_out_is_answered_once_with_checkpointing_and_changes_no
 
 
 def test_memory_that_runs_out_again_ends_the_run_with_its_state_kept(folder, tmp_path, monkeypatch):
-    trainer = Trainer(small_job(folder, epochs=1), tmp_path)
-    list(trainer.prepare())
+    trainer = prepared(small_job(folder, epochs=1), tmp_path)
     steps = trainer.steps()
     next(steps)
-    monkeypatch.setattr(trainer._learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+    monkeypatch.setattr(trainer.learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
     with pytest.raises(torch.OutOfMemoryError):
         next(steps)
     assert max(trainer.run.state.glob("*.json")).name == "step-00000001.json"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.training_jobs import small_job, train
+from tests.training_jobs import prepared, small_job, train
 from trainer_core.families.cpu import onednn
 from trainer_core.training import compiling
 from trainer_core.training.compiling import Trial, compile_where_it_pays, try_one_block
-from trainer_core.training.trainer import Trainer
 
 GOOD = {"wait": 30.0, "plain": 0.010, "compiled": 0.007, "plain_error": 1e-3, "compiled_error": 1.1e-3}
 
@@ -29,9 +28,7 @@ def as_on_a_gpu(monkeypatch):
 @pytest.fixture
 def learner(folder, tmp_path):
     job = small_job(folder, adapter={"dropout": 0.2})
-    trainer = Trainer(job, tmp_path)
-    list(trainer.prepare())
-    return trainer._learner
+    return prepared(job, tmp_path).learner
 
 
 @pytest.fixture

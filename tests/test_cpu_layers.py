@@ -13,12 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15
-from tests.training_jobs import small_job
+from tests.training_jobs import prepared, small_job
 from trainer_core.families.cpu import attention, onednn
 from trainer_core.families.cpu.attention import CpuAttention, attend
 from trainer_core.families.cpu.feed_forward import FeedForwardInParts
 from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, use_cpu_layers
-from trainer_core.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(not onednn.can_multiply(), reason="this PyTorch has no oneDNN")
 
@@ -205,7 +204,6 @@ def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():
 )
 def test_only_what_costs_nothing_to_call_again_is_called_for_each_part(tmp_path, adapter, in_parts):
     """Other kinds build a weight at every call; dropout is drawn for all tokens of a call."""
-    trainer = Trainer(small_job(tmp_path, adapter=adapter, validation={"every_epochs": 0}), tmp_path / "runs")
-    list(trainer.prepare())
-    kinds = {type(layer) for layer in trainer._learner.model.unet.modules() if isinstance(layer, FeedForward)}
+    learner = prepared(small_job(tmp_path, adapter=adapter, validation={"every_epochs": 0}), tmp_path / "runs").learner
+    kinds = {type(layer) for layer in learner.model.unet.modules() if isinstance(layer, FeedForward)}
     assert kinds == {FeedForwardInParts if in_parts else FeedForward}

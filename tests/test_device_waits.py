@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,43 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.training_jobs import small_job
+from tests.training_jobs import prepared, small_job
+from tests.waits import ONCE, Waits
 from trainer_core.families.cpu import onednn
 from trainer_core.training.amount import steps_from
 from trainer_core.training.loop import optimizer_of
-from trainer_core.training.trainer import Trainer
-
-ONCE = {"fetched": 1}
-"""The losses of all parts and the gradients' norm in one go, before the gradients are applied."""
-
-
-class Waits(TorchDispatchMode):
-    """Counts what would make the CPU wait for a GPU: numbers that are read from tensors."""
-
-    def __init__(self, monkeypatch) -> None:
-        super().__init__()
-        self.found = Counter()
-        for name in ("tolist", "cpu", "numpy"):
-            monkeypatch.setattr(torch.Tensor, name, self._counting(getattr(torch.Tensor, name)))
-
-    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
-        if called is torch.ops.aten._local_scalar_dense.default:
-            self.found["read"] += 1
-        return called(*args, **(kwargs or {}))
-
-    def _counting(self, real):
-        def fetch(*arguments):
-            self.found["fetched"] += 1
-            return real(*arguments)
-
-        return fetch
-
-
-def prepared(folder, job):
-    trainer = Trainer(job, folder / "runs")
-    list(trainer.prepare())
-    learner = trainer._learner
-    return trainer, learner, optimizer_of(learner, trainer.plan)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +34,8 @@ def test_a_step_fetches_its_losses_and_its_norm_in_one_go(
         loss={"masked": masked},
         optimizer={"learning_rate": 1e-3, "text_encoder_rate": 0.0},
     )
-    trainer, learner, optimizer = prepared(tmp_path, job)
+    trainer = prepared(job, tmp_path / "runs")
+    learner, optimizer = trainer.learner, optimizer_of(trainer.learner, trainer.plan)
     first, second, *_ = steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0)
     _ = learner.step(learner.draw(first), optimizer).value
     drawn = learner.draw(second)
@@ -79,7 +47,8 @@ def test_a_step_fetches_its_losses_and_its_norm_in_one_go(
 @pytest.mark.parametrize("part", ["loss", "gradient"])
 def test_what_is_not_finite_in_one_of_several_parts_reaches_no_weight(tmp_path, monkeypatch, part):
     job = small_job(tmp_path, batch_size=1, accumulation=4)
-    trainer, learner, optimizer = prepared(tmp_path, job)
+    trainer = prepared(job, tmp_path / "runs")
+    learner, optimizer = trainer.learner, optimizer_of(trainer.learner, trainer.plan)
     (first, *_) = steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0)
     before = [weight.detach().clone() for weight in learner.parameters]
     real = learner._losses
@@ -141,7 +110,7 @@ def elsewhere(value):
 def test_a_pass_takes_nothing_from_the_cpu(tmp_path, monkeypatch, family, changes):
     monkeypatch.setattr(onednn, "_MULTIPLY", None)  # layers compute as on a GPU
     job = small_job(tmp_path, family=family, optimizer={"learning_rate": 1e-3, "text_encoder_rate": 0.0}, **changes)
-    _, learner, _ = prepared(tmp_path, job)
+    learner = prepared(job, tmp_path / "runs").learner
     given = learner.given(learner.first())
     elsewhere(learner.model.unet)
     shown = {name: elsewhere(tensor) for name, tensor in given.shown.tensors().items()}

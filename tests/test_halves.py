@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.training import learner as module
-from trainer_core.training.trainer import Trainer
 
 KINDS = {
     "a scale of 1": {"network": {"rank": 4, "alpha": 4}},
@@ -69,14 +68,8 @@ class Count(TorchDispatchMode):
         return called(*args, **(kwargs or {}))
 
 
-def prepared(job, runs):
-    trainer = Trainer(job, runs)
-    list(trainer.prepare())
-    return trainer._learner
-
-
 def test_a_pass_brings_all_weights_into_half_precision_at_once(folder, tmp_path, one_by_one):
-    learner = prepared(job_of(folder), tmp_path)
+    learner = prepared(job_of(folder), tmp_path).learner
     layers = len(learner.adapters[0].layers)
     given = learner.given(learner.first())
     with Count() as together:
@@ -93,7 +86,7 @@ def test_a_pass_brings_all_weights_into_half_precision_at_once(folder, tmp_path,
 
 
 def test_what_fails_within_a_pass_leaves_no_halves(folder, tmp_path):
-    learner = prepared(job_of(folder), tmp_path)
+    learner = prepared(job_of(folder), tmp_path).learner
     with pytest.raises(KeyboardInterrupt), learner.passing():
         assert all(layer.halves for layer in learner.adapters[0].layers)
         raise KeyboardInterrupt
@@ -103,7 +96,7 @@ def test_what_fails_within_a_pass_leaves_no_halves(folder, tmp_path):
 @pytest.mark.parametrize("state", ["fp32", "compiled"])
 def test_fp32_and_compiled_blocks_have_none(folder, tmp_path, state):
     job = job_of(folder, precision={"training": "fp32"}) if state == "fp32" else job_of(folder)
-    learner = prepared(job, tmp_path)
+    learner = prepared(job, tmp_path).learner
     learner.is_compiled = state == "compiled"
     with learner.passing():
         assert not any(layer.halves for layer in learner.adapters[0].layers)

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.training_jobs import small_job, train, write_pictures
+from tests.training_jobs import prepared, small_job, train, write_pictures
 from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
@@ -88,9 +88,8 @@ def test_held_out_pictures_are_measured_and_never_trained(folder, tmp_path):
 
 
 def trainer_latents(trainer):
-    again = Trainer(trainer.job, trainer.run_folder.parent / "again")
-    list(again.prepare())
-    return list(again._learner._draws._latents)
+    again = prepared(trainer.job, trainer.run_folder.parent / "again")
+    return list(again.learner._draws._latents)
 
 
 def test_a_finished_run_has_a_verdict_in_words(folder, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training import latents
 from trainer_core.training.latents import Latent, Latents
@@ -65,10 +65,7 @@ def test_a_run_that_keeps_nothing_in_memory_learns_the_same(tmp_path, monkeypatc
     job = small_job(tmp_path, augment={"flip": True}, batch_size=2)
     held = digest(train(job, tmp_path / "held"))
     monkeypatch.setattr(latents.Latents.__init__, "__kwdefaults__", {"most_bytes": 0})
-    trainer = Trainer(job, tmp_path / "read")
-    for _ in trainer.prepare():
-        pass
-    assert not trainer._learner._draws._latents._held
+    assert not prepared(job, tmp_path / "read").learner._draws._latents._held
     assert digest(train(job, tmp_path / "read")) == held
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.full_size_models import full_size
-from tests.training_jobs import small_job, train
+from tests.training_jobs import prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import PLAN_KEY, read_header
 from trainer_core.training import memory_fit, preparation
@@ -66,9 +66,8 @@ def test_the_estimate_is_what_a_step_allocates(folder, tmp_path, family, precisi
 @pytest.mark.parametrize("base", ["full", "fp8", "int8", "nf4"])
 def test_the_estimate_knows_the_size_of_the_frozen_weights(folder, tmp_path, base):
     job = small_job(folder, precision={"base": base})
-    trainer = Trainer(job, tmp_path)
-    list(trainer.prepare())
-    model = trainer._learner.model
+    trainer = prepared(job, tmp_path)
+    model = trainer.learner.model
     frozen = [
         tensor
         for module in (model.unet, *model.text_encoders)
@@ -82,9 +81,8 @@ def test_the_estimate_knows_the_size_of_the_frozen_weights(folder, tmp_path, bas
 def test_the_estimate_knows_the_optimizers_state(folder, tmp_path, name):
     plan = OptimizerPlan(name=name, learning_rate=1e-3, text_encoder_rate=0.0)
     job = small_job(folder, optimizer=dataclasses.asdict(plan), network={"rank": 64, "alpha": 1})
-    trainer = Trainer(job, tmp_path)
-    list(trainer.prepare())
-    adapters = trainer._learner.adapters[0]
+    trainer = prepared(job, tmp_path)
+    adapters = trainer.learner.adapters[0]
     optimizer = make_optimizer(plan, unet=adapters.parameter_groups(), text_encoders=[])
     weights = trained_parameters(optimizer)
     for weight in weights:
@@ -250,9 +248,7 @@ def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("text_rate", [0.0, 1e-4])
 def test_a_batch_in_parts_has_the_gradients_of_the_whole(folder, tmp_path, family, text_rate):
     job = small_job(folder, family=family, batch_size=4, optimizer={"text_encoder_rate": text_rate})
-    trainer = Trainer(job, tmp_path)
-    list(trainer.prepare())
-    learner = trainer._learner
+    learner = prepared(job, tmp_path).learner
     step, found = Step(0, ((0, 1, 2, 3),), 0, False), []
     for parts in (1, 2, 3, 4):
         learner.choice = replace(learner.choice, parts=parts)

@@ -373,7 +373,7 @@ def test_weight_changes_that_are_too_long_are_scaled_down_and_others_left_alone(
     assert long > 1.5 and short < 1
     before = adapters.tensors()
     direction = adapters.layers[0].product() / long
-    assert adapters.limit_norms() == 1
+    adapters.limit_norms()
     torch.testing.assert_close(adapters.layers[0].product(), direction, rtol=1e-4, atol=1e-5)
     after = adapters.tensors()
     assert all(torch.equal(after[name], before[name]) for name in after if "lora_unet_b" in name)
@@ -384,7 +384,7 @@ def test_weight_changes_that_are_too_long_are_scaled_down_and_others_left_alone(
 def test_no_limit_leaves_long_changes():
     _, adapters = adapted("linear", AdapterPlan())
     before = adapters.tensors()
-    assert adapters.limit_norms() == 0
+    adapters.limit_norms()
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapters.tensors().items())
 
 

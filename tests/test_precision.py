@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.training_jobs import small_job
+from tests.training_jobs import prepared, small_job
 from trainer_core.devices import is_gpu
 from trainer_core.training import preparation
 from trainer_core.training.precision import tf32
-from trainer_core.training.trainer import Trainer
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cuda", "high"), ("cuda:1", "high"), ("cpu", "highest")])
@@ -23,9 +22,8 @@ def test_tf32_is_a_gpus_and_only_while_the_context_lasts(device, expected):
 
 
 def losses(job, runs):
-    trainer = Trainer(job, runs)
-    list(trainer.prepare())
-    convolution = trainer._learner.model.unet.down_blocks[0].resnets[0].conv1.weight
+    trainer = prepared(job, runs)
+    convolution = trainer.learner.model.unet.down_blocks[0].resnets[0].conv1.weight
     for _ in trainer.steps():
         pass
     return trainer.result().losses, convolution.is_contiguous(memory_format=torch.channels_last)

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from tests.tiny_models import tiny_sd15
-from tests.training_jobs import small_job, train
+from tests.training_jobs import prepared, small_job, train
 from trainer_core.demo import DEMO_BASE
 from trainer_core.families.quantised import FORMATS, QuantisedConv2d, QuantisedLinear, _nf4_numbers, quantise
 from trainer_core.lora.networks import KINDS, fresh_layer
 from trainer_core.training.amount import Step
 from trainer_core.training.plan.adapter import AdapterPlan
-from trainer_core.training.trainer import Trainer
 
 PAPERS_LEVELS = (
     "-1.0 -0.6961928 -0.5250731 -0.3949175 -0.2844414 -0.1847734 -0.0910500 0.0 "
@@ -126,9 +125,7 @@ GRADIENTS = {"fp8": 0.99, "int8": 0.999, "nf4": 0.94}
 def gradients_on(base, folder, runs):
     """Of four batches, in one row."""
     job = small_job(folder, precision={"base": base}, optimizer={"text_encoder_rate": 0.0})
-    trainer = Trainer(dataclasses.replace(job, base_model=DEMO_BASE), runs)
-    list(trainer.prepare())
-    learner = trainer._learner
+    learner = prepared(dataclasses.replace(job, base_model=DEMO_BASE), runs).learner
     for place in range(4):
         (part,) = learner.draw(Step(0, ((0, 1),), place, False))
         learner._losses(learner.given(part)).sum().backward()

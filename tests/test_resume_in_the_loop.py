@@ -7,9 +7,8 @@ import typing
 
 import pytest
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.training.plan import OptimizerPlan
-from trainer_core.training.trainer import Trainer
 
 OPTIMIZERS = typing.get_args(typing.get_type_hints(OptimizerPlan)["name"])
 PACKAGES = {
@@ -42,16 +41,15 @@ def job_of(folder, name):
 
 def stop_within_a_step(job, runs, batch):
     """As if the process were told to end while the `batch`-th batch of the run is in the UNet."""
-    trainer = Trainer(job, runs)
-    list(trainer.prepare())
-    real = trainer._learner._losses
+    trainer = prepared(job, runs)
+    real = trainer.learner._losses
 
     def losses(given):
         if given.part.place == batch:
             raise KeyboardInterrupt
         return real(given)
 
-    trainer._learner._losses = losses
+    trainer.learner._losses = losses
     with pytest.raises(KeyboardInterrupt), contextlib.closing(trainer.steps()) as steps:
         for _ in steps:
             pass

@@ -15,12 +15,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.training import graph_trial, step_graphs
 from trainer_core.training.decision import Decision
 from trainer_core.training.graph_trial import GraphTrial, use_graphs_where_they_help
 from trainer_core.training.step_graphs import StepGraphs
-from trainer_core.training.trainer import Trainer
 
 
 class Tape(TorchDispatchMode):
@@ -72,12 +71,6 @@ def made(monkeypatch):
 
     monkeypatch.setattr(graph_trial, "StepGraphs", Noted)
     return found
-
-
-def prepared(job, runs):
-    trainer = Trainer(job, runs)
-    list(trainer.prepare())
-    return trainer
 
 
 FROZEN_TEXT = {"learning_rate": 1e-3, "text_encoder_rate": 0.0}
@@ -158,7 +151,7 @@ def test_every_shape_has_its_graph_and_more_shapes_than_are_kept_are_plain(folde
 
 def test_graphs_go_with_the_run_and_take_the_model_with_them(folder, tmp_path, made):
     trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
-    unet = weakref.ref(trainer._learner.model.unet)
+    unet = weakref.ref(trainer.learner.model.unet)
     gc.disable()
     try:
         for _ in trainer.steps():
@@ -189,13 +182,13 @@ def stale(run):
 
 def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
     trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
-    told = use_graphs_where_they_help(trainer._learner, tmp_path / "graphs.json", record=stale)
+    told = use_graphs_where_they_help(trainer.learner, tmp_path / "graphs.json", record=stale)
     assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
-    assert trainer._learner._learn_given is None
+    assert trainer.learner._learn_given is None
 
 
 def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
-    learner = prepared(job_of(folder, "text encoder", graphs=True), tmp_path / "runs")._learner
+    learner = prepared(job_of(folder, "text encoder", graphs=True), tmp_path / "runs").learner
     before = [parameter.detach().clone() for parameter in learner.parameters]
     use_graphs_where_they_help(learner, tmp_path / "graphs.json")
     assert all(parameter.grad is None for parameter in learner.parameters)
@@ -203,7 +196,7 @@ def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
 
 
 def test_memory_that_runs_out_lets_the_graphs_go(folder, tmp_path):
-    learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")._learner
+    learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs").learner
     use_graphs_where_they_help(learner, tmp_path / "graphs.json")
     assert learner._learn_given is not None
     learner.checkpoint(1)

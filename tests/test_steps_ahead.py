@@ -5,22 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tests.test_device_waits import Waits, prepared
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
+from tests.waits import Waits
 from trainer_core.errors import TrainingError
 from trainer_core.training import learner as learner_module
 from trainer_core.training.amount import steps_from
 from trainer_core.training.learner import Learner
+from trainer_core.training.loop import optimizer_of
+from trainer_core.training.optimizer import trained_parameters
 from trainer_core.training.reports import StepReport
 from trainer_core.training.run import STEP_LOG, Run
 from trainer_core.training.step_loss import StepLoss
 from trainer_core.training.trainer import Trainer
 
-UNET_ONLY = {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 0.0}}
+NEVER_MEASURED = {"validation": {"every_epochs": 0}}
+OTHERS = ("AdamW8bit", "Lion", "Lion8bit", "Adafactor", "AdamWScheduleFree", "CAME")
+"""Optimizers that cannot leave out a step by themselves."""
 
 
 @pytest.fixture
@@ -32,6 +37,18 @@ def ahead(monkeypatch):
 def logged(trainer):
     path = trainer.result().run_folder / STEP_LOG
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def step_maker(job, folder, *, is_fp16=False):
+    """A trainer's learner and optimizer, and what takes its n-th step."""
+    trainer = prepared(job, folder / "runs")
+    learner, optimizer = trainer.learner, optimizer_of(trainer.learner, trainer.plan)
+    if is_fp16:  # which no CPU trains in
+        learner._scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+        learner._scaler.scale(torch.zeros(()))
+    steps = list(steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0))
+    drawn = [learner.draw(step) for step in steps]
+    return learner, optimizer, lambda place: learner.step(drawn[place], optimizer)
 
 
 def spoil(monkeypatch, *steps, part="loss"):
@@ -63,6 +80,11 @@ PLANS = {
         "optimizer": {"learning_rate": 1e-3, "max_grad_norm": 1e-3, "weight_decay": 0.5},
         "validation": {"every_epochs": 0},
     },
+    "limited": {"adapter": {"max_norm": 0.01}, "optimizer": {"learning_rate": 1e-2}},
+    **{
+        name: {"optimizer": {"name": name, "learning_rate": 1e-3}} | NEVER_MEASURED
+        for name in ("AdamW8bit", "AdamWScheduleFree", "CAME")
+    },
 }
 
 
@@ -86,22 +108,58 @@ def test_every_step_is_told_once_and_in_order_one_step_later(tmp_path, monkeypat
         return real(learner, parts, optimizer)
 
     monkeypatch.setattr(Learner, "step", step)
-    job = small_job(tmp_path, saving={"state_every_steps": 0}, validation={"every_epochs": 0})
+    job = small_job(tmp_path, saving={"state_every_steps": 0}, **NEVER_MEASURED)
     seen = [(told.step, asked_for) for told in Trainer(job, tmp_path / "runs").steps() if isinstance(told, StepReport)]
     assert [step for step, _ in seen] == list(range(1, 9))
     assert [ahead for _, ahead in seen] == [2, 3, 4, 4, 6, 7, 8, 8]  # at the end of an epoch all is read
 
 
-def test_a_step_ahead_reads_nothing(tmp_path, monkeypatch, ahead):
-    trainer, learner, optimizer = prepared(tmp_path, small_job(tmp_path, **UNET_ONLY))
-    first, second, *_ = steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0)
-    learner.step(learner.draw(first), optimizer)
-    drawn = learner.draw(second)
+@pytest.mark.parametrize(
+    ("kind", "family", "is_fp16"),
+    [(kind, "sd15", False) for kind in ("AdamW", *OTHERS, "limited", "accumulated", "no text encoder")]
+    + [("AdamW", "sdxl", True), ("AdamW8bit", "sd15", True)],
+)
+def test_a_step_ahead_reads_nothing(tmp_path, monkeypatch, ahead, kind, family, is_fp16):
+    plans = {
+        "limited": {"adapter": {"max_norm": 0.01}},
+        "accumulated": {"batch_size": 1, "accumulation": 2},
+        "no text encoder": {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 0.0}},
+    }
+    job = small_job(tmp_path, family=family, **plans.get(kind, {"optimizer": {"name": kind, "learning_rate": 1e-3}}))
+    _, _, take = step_maker(job, tmp_path, is_fp16=is_fp16)
+    take(0)
     with Waits(monkeypatch) as waits:
-        loss = learner.step(drawn, optimizer)
+        loss = take(1)
         assert not waits.found
         assert loss.value > 0 and loss.is_finite
         assert waits.found == {"fetched": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "is_fp16"),
+    [(name, "gradient", False) for name in ("AdamW", *OTHERS)]
+    + [(name, "loss", is_fp16) for name in ("AdamW", "AdamW8bit") for is_fp16 in (False, True)],
+)
+def test_a_step_that_is_not_finite_moves_no_bit(tmp_path, monkeypatch, ahead, name, part, is_fp16):
+    """Neither of weights nor of averages, in the first step and later; the step after it moves all."""
+    optimizer = {"name": name, "learning_rate": 1e-2, "weight_decay": 0.5, "max_grad_norm": 0.0}
+    spoil(monkeypatch, 0, 2, part=part)
+    learner, optimizer, take = step_maker(small_job(tmp_path, optimizer=optimizer), tmp_path, is_fp16=is_fp16)
+
+    def bits():
+        kept = [value for weight in trained_parameters(optimizer) for value in optimizer.state[weight].values()]
+        tensors = [value for value in [*learner.parameters, *kept] if isinstance(value, torch.Tensor)]
+        return [value.detach().numpy().tobytes() for value in tensors]
+
+    seen = [bits()]
+    for place in range(4):
+        take(place)
+        seen.append(bits())
+    weights = len(learner.parameters)
+    assert seen[0][:weights] == seen[1][:weights]
+    assert all(one != other for one, other in zip(seen[1][:weights], seen[2][:weights], strict=True))
+    assert seen[2] == seen[3]
+    assert seen[3] != seen[4] and all(math.isfinite(weight.sum()) for weight in learner.parameters)
 
 
 @pytest.mark.parametrize("part", ["loss", "gradient"])
@@ -109,7 +167,7 @@ def test_a_step_ahead_reads_nothing(tmp_path, monkeypatch, ahead):
 def test_what_is_not_finite_leaves_weights_and_optimizer_as_where_it_is_waited_for(tmp_path, monkeypatch, steps, part):
     """With momentum and weight decay, which would move weights without any gradient."""
     plan = {"optimizer": {"learning_rate": 1e-2, "weight_decay": 0.5, "max_grad_norm": 0.0, "text_encoder_rate": 0.0}}
-    job = small_job(tmp_path, validation={"every_epochs": 0}, **plan)
+    job = small_job(tmp_path, **NEVER_MEASURED, **plan)
     spoil(monkeypatch, *steps, part=part)
     waited = train(job, tmp_path / "waited")
     monkeypatch.setattr(learner_module, "is_gpu", lambda device: True)
@@ -121,7 +179,7 @@ def test_what_is_not_finite_leaves_weights_and_optimizer_as_where_it_is_waited_f
 
 def test_losses_that_are_never_finite_still_end_a_run_that_can_be_gone_on_with(tmp_path, monkeypatch, ahead):
     spoil(monkeypatch, *range(1, 9))
-    job = small_job(tmp_path, validation={"every_epochs": 0})
+    job = small_job(tmp_path, **NEVER_MEASURED)
     with pytest.raises(TrainingError, match="not a finite number 3 times in 4 steps, the last time at step 4"):
         train(job, tmp_path / "runs")
     monkeypatch.undo()
@@ -129,7 +187,7 @@ def test_losses_that_are_never_finite_still_end_a_run_that_can_be_gone_on_with(t
 
 
 def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path, ahead):
-    job = small_job(tmp_path, validation={"every_epochs": 0}, ema={"decay": 0.9}, saving={"state_every_steps": 3})
+    job = small_job(tmp_path, **NEVER_MEASURED, ema={"decay": 0.9}, saving={"state_every_steps": 3})
     whole = train(job, tmp_path / "whole")
     for until in (1, 4, 6):  # within an epoch, at its end, where a state is due
         train(job, tmp_path / "stopped", until=until)
@@ -140,7 +198,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_had_not_been(tmp_path, ahead):
 
 @pytest.mark.parametrize("when", [2, 4], ids=["within an epoch", "at its end"])
 def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_path, monkeypatch, ahead, when):
-    job = small_job(tmp_path, validation={"every_epochs": 0}, ema={"decay": 0.9}, saving={"state_every_steps": 0})
+    job = small_job(tmp_path, **NEVER_MEASURED, ema={"decay": 0.9}, saving={"state_every_steps": 0})
     whole = train(job, tmp_path / "whole")
     reads, real = 0, StepLoss._read.func
 
@@ -161,7 +219,7 @@ def test_an_interrupt_that_comes_while_a_loss_is_waited_for_loses_no_step(tmp_pa
 
 
 def test_a_log_that_cannot_be_written_loses_no_state(tmp_path, monkeypatch, ahead):
-    job = small_job(tmp_path, validation={"every_epochs": 0}, saving={"state_every_steps": 0})
+    job = small_job(tmp_path, **NEVER_MEASURED, saving={"state_every_steps": 0})
     whole = train(job, tmp_path / "whole")
 
     def log(run, report):
@@ -179,7 +237,7 @@ def test_a_log_that_cannot_be_written_loses_no_state(tmp_path, monkeypatch, ahea
 @pytest.mark.parametrize("request_", ["sample", "save", "stop", "finish"])
 def test_what_is_asked_for_is_answered(tmp_path, ahead, request_):
     job = small_job(
-        tmp_path, saving={"state_every_steps": 0}, validation={"every_epochs": 0},
+        tmp_path, saving={"state_every_steps": 0}, **NEVER_MEASURED,
         samples={"prompts": "mochi", "every_epochs": 0, "width": 64, "height": 64, "steps": 1},
     )  # fmt: skip
     trainer = Trainer(job, tmp_path / "runs")
@@ -197,21 +255,19 @@ def test_what_is_asked_for_is_answered(tmp_path, ahead, request_):
     assert saved == {"save": [3, 4, 8], "stop": [], "finish": [3]}.get(request_, [4, 8])
 
 
-def test_what_reads_numbers_anyway_waits_for_its_losses(tmp_path, ahead):
-    _, learner, adamw = prepared(tmp_path, small_job(tmp_path, **UNET_ONLY))
-    weights = learner.parameters
-    assert learner.is_ahead(adamw)
-    assert not learner.is_ahead(torch.optim.AdamW(weights, foreach=True))
-    assert not learner.is_ahead(torch.optim.SGD(weights))
-    learner._scaler = torch.amp.GradScaler("cpu")
-    assert not learner.is_ahead(adamw), "fp16"
+def test_prodigy_reads_the_rate_it_finds_and_so_is_waited_for(tmp_path, ahead):
+    rates = {"name": "Prodigy", "learning_rate": 1.0, "text_encoder_rate": 0.0}
+    learner, optimizer, _ = step_maker(small_job(tmp_path, optimizer=rates), tmp_path)
+    assert not learner.is_ahead(optimizer)
 
 
-def test_limits_of_norms_are_read_and_so_waited_for(tmp_path, ahead):
-    _, learner, optimizer = prepared(tmp_path, small_job(tmp_path, adapter={"max_norm": 1.0}))
+def test_several_processes_agree_on_their_losses_and_so_wait(tmp_path, ahead):
+    learner, optimizer, _ = step_maker(small_job(tmp_path), tmp_path)
+    assert learner.is_ahead(optimizer)
+    learner.team = SimpleNamespace(size=2)
     assert not learner.is_ahead(optimizer)
 
 
 def test_a_cpu_is_waited_for(tmp_path):
-    _, learner, optimizer = prepared(tmp_path, small_job(tmp_path))
+    learner, optimizer, _ = step_maker(small_job(tmp_path), tmp_path)
     assert not learner.is_ahead(optimizer)

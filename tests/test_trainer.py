@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training_jobs import digest, small_job, train
+from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import read_header
 from trainer_core.training.amount import Step
@@ -88,7 +88,7 @@ def test_another_name_finds_the_same_run_and_is_the_name_of_its_lora(finished):
 
 def test_a_trainer_that_is_done_holds_no_model(folder, tmp_path):
     trainer = train(small_job(folder), tmp_path, until=2)
-    assert trainer._learner is None
+    assert trainer.learner is None
 
 
 def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
@@ -196,7 +196,7 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_ends_the_run_with_a_rea
     trainer = Trainer(small_job(folder), tmp_path)
     steps = trainer.steps()
     next(steps)
-    adapters = trainer._learner.adapters[0]
+    adapters = trainer.learner.adapters[0]
     before = adapters.tensors()
     monkeypatch.setattr(
         "trainer_core.training.objective.loss_per_picture", lambda p, t, *_: (p - t).mean((1, 2, 3)) * float("nan")
@@ -215,7 +215,7 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
     for _ in range(2):
         next(steps)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
+        patch.setattr(trainer.learner, "_losses", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
         with pytest.raises(torch.OutOfMemoryError):
             next(steps)
     assert max(trainer.run.state.glob("*.json")).name == "step-00000002.json"
@@ -223,9 +223,8 @@ def test_an_error_in_a_step_keeps_what_was_learned(straight, tmp_path, monkeypat
 
 
 def test_every_step_draws_new_noise_latents_and_timesteps(folder, tmp_path):
-    trainer = Trainer(small_job(folder), tmp_path)
-    list(trainer.prepare())
-    first, second, again = (trainer._learner.draw(Step(0, ((0, 1),), place, False))[0].shown for place in (0, 1, 0))
+    learner = prepared(small_job(folder), tmp_path).learner
+    first, second, again = (learner.draw(Step(0, ((0, 1),), place, False))[0].shown for place in (0, 1, 0))
     for name in ("x_BCHW", "noise_BCHW", "seen_BCHW", "t_B"):
         one, other, same = (getattr(shown, name) for shown in (first, second, again))
         assert not torch.equal(one, other) and torch.equal(one, same)

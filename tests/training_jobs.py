@@ -62,6 +62,14 @@ def small_job(folder: Path, *, family: str = "sd15", regularisation: bool = Fals
     return Job(base_model=write_base(folder, family), dataset=dataset, plan=plan, name="mochi")
 
 
+def prepared(job: Job, runs: Path) -> Trainer:
+    """A trainer that is about to take its first step."""
+    trainer = Trainer(job, runs)
+    for _ in trainer.prepare():
+        pass
+    return trainer
+
+
 def train(job: Job, runs: Path, *, until: int | None = None) -> Trainer:
     """Train to the end, or stop after step `until` as a user would."""
     trainer = Trainer(job, runs)

@@ -47,7 +47,7 @@ def in_second(method: str, disturbed: Callable) -> Callable[[Trainer], None]:
 
     def disturb(trainer: Trainer) -> None:
         if distributed.get_rank() == 1:
-            learner: Learner = trainer._learner
+            learner: Learner = trainer.learner
             setattr(learner, method, disturbed(getattr(learner, method)))
 
     return disturb

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from ..captions.tags import unescaped
+from .sending import send
 from .tokenizers import CONTEXT
 
 # Shape suffixes: N chunks of all prompts, L tokens of a chunk, D text width, P pooled width.
@@ -70,7 +71,7 @@ class ChunkedPrompts:
         """A weight moves a token's state away from what an empty prompt has in its place, or towards it."""
         if len(self.ids_NL) == sum(self.counts):
             return states_NLD
-        weights_NL1 = self.weights_NL[..., None].to(states_NLD)
+        weights_NL1 = send(self.weights_NL[..., None], states_NLD.device).to(states_NLD.dtype)
         empty_LD = states_NLD[-1]
         weighed_NLD = (states_NLD - empty_LD) * weights_NL1 + empty_LD
         return torch.where(weights_NL1 == 1, states_NLD, weighed_NLD)

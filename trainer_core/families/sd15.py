@@ -8,6 +8,7 @@ from torch import nn
 
 from .base_model import BaseModel, Conditioning
 from .prompts import PromptReading, chunk_prompts
+from .sending import send
 
 
 class SD15(BaseModel):
@@ -24,7 +25,7 @@ class SD15(BaseModel):
         """CLIP-L's hidden states of the chosen layer, through the final layer norm."""
         (encoder,) = self.text_encoders
         prompts = chunk_prompts(self.tokenizers[0], texts, reading, padding=None)
-        hidden = encoder(prompts.ids_NL.to(encoder.device), output_hidden_states=True).hidden_states
+        hidden = encoder(send(prompts.ids_NL, encoder.device), output_hidden_states=True).hidden_states
         states_NLD = final_layer_norm(encoder)(hidden[-min(clip_skip, len(hidden))])
         return [Conditioning(states_1LD) for states_1LD in prompts.states(states_NLD)]
 

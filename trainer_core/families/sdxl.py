@@ -30,8 +30,8 @@ class SDXL(BaseModel):
         clip_l, clip_g = self.text_encoders
         prompts_l = chunk_prompts(self.tokenizers[0], texts, reading, padding=None)
         prompts_g = chunk_prompts(self.tokenizers[1], texts, reading, padding=0)
-        out_l = clip_l(prompts_l.ids_NL.to(clip_l.device), output_hidden_states=True)
-        out_g = clip_g(prompts_g.ids_NL.to(clip_g.device), output_hidden_states=True)
+        out_l = clip_l(send(prompts_l.ids_NL, clip_l.device), output_hidden_states=True)
+        out_g = clip_g(send(prompts_g.ids_NL, clip_g.device), output_hidden_states=True)
         states_l = prompts_l.states(out_l.hidden_states[-2])
         states_g = prompts_g.states(out_g.hidden_states[-2])
         states = [torch.cat(both, dim=-1) for both in zip(states_l, states_g, strict=True)]

@@ -118,11 +118,12 @@ class Adapters:
                     part=part,
                 )
 
-    def limit_norms(self) -> int:
-        """Scale down every weight change that is longer than the plan's max_norm; how many were."""
-        if not self.plan.max_norm:
-            return 0
-        return sum(layer.limit_norm(self.plan.max_norm) for layer in self.layers if isinstance(layer, ProductLayer))
+    def limit_norms(self) -> None:
+        """Scale down every weight change that is longer than the plan's max_norm."""
+        if self.plan.max_norm:
+            for layer in self.layers:
+                if isinstance(layer, ProductLayer):
+                    layer.limit_norm(self.plan.max_norm)
 
     def scale(self, strength: float) -> None:
         """Show the adapters at `strength` times their trained effect."""

@@ -127,15 +127,11 @@ class ProductLayer(AdapterLayer):
         return self.product().reshape(weight.shape)
 
     @torch.no_grad()
-    def limit_norm(self, longest: float) -> bool:
-        """Scale the product down to the norm `longest`, all factors alike; whether it was longer."""
-        norm = self.product().norm()
-        if norm <= longest:
-            return False
+    def limit_norm(self, longest: float) -> None:
+        """Scale the product down to the norm `longest`, all factors alike, if it is longer. Nothing is read."""
         factors = self.factors()
-        for factor in factors:
-            factor.mul_((longest / norm) ** (1 / len(factors)))
-        return True
+        shrunk = (longest / self.product().norm()).clamp(max=1) ** (1 / len(factors))
+        torch._foreach_mul_(factors, shrunk)
 
     def apply_base(self, x: Tensor, weight: Tensor) -> Tensor:
         """`x` through a weight of the frozen layer's kind, without its bias."""

@@ -28,7 +28,8 @@ from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
 from .precision import FORMATS, autocast
 from .shares import share
-from .step_loss import StepLoss, skips_on_device, step_unless_bad
+from .skipping import skips_on_device, step_unless_bad
+from .step_loss import StepLoss
 from .team import Team
 
 # Shape suffixes: B pictures of a part, C latent channels, H and W latent height and width, L tokens, D text width.
@@ -119,11 +120,9 @@ class Learner:
     def is_ahead(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether a step is asked for before the loss of the one before it is known, so that a GPU never idles.
 
-        In fp16 the scale of the next step depends on this one, limits of norms are of numbers that are read, and
-        several processes agree on their losses: then it is not.
+        Several processes agree on their losses first, and some optimizers read numbers anyway: then it is not.
         """
-        reads_anyway = self._scaler.is_enabled() or self.plan.adapter.max_norm or self.team.size > 1
-        return is_gpu(self.device) and skips_on_device(optimizer) and not reads_anyway
+        return is_gpu(self.device) and self.team.size == 1 and skips_on_device(optimizer)
 
     def learn_by(self, learn: Callable[[Given], Tensor] | None) -> None:
         """Let something else do what `learn` does; None: nothing else."""
@@ -202,9 +201,9 @@ class Learner:
         if self.is_ahead(optimizer):
             step_unless_bad(optimizer, loss)
         elif loss.is_finite:
-            self._scaler.step(optimizer)
-            for part in self.adapters:
-                part.limit_norms()
+            optimizer.step()
+        for part in self.adapters:
+            part.limit_norms()
         self._scaler.update()
         optimizer.zero_grad()
         return loss

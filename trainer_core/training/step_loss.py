@@ -1,4 +1,4 @@
-"""The loss of a step that was asked for, and a step that leaves the weights alone where its numbers are not finite."""
+"""The loss of a step that was asked for."""
 
 from __future__ import annotations
 
@@ -35,17 +35,3 @@ class StepLoss:
         if self._copied:
             self._copied.synchronize()
         return self._numbers.tolist()
-
-
-def skips_on_device(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an optimizer can leave out a step without anyone waiting for the numbers that say so."""
-    return isinstance(optimizer, torch.optim.AdamW) and all(group["fused"] for group in optimizer.param_groups)
-
-
-def step_unless_bad(optimizer: torch.optim.Optimizer, loss: StepLoss) -> None:
-    """Take a step that changes nothing where the numbers are not finite, as torch's gradient scaler asks for it."""
-    optimizer.found_inf = (~loss.on_device.isfinite().all()).float()
-    try:
-        optimizer.step()
-    finally:
-        del optimizer.found_inf

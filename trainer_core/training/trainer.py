@@ -98,7 +98,8 @@ class Trainer:
             team=team,
         )
         self._size: RunSize | None = None
-        self._learner: Learner | None = None
+        self.learner: Learner | None = None
+        """What takes the steps, once it is prepared and until they are taken."""
 
     @property
     def run_folder(self) -> Path:
@@ -131,7 +132,7 @@ class Trainer:
 
         `steps` does this by itself; iterate it first to show its progress. A finished run needs none of it.
         """
-        if self.run.is_finished or self._learner is not None:
+        if self.run.is_finished or self.learner is not None:
             return
         check_room(self.run_folder, self.size())
         yield StageReport(stage="estimating memory", done=0, total=1)
@@ -139,7 +140,7 @@ class Trainer:
             choice, told = self._memory.settle(self.run_folder / "memory.json")
         self.remarks += told
         preparation = Preparation(parts=self._parts, choice=choice, tokenizer_folders=self.tokenizer_folders)
-        self._learner = yield from preparation.learner()
+        self.learner = yield from preparation.learner()
 
     def steps(self) -> Iterator[Report]:
         """Train, yielding after every optimizer step; from where the run stopped, or nothing where it is finished.
@@ -157,7 +158,7 @@ class Trainer:
             pass
         device = device_name(self.device)
         work = Work.of(self.dataset, self.plan, family=self.family.title, precision=self.precision, device=device)
-        loop = TrainingLoop(parts=self._parts, learner=self._learner, work=work)
+        loop = TrainingLoop(parts=self._parts, learner=self.learner, work=work)
         try:
             if not self._team.is_first:
                 with tf32(self.device):
@@ -167,7 +168,7 @@ class Trainer:
                 self.run.start(self._about())
                 yield from loop.lead()
         finally:
-            self._learner = None  # whoever keeps the trainer for its result keeps no model
+            self.learner = None  # whoever keeps the trainer for its result keeps no model
 
     def _about(self) -> dict[str, Any]:
         """What can be shown of the run without its pictures and models; no paths."""
