@@ -122,7 +122,7 @@ def test_a_run_asked_to_finish_ends_after_its_step_as_a_finished_one(folder, tmp
     again = Trainer(job, tmp_path)
     assert again.run.is_finished and list(again.steps()) == []
     assert [(saved.epoch, saved.step) for saved in again.result().epochs] == [(1, 4), (2, 6)]
-    assert not trainer.run.is_asked("finish")
+    assert "finish" not in trainer.run.asked()
 
 
 def gradients(job, folder, monkeypatch):

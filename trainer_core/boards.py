@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import TrainingError
-from .files import digest, write_atomic
+from .files import digest, time_of_change, write_atomic
 
 _KEPT = 30
 """Boards of a folder; older ones go when a new one is written. A board is made again by queueing its graph."""
@@ -34,7 +34,7 @@ class Boards:
             TrainingError: the folder cannot be written to.
         """
         write_atomic(self._folder / f"{name}.json", json.dumps(value).encode("ascii"))
-        boards = sorted(self._folder.glob("*.json"), key=_time_of_change)
+        boards = sorted(self._folder.glob("*.json"), key=time_of_change)
         for old in boards[:-_KEPT]:
             old.unlink(missing_ok=True)
 
@@ -59,11 +59,3 @@ class Boards:
             return json.loads(self.file(name).read_bytes())
         except (OSError, ValueError) as problem:
             raise TrainingError(f"this board cannot be read: {problem}. Queue the graph once more.") from problem
-
-
-def _time_of_change(file: Path) -> int:
-    """In nanoseconds; 0 for a file that another write has deleted meanwhile."""
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -182,6 +182,14 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def time_of_change(path: Path) -> int:
+    """In nanoseconds; 0 where there is no such file or folder, as another program may have deleted it."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def digest(*parts: Any) -> str:
     """BLAKE2 of JSON-able parts, as 32 hex digits: the key of runs and caches."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -12,6 +12,7 @@ import comfy.model_management
 import psutil
 import torch
 
+from ...trainer_core.devices import is_gpu
 from ...trainer_core.errors import TrainingError
 
 Interrupted = comfy.model_management.InterruptProcessingException
@@ -26,7 +27,7 @@ def device() -> str:
 def memory_in_use() -> int:
     """MiB: what torch holds of the device's memory, or on a CPU what this process holds."""
     found = comfy.model_management.get_torch_device()
-    used = torch.cuda.memory_reserved(found) if found.type == "cuda" else psutil.Process().memory_info().rss
+    used = torch.cuda.memory_reserved(found) if is_gpu(found) else psutil.Process().memory_info().rss
     return used // 2**20
 
 

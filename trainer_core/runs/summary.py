@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import TrainingError
-from ..files import read_json
+from ..files import read_json, time_of_change
 from ..training.run import ABOUT, RESULT, STEP_LOG, VERDICT, WORKFLOW, RunLock
 from ..training.samples import newest_sample
 
@@ -94,14 +94,7 @@ def summarise(folder: Path, *, is_training: bool) -> RunSummary:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Times of change of what grows with a run: a file that is added or replaced changes its folder's."""
-    return tuple(_changed_ns(folder / part) for part in ("", "samples", "epochs", STEP_LOG))
-
-
-def _changed_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    return tuple(time_of_change(folder / part) for part in ("", "samples", "epochs", STEP_LOG))
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 
 from ..progress import StageReport
@@ -10,7 +10,7 @@ from .amount import Step, share_of_epochs
 from .keeping import Keeping
 from .learner import Learner
 from .reports import StepReport
-from .run import REQUESTS, StopAsked
+from .run import Request, StopAsked
 from .run_parts import RunParts
 from .samples import MissedSample, Sample
 
@@ -25,34 +25,33 @@ class BetweenSteps:
     learner: Learner
     keeping: Keeping
 
-    def pauses(self, turn: Step, step: int) -> bool:
-        """Whether anything is kept, shown or answered after this step."""
-        is_due = turn.is_last_of_epoch or self.keeping.is_due(step) or self._is_time_for_state(step)
-        return is_due or any(self.parts.run.is_asked(request) for request in REQUESTS)
+    def is_due(self, turn: Step, step: int) -> bool:
+        """Whether anything is kept or shown after this step."""
+        return turn.is_last_of_epoch or self.keeping.is_due(step) or self._is_time_for_state(step)
 
-    def keep(self, report: StepReport, turn: Step, *, is_last: bool) -> StepReport:
+    def keep(self, report: StepReport, turn: Step, asked: Set[Request], *, is_last: bool) -> StepReport:
         """The LoRA of this step, where the plan has one or the run was asked for it, and the state; told in the report
         that is returned."""
         run, keeping, step = self.parts.run, self.keeping, report.step
         saved = keeping.save_due(turn, step, is_last=is_last)
-        if run.is_asked("save"):
+        if "save" in asked:
             saved = saved or keeping.save_asked(step)
             run.is_answered("save")
         if saved or self._is_time_for_state(step):
             keeping.save_state(step)
         return replace(report, saved=saved)
 
-    def answer(self, turn: Step, step: int) -> Iterator[Report]:
-        """What the run was asked for since the step before.
+    def answer(self, turn: Step, step: int, asked: Set[Request]) -> Iterator[Report]:
+        """Stop, or draw samples, where the run was asked to.
 
         Raises:
             StopAsked: it was.
         """
         run, lengths = self.parts.run, self.parts.lengths
-        if run.is_asked("stop"):
+        if "stop" in asked:
             run.is_answered("stop")
             raise StopAsked(f"the run was asked to stop after step {step}. Start it again and it goes on.")
-        if run.is_asked("sample"):
+        if "sample" in asked:
             run.is_answered("sample")
             done = step - sum(lengths[: turn.epoch])
             with self.keeping.showing():

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,12 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from ..devices import is_gpu
 from ..lora.layer import AdapterLayer
 from .decision import Decision
 from .learner import Learner
 from .precision import autocast
+from .trials import distance, seconds
 
-_TIMES = 5
 _MOST_WORSE = 2.0
 """How many times the plain gradients' error the compiled ones may have."""
 _LEAST_ERROR = 1e-6
@@ -160,8 +160,8 @@ def try_one_block(learner: Learner, backend: str | Callable) -> Trial:
         blocks=blocks,
         kinds=len(kinds) * _shapes(learner),
         wait=wait,
-        plain=_seconds(block, block, given, learner),
-        compiled=_seconds(compiled, block, given, learner),
+        plain=seconds(partial(_gradients, block, block, given, learner), learner.device),
+        compiled=seconds(partial(_gradients, compiled, block, given, learner), learner.device),
         plain_error=distance(plain_gradients, exact),
         compiled_error=distance(compiled_gradients, exact),
     )
@@ -220,21 +220,3 @@ def _exact_gradients(block: nn.Module, given: tuple) -> list[Tensor]:
 def _gradients_of(answer: Tensor, block: nn.Module, x: Tensor) -> list[Tensor]:
     trained = [parameter for parameter in block.parameters() if parameter.requires_grad]
     return list(torch.autograd.grad(answer.double().square().sum(), [x, *trained], allow_unused=False))
-
-
-def distance(found: list[Tensor], exact: list[Tensor]) -> float:
-    """Of gradients from those that they should be, relative to the norm of the latter."""
-    off = sum((one.double() - other).square().sum() for one, other in zip(found, exact, strict=True))
-    return float((off / sum(one.square().sum() for one in exact)).sqrt())
-
-
-def _seconds(run: Callable, block: nn.Module, given: tuple, learner: Learner) -> float:
-    """The least of a few tries."""
-    times = []
-    for _ in range(_TIMES):
-        began = time.perf_counter()
-        _gradients(run, block, given, learner)
-        if is_gpu(learner.device):
-            torch.cuda.synchronize(learner.device)
-        times.append(time.perf_counter() - began)
-    return min(times)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +10,12 @@ import torch
 from torch import Tensor
 
 from ..devices import is_gpu
-from .compiling import distance
 from .decision import Decision
 from .draws import Part
 from .learner import Given, Learner
 from .step_graphs import GpuRecorder, Record, StepGraphs
+from .trials import distance, seconds
 
-_TIMES = 7
 _MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 """Distance of the gradients from the plain ones, relative to their norm: libraries may choose other kernels, which
 round differently. A graph that reads old memory is off by 1 and more."""
@@ -126,10 +123,5 @@ def _distance(found: list[Tensor], expected: list[Tensor]) -> float:
 
 
 def _seconds(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> float:
-    """Of a pass, reading captions included where text encoders are trained; the median of a few."""
-    times = []
-    for _ in range(_TIMES):
-        began = time.perf_counter()
-        learn(learner.given(part)).item()  # waits for the device
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    """Of a pass, reading captions included where text encoders are trained."""
+    return seconds(lambda: learn(learner.given(part)), learner.device)

@@ -67,17 +67,18 @@ class TrainingLoop:
                         step += 1
                         average.update(step)
                         self.learner.is_updating = False
-                        pauses = between.pauses(turn, step)
+                        asked = run.asked()
+                        pauses = bool(asked) or between.is_due(turn, step)
                         journal.add(taken, waits=pauses)  # what stops a run while this waits is after this step
-                    ends = step == parts.total_steps or run.is_asked("finish")
+                    ends = step == parts.total_steps or "finish" in asked
                     is_last = self._agree(turn, step, is_last=ends)
                     if is_last or pauses:
                         *earlier, report = journal.whole()
                         yield from earlier
-                        yield between.keep(report, turn, is_last=is_last)
+                        yield between.keep(report, turn, asked, is_last=is_last)
                     else:
                         yield from journal.known()
-                    yield from between.answer(turn, step)
+                    yield from between.answer(turn, step, asked)
                     if turn.is_last_of_epoch or is_last:
                         yield from between.look(turn.epoch + 1, step, is_last=is_last)
                     if is_last:

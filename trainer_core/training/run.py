@@ -119,8 +119,9 @@ class Run:
         """Ask the run for something; it answers after the step that it is at."""
         write_atomic(self.folder / request, b"")
 
-    def is_asked(self, request: Request) -> bool:
-        return (self.folder / request).exists()
+    def asked(self) -> frozenset[Request]:
+        """What it is asked for now."""
+        return frozenset(request for request in REQUESTS if (self.folder / request).exists())
 
     def is_answered(self, request: Request) -> None:
         """What was asked for has been done."""
