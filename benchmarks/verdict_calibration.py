@@ -30,6 +30,7 @@ from trainer_core.files import read_json, write_json
 from trainer_core.job import Job
 from trainer_core.lora.file import read_lora
 from trainer_core.picture_request import PictureRequest
+from trainer_core.progress import finished
 from trainer_core.sampling import apply_lora, draw_picture, take_off
 from trainer_core.training.encode import encode_pictures, picture_size
 from trainer_core.training.holdout import Split, hold_out
@@ -156,8 +157,8 @@ def _reports(
             return model.predict(noisy_BCHW, t_B, model.encode_text(captions, 1), sizes)
 
         modules = [model.unet, *model.text_encoders]
-        reports.append(measured.measure(predict, modules, epoch=epoch, step=step))
-        losses.append(unseen.measure(predict, modules, epoch=epoch, step=step).training_loss)
+        reports.append(finished(measured.measure(predict, modules, epoch=epoch, step=step)))
+        losses.append(finished(unseen.measure(predict, modules, epoch=epoch, step=step)).training_loss)
         take_off(adapters)
     return reports, losses
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..trainer_core.progress import StageReport
-from ..trainer_core.sampling import PictureRequest, Previewer, reported
+from ..trainer_core.progress import StageReport, reported
+from ..trainer_core.sampling import PictureRequest, Previewer
 from ..trainer_core.sheets import picture_grid
 from ..trainer_core.training.reports import TrainedLora
 from . import host

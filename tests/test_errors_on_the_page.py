@@ -44,7 +44,7 @@ _FILLED = {
     "_ADVICE[family]": list(_ADVICE.values()),
     "advice": ["", " or take model.safetensors (a .bin needs torch 2.6 or newer)"],
     "work.stage": ["training", "encoding pictures", "encoding captions", "loading the base model", "drawing a preview"]
-    + ["drawing the epoch sheet", "tagging with wd-vit-tagger-v3"],
+    + ["drawing the epoch sheet", "tagging with wd-vit-tagger-v3", "measuring", "compiling", "recording CUDA graphs"],
     "wanted": ["a whole number", "a number", "a text", "true or false"],
     "remedy": ["Choose a smaller width and height.", "Choose a smaller tagger, or close what else uses the GPU."],
 }

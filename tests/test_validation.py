@@ -12,6 +12,7 @@ from torch import nn
 from tests.tiny_models import tiny_sd15
 from trainer_core.errors import TrainingError
 from trainer_core.families.base_model import Conditioning, PictureSize
+from trainer_core.progress import finished
 from trainer_core.training import objective
 from trainer_core.training.batches import stream_seed
 from trainer_core.training.plan.timesteps import TimestepPlan
@@ -40,7 +41,7 @@ def halve(noisy_BCHW, t_B, captions, sizes):
 
 
 def measured(*pictures, predict=halve, modules=(), **settings) -> ValidationReport:
-    return validation(*pictures, **settings).measure(predict, modules, epoch=3, step=30)
+    return finished(validation(*pictures, **settings).measure(predict, modules, epoch=3, step=30))
 
 
 # ------------------------------------------------------------------------------------------------ what it measures
@@ -126,7 +127,7 @@ def test_measuring_again_gives_the_same_and_training_moves_it():
     watch = validation(picture("a"), picture("b", held_out=True))
 
     def report():
-        return watch.measure(lambda noisy, *_: noisy * weight.weight, [weight], epoch=1, step=1)
+        return finished(watch.measure(lambda noisy, *_: noisy * weight.weight, [weight], epoch=1, step=1))
 
     before = report()
     assert report() == before
@@ -145,6 +146,15 @@ def test_noise_follows_the_seed_and_the_pictures_bytes():
 def test_one_picture_in_two_shapes_is_measured_in_both():
     report = measured(picture("a"), picture("wide", fingerprint="bytes of a", shape=(4, 8, 16)))
     assert len(report.per_picture) == 2
+
+
+def test_progress_is_told_before_each_picture_and_whoever_hears_it_may_learn():
+    pictures = [picture("a"), picture("b"), picture("c", held_out=True)]
+    told = []
+    for report in validation(*pictures).measure(halve, [], epoch=1, step=1):
+        assert torch.is_grad_enabled()
+        told.append((report.stage, report.done, report.total))
+    assert told == [("measuring", done, 3) for done in range(3)]
 
 
 # ------------------------------------------------------------------------------------------- what it leaves alone

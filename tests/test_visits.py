@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.training_jobs import small_job, train
 from trainer_core.dataset.types import Mask
-from trainer_core.sampling.drawing import finished
+from trainer_core.progress import finished
 from trainer_core.training.batches import draw_captions, draw_flips
 from trainer_core.training.masks import read_masks
 from trainer_core.training.objective import loss_per_picture

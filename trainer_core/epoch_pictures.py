@@ -10,8 +10,8 @@ from PIL import Image
 
 from .epoch_sheet import SheetColumn, SheetRow, cell_size, fitted
 from .picture_request import PictureRequest
-from .progress import StageReport
-from .sampling import Previewer, reported
+from .progress import StageReport, reported
+from .sampling import Previewer
 from .training.reports import TrainedLora
 from .training.validation_report import ValidationReport
 

@@ -1,7 +1,7 @@
 """Prompts -> pictures: a LoRA tried out on its base model."""
 
 from ..picture_request import PictureRequest, SamplerName
-from .drawing import draw_in_steps, draw_picture, encode_request, reported
+from .drawing import draw_in_steps, draw_picture, encode_request
 from .previewer import Previewer, apply_lora, preview, take_off
 from .samplers import SAMPLERS
 
@@ -15,6 +15,5 @@ __all__ = [
     "draw_picture",
     "encode_request",
     "preview",
-    "reported",
     "take_off",
 ]

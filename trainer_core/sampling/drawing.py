@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator
-from typing import TypeVar
 
 import torch
 from PIL import Image
@@ -14,7 +13,7 @@ from ..errors import TrainingError
 from ..families.base_model import BaseModel, Conditioning, PictureSize
 from ..families.prompts import AS_PROMPT
 from ..picture_request import PictureRequest
-from ..progress import StageReport
+from ..progress import finished
 from ..training.objective import noise_schedule
 from ..training.precision import autocast
 from .own_samplers import Predict
@@ -24,8 +23,6 @@ from .samplers import SAMPLERS
 
 _TILE, _SMALL_TILE = 1536, 512
 """Pixels. Larger pictures are decoded in tiles of this side; of the small one where memory did not do."""
-
-Result = TypeVar("Result")
 
 
 @torch.no_grad()
@@ -77,25 +74,6 @@ def draw_in_steps(
     if not torch.isfinite(pixels_BCHW).all():
         raise TrainingError("the VAE made NaN of the picture. Use a base model with a sound VAE.")
     return Image.fromarray((pixels_BCHW[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy())
-
-
-def finished(work: Generator[object, None, Result]) -> Result:
-    """Run a generator to its end; what it returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
-def reported(work: Generator[int, None, Result], stage: str, total: int) -> Generator[StageReport, None, Result]:
-    """The same work with its counts as progress of `stage`."""
-    while True:
-        try:
-            done = next(work)
-        except StopIteration as end:
-            return end.value
-        yield StageReport(stage=stage, done=done, total=total)
 
 
 def _guided(

@@ -13,8 +13,9 @@ from ..lora.adapters import Adapters
 from ..lora.file import LoraFile, read_lora
 from ..lora.merging import put_on
 from ..picture_request import PictureRequest
+from ..progress import finished
 from ..training.precision import FORMATS, resolve_precision
-from .drawing import draw_in_steps, encode_request, finished
+from .drawing import draw_in_steps, encode_request
 
 
 class Previewer:

@@ -60,7 +60,7 @@ class BetweenSteps:
     def look(self, epoch: int, step: int, *, is_last: bool = False) -> Iterator[Report]:
         """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
         with self.keeping.showing():
-            self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
+            yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
             samples, plan = self.parts.samples, self.parts.plan
             if not samples.requests or not plan.samples.is_due(epoch, len(self.parts.lengths)):
                 return

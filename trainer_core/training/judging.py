@@ -103,12 +103,12 @@ class Judge:
             )
             rewind_reports(self._run.validation_log, step)
 
-    def measure(self, learner: Learner, epoch: int, step: int, *, is_last: bool) -> ValidationReport | None:
+    def measure(self, learner: Learner, epoch: int, step: int, *, is_last: bool) -> Iterator[StageReport]:
         """Measure, if it is time after `epoch` epochs and has not been done; 0 is the base model."""
         every = self._plan.validation.every_epochs
         is_due = self._validation is not None and (epoch % every == 0 or is_last)
         if not is_due or any(report.step == step for report in self.reports()):
-            return None
+            return
 
         def predict(noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
             with autocast(learner.precision, self._device):
@@ -117,9 +117,8 @@ class Judge:
         for part in learner.adapters:
             part.set_dropout_seed(None)
         modules = [learner.model.unet, *learner.model.text_encoders]
-        report = self._validation.measure(predict, modules, epoch=epoch, step=step)
+        report = yield from self._validation.measure(predict, modules, epoch=epoch, step=step)
         append_report(self._run.validation_log, report)
-        return report
 
     def draw(self, learner: Learner) -> Iterator[StageReport]:
         """Draw the two-prompt test, at the end of a run."""

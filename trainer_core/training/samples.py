@@ -26,8 +26,8 @@ from ..fields import read_fields
 from ..files import write_atomic
 from ..lora.adapters import Adapters
 from ..picture_request import PictureRequest
-from ..progress import StageReport
-from ..sampling import draw_in_steps, encode_request, reported
+from ..progress import StageReport, reported
+from ..sampling import draw_in_steps, encode_request
 from .plan.samples import SamplePlan
 
 _KEY = "lora_atelier.sample"

@@ -15,8 +15,8 @@ from ..families.base_model import BaseModel, Conditioning
 from ..files import read_json, write_json
 from ..lora.adapters import Adapters
 from ..picture_request import PictureRequest
-from ..progress import StageReport
-from ..sampling import draw_in_steps, encode_request, reported
+from ..progress import StageReport, reported
+from ..sampling import draw_in_steps, encode_request
 from .plan import TrainingPlan
 from .two_prompts import TwoPromptResult, choose_prompts, compare_pictures
 

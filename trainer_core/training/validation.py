@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..dataset.types import DatasetImage
 from ..families.base_model import PictureSize
+from ..progress import StageReport
 from . import objective
 from .batches import stream_seed
 from .plan.timesteps import TimestepPlan
@@ -75,16 +76,20 @@ class Validation:
         """Forward passes, of one noisy picture each, that a measurement takes."""
         return len(self.pictures) * len(self._t_B)
 
-    def measure(self, predict: Predict, modules: Sequence[nn.Module], *, epoch: int, step: int) -> ValidationReport:
+    def measure(
+        self, predict: Predict, modules: Sequence[nn.Module], *, epoch: int, step: int
+    ) -> Generator[StageReport, None, ValidationReport]:
         """Measure every picture; weights, the global RNG and training modes stay as they are.
 
         Args:
             predict: called once a picture, without gradients.
             modules: the UNet and the text encoders that `predict` runs, to be put into evaluation mode.
         """
-        with torch.no_grad(), _evaluating(modules):
-            pairs = zip(self.pictures, self._noises, strict=True)
-            losses = {picture.name: self._loss(picture, noise_BCHW, predict) for picture, noise_BCHW in pairs}
+        losses, total = {}, len(self.pictures)
+        with _evaluating(modules):
+            for picture, noise_BCHW in zip(self.pictures, self._noises, strict=True):
+                yield StageReport(stage="measuring", done=len(losses), total=total)
+                losses[picture.name] = self._loss(picture, noise_BCHW, predict)
         trained = {p.name: losses[p.name] for p in self.pictures if not p.is_held_out}
         held_out = {p.name: losses[p.name] for p in self.pictures if p.is_held_out}
         return ValidationReport(
@@ -96,6 +101,7 @@ class Validation:
             per_held_out=held_out,
         )
 
+    @torch.no_grad()
     def _loss(self, picture: ValidationPicture, noise_BCHW: Tensor, predict: Predict) -> float:
         count = len(self._t_B)
         x_BCHW = picture.latent_CHW.expand(count, -1, -1, -1).to(self._device)

@@ -15,9 +15,10 @@ import { verdictCard } from "./verdict_card.mjs";
 /** @typedef {import("./record.mjs").RunRecord} RunRecord */
 
 /** Stages that have words; others are shown as the server names them. */
-const STAGES = new Set(
-  ["training", "loading the base model", "encoding pictures", "encoding captions", "reading masks"],
-);
+const STAGES = new Set([
+  "training", "loading the base model", "encoding pictures", "encoding captions", "reading masks",
+  "estimating memory", "compiling", "recording CUDA graphs", "measuring",
+]);
 const DRAWING = /^drawing /;
 const MOST_SAVES = 6;
 const CHART_SIZES = {
