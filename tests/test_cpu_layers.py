@@ -204,6 +204,6 @@ def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():
 )
 def test_only_what_costs_nothing_to_call_again_is_called_for_each_part(tmp_path, adapter, in_parts):
     """Other kinds build a weight at every call; dropout is drawn for all tokens of a call."""
-    learner = prepared(small_job(tmp_path, adapter=adapter, validation={"every_epochs": 0}), tmp_path / "runs").learner
+    learner = prepared(small_job(tmp_path, adapter=adapter), tmp_path / "runs").learner
     kinds = {type(layer) for layer in learner.model.unet.modules() if isinstance(layer, FeedForward)}
     assert kinds == {FeedForwardInParts if in_parts else FeedForward}

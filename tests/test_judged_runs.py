@@ -15,7 +15,7 @@ from trainer_core.dataset.folder import read_folder
 from trainer_core.errors import TrainingError
 from trainer_core.training.best import best_epoch
 from trainer_core.training.plan import TrainingPlan
-from trainer_core.training.reports import SavedEpoch, TrainedLora
+from trainer_core.training.reports import SavedEpoch, StepReport, TrainedLora
 from trainer_core.training.trainer import Trainer
 from trainer_core.training.validation_report import ValidationReport, append_report
 
@@ -23,6 +23,9 @@ from trainer_core.training.validation_report import ValidationReport, append_rep
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("judged")
+
+
+MEASURED = {"validation": {}}
 
 
 def larger_job(folder, **changes):
@@ -48,7 +51,7 @@ def data_digest(trainer):
 
 
 def test_a_run_is_measured_before_the_first_step_and_after_each_epoch(folder, tmp_path):
-    reports = measured(train(small_job(folder), tmp_path))
+    reports = measured(train(small_job(folder, **MEASURED), tmp_path))
     assert [(report["epoch"], report["step"]) for report in reports] == [(0, 0), (1, 4), (2, 8)]
     assert all(len(report["per_picture"]) == 4 and report["held_out_loss"] is None for report in reports)
 
@@ -56,8 +59,8 @@ def test_a_run_is_measured_before_the_first_step_and_after_each_epoch(folder, tm
 @pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])
 def test_measuring_changes_nothing_in_what_is_learned(folder, tmp_path, rate):
     plan = {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": rate}, "adapter": {"dropout": 0.2}}
-    with_it = train(small_job(folder, **plan), tmp_path / "with")
-    without = train(small_job(folder, **plan, validation={"every_epochs": 0}), tmp_path / "without")
+    with_it = train(small_job(folder, **plan, **MEASURED), tmp_path / "with")
+    without = train(small_job(folder, **plan), tmp_path / "without")
     assert data_digest(with_it) == data_digest(without)
     assert not (without.run_folder / "validation.jsonl").exists()
 
@@ -65,7 +68,7 @@ def test_measuring_changes_nothing_in_what_is_learned(folder, tmp_path, rate):
 @pytest.fixture(scope="module")
 def shuffled(folder):
     """A job and the measurements of an uninterrupted run."""
-    job = small_job(folder, captions={"shuffle": True})
+    job = small_job(folder, captions={"shuffle": True}, **MEASURED)
     return job, measured(train(job, folder / "shuffled"))
 
 
@@ -98,15 +101,15 @@ def test_a_finished_run_has_a_verdict_in_words(folder, tmp_path):
 
 
 def test_a_run_that_was_not_measured_says_so(folder, tmp_path):
-    trainer = train(small_job(folder, epochs=1, validation={"every_epochs": 0}), tmp_path)
+    trainer = train(small_job(folder, epochs=1), tmp_path)
     assert trainer.verdict().kind == "not measured"
 
 
 def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
-    trainer = Trainer(small_job(folder, epochs=4), tmp_path)
+    trainer = Trainer(small_job(folder, epochs=4, **MEASURED), tmp_path)
     with contextlib.closing(trainer.steps()) as steps:
         for report in steps:
-            if report.step == 5:
+            if isinstance(report, StepReport) and report.step == 5:
                 trainer.run.ask("finish")
     assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]
 
@@ -114,7 +117,7 @@ def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
 @pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])
 def test_the_two_prompt_test_is_drawn_at_the_end_and_changes_nothing(folder, tmp_path, rate):
     plan = {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": rate}, "epochs": 1}
-    plain = train(small_job(folder, **plan), tmp_path / "plain")
+    plain = train(small_job(folder, **plan, **MEASURED), tmp_path / "plain")
     tested = train(small_job(folder, **plan, validation={"two_prompts": True}), tmp_path / "tested")
     found = json.loads((tested.run_folder / "two_prompts.json").read_text())
     assert found["caption_distance"] > 0 and found["trigger_variety"] is not None
@@ -166,6 +169,6 @@ def test_the_best_epoch_is_the_kept_one_with_the_lowest_held_out_loss(tmp_path, 
 
 
 def test_no_epoch_is_the_best_where_nothing_was_held_out(folder, tmp_path):
-    lora = train(small_job(folder, epochs=1), tmp_path).result()
+    lora = train(small_job(folder, epochs=1, **MEASURED), tmp_path).result()
     with pytest.raises(TrainingError, match="held_out_share"):
         best_epoch(lora)

@@ -150,7 +150,6 @@ def losses_on(base, folder, runs):
         epochs=13,
         precision={"base": base},
         optimizer={"learning_rate": 2e-3},
-        validation={"every_epochs": 0},
     )
     return train(job, runs).result().losses
 

@@ -35,7 +35,6 @@ def job_of(folder, name):
         accumulation=2,
         optimizer={"name": name, "learning_rate": rate, "text_encoder_rate": None},
         schedule={"name": "constant"},
-        validation={"every_epochs": 0},
     )
 
 

@@ -36,7 +36,7 @@ SAMPLES = {"prompts": "mochi\ncat", "width": 32, "height": 32, "steps": 1, "samp
 def runs(tmp_path_factory):
     """Two runs: one finished, with samples and held-out pictures, and one that was stopped after five steps."""
     folder = tmp_path_factory.mktemp("runs")
-    train(small_job(folder, samples=SAMPLES, saving={"every_epochs": 1}), folder / "runs")
+    train(small_job(folder, samples=SAMPLES, saving={"every_epochs": 1}, validation={}), folder / "runs")
     train(small_job(folder, seed=9), folder / "runs", until=5)
     return folder / "runs"
 

@@ -108,7 +108,7 @@ def folder(tmp_path_factory):
 
 
 def job_of(folder, kind, *, graphs):
-    changes = {"epochs": 1, "validation": {"every_epochs": 0}, **KINDS.get(kind, {"optimizer": FROZEN_TEXT})}
+    changes = {"epochs": 1, **KINDS.get(kind, {"optimizer": FROZEN_TEXT})}
     changes["precision"] = changes.get("precision", {}) | {"cuda_graphs": graphs}
     return small_job(folder, **changes)
 

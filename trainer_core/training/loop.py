@@ -78,7 +78,7 @@ class TrainingLoop:
                         yield between.keep(report, turn, asked, is_last=is_last)
                     else:
                         yield from journal.known()
-                    yield from between.answer(turn, step, asked)
+                    yield from between.answer(turn, step)
                     if turn.is_last_of_epoch or is_last:
                         yield from between.look(turn.epoch + 1, step, is_last=is_last)
                     if is_last:
