@@ -189,7 +189,7 @@ def test_a_program_of_one_process_trains_in_two_and_can_stop_them(tmp_path):
     reports.close()
     assert first.step == 1
     assert not trainer.run.is_finished
-    assert not trainer.run.is_asked("stop")
+    assert not trainer.run.asked()
     done = len(losses(tmp_path / "runs"))
     later = [report.step for report in steps_on(trainer, 2) if isinstance(report, StepReport)]
     assert later == list(range(done + 1, 7))
