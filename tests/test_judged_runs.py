@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from trainer_core.crop.crop import crop_dataset
 from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.errors import TrainingError
+from trainer_core.progress import StageReport
 from trainer_core.training.best import best_epoch
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import SavedEpoch, StepReport, TrainedLora
@@ -112,6 +114,34 @@ def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
             if isinstance(report, StepReport) and report.step == 5:
                 trainer.run.ask("finish")
     assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]
+
+
+IN_THE_PLACE_OF_WHAT_TRAINS = {
+    "averages": {"ema": {"decay": 0.9}},
+    "the average of a path": {"optimizer": {"name": "AdamWScheduleFree", "learning_rate": 1e-3}},
+}
+
+
+@pytest.mark.parametrize("what", IN_THE_PLACE_OF_WHAT_TRAINS)
+def test_a_run_stopped_in_each_of_its_measurements_is_the_run_that_was_not(folder, tmp_path, what):
+    """The last one is due only because the run ends."""
+    plan = IN_THE_PLACE_OF_WHAT_TRAINS[what] | {"epochs": 3}
+    draws = what == "averages"
+    job = small_job(folder, **plan, validation={"every_epochs": 2, "two_prompts": draws})
+    straight = train(job, tmp_path / "straight")
+    assert [entry["step"] for entry in measured(straight)] == [0, 8, 12]
+    of_one = 4 + 1  # pictures, and one at the beginning
+    for stop in (2, of_one + 2, of_one + 2):
+        trainer = Trainer(job, tmp_path / "stopped")
+        with contextlib.closing(trainer.steps()) as steps:
+            told = (report for report in steps if isinstance(report, StageReport) and report.stage == "measuring")
+            assert len(list(itertools.islice(told, stop))) == stop
+    assert [entry["step"] for entry in measured(trainer)] == [0, 8]
+    trainer = train(job, tmp_path / "stopped")
+    assert measured(trainer) == measured(straight)
+    assert data_digest(trainer) == data_digest(straight)
+    assert trainer.verdict() == straight.verdict()
+    assert (trainer.run_folder / "two_prompts.json").exists() == draws
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])

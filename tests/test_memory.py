@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from tests.full_size_models import full_size
-from tests.tiny_models import tiny_sd15
 from tests.training_jobs import prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import PLAN_KEY, read_header
@@ -21,7 +20,7 @@ from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_mem
 from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
 from trainer_core.training.memory_count import MemoryCount
 from trainer_core.training.optimizer import make_optimizer, trained_parameters
-from trainer_core.training.plan import NetworkPlan, OptimizerPlan, PrecisionPlan, TrainingPlan
+from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPlan
 from trainer_core.training.step_memory import GB, StepMemory, StepShape
 from trainer_core.training.trainer import Trainer
 
@@ -115,22 +114,6 @@ def test_gradients_that_graphs_add_to_are_there_all_the_time():
     plain, kept = (_whole_sd15(AS_SET, device="cuda", plan=plan) for plan in (UNET_ONLY, graphs))
     assert 0.5 * kept.lora / 3 < kept.step - plain.step < 1.1 * kept.lora / 3, "AdamW has two values for each weight"
     assert _whole_sd15(AS_SET, plan=graphs) == _whole_sd15(AS_SET), "a CPU has none"
-
-
-def test_a_step_that_may_be_undone_is_counted_with_its_copies():
-    def counted(name, device):
-        plan = dataclasses.replace(
-            UNET_ONLY,
-            optimizer=OptimizerPlan(name=name, text_encoder_rate=0.0),
-            network=NetworkPlan(rank=512, alpha=1),
-        )
-        small = StepShape(pictures=1, width=64, height=64, chunks=1)
-        return step_memory(tiny_sd15(), plan, small, AS_SET, precision="fp32", device=device)
-
-    weights = counted("AdamW", "cuda").lora / 3
-    for name, copied in {"AdamW": 1, "AdamW8bit": 1.5, "AdamWScheduleFree": 3}.items():
-        assert counted(name, "cuda").step == pytest.approx((1 + copied) * weights, rel=0.01)
-    assert counted("AdamWScheduleFree", "cpu").step == pytest.approx(2 * weights, rel=0.01)
 
 
 def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():

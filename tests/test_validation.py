@@ -148,13 +148,13 @@ def test_one_picture_in_two_shapes_is_measured_in_both():
     assert len(report.per_picture) == 2
 
 
-def test_progress_is_told_before_each_picture_and_whoever_hears_it_may_learn():
+def test_progress_is_told_picture_by_picture_and_whoever_hears_it_may_learn():
     pictures = [picture("a"), picture("b"), picture("c", held_out=True)]
     told = []
     for report in validation(*pictures).measure(halve, [], epoch=1, step=1):
         assert torch.is_grad_enabled()
         told.append((report.stage, report.done, report.total))
-    assert told == [("measuring", done, 3) for done in range(3)]
+    assert told == [("measuring", done, 3) for done in range(4)]
 
 
 # ------------------------------------------------------------------------------------------- what it leaves alone

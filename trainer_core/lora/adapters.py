@@ -118,12 +118,12 @@ class Adapters:
                     part=part,
                 )
 
-    def limit_norms(self) -> None:
-        """Scale down every weight change that is longer than the plan's max_norm."""
+    def limit_norms(self, is_wanted: Tensor) -> None:
+        """Scale down every weight change that is longer than the plan's max_norm, if `is_wanted` (0-dim, bool)."""
         if self.plan.max_norm:
             for layer in self.layers:
                 if isinstance(layer, ProductLayer):
-                    layer.limit_norm(self.plan.max_norm)
+                    layer.limit_norm(self.plan.max_norm, is_wanted)
 
     def scale(self, strength: float) -> None:
         """Show the adapters at `strength` times their trained effect."""

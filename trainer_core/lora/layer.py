@@ -127,11 +127,11 @@ class ProductLayer(AdapterLayer):
         return self.product().reshape(weight.shape)
 
     @torch.no_grad()
-    def limit_norm(self, longest: float) -> None:
-        """Scale the product down to the norm `longest`, all factors alike, if it is longer. Nothing is read."""
+    def limit_norm(self, longest: float, is_wanted: Tensor) -> None:
+        """Scale the product down to the norm `longest`, all factors alike, if it is longer. No number is read."""
         factors = self.factors()
         shrunk = (longest / self.product().norm()).clamp(max=1) ** (1 / len(factors))
-        torch._foreach_mul_(factors, shrunk)
+        torch._foreach_mul_(factors, torch.where(is_wanted, shrunk, 1))
 
     def apply_base(self, x: Tensor, weight: Tensor) -> Tensor:
         """`x` through a weight of the frozen layer's kind, without its bias."""

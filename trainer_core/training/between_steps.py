@@ -41,13 +41,13 @@ class BetweenSteps:
             keeping.save_state(step)
         return replace(report, saved=saved)
 
-    def answer(self, turn: Step, step: int) -> Iterator[Report]:
-        """Stop, or draw samples, where the run was asked to, also while the step was told.
+    def answer(self, turn: Step, step: int, asked: Set[Request]) -> Iterator[Report]:
+        """Stop, or draw samples, where the run was asked to.
 
         Raises:
             StopAsked: it was.
         """
-        run, lengths, asked = self.parts.run, self.parts.lengths, self.parts.run.asked()
+        run, lengths = self.parts.run, self.parts.lengths
         if "stop" in asked:
             run.is_answered("stop")
             raise StopAsked(f"the run was asked to stop after step {step}. Start it again and it goes on.")

@@ -120,7 +120,7 @@ class Learner:
     def is_ahead(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether a step is asked for before the loss of the one before it is known, so that a GPU never idles.
 
-        Several processes agree on their losses first, and some optimizers read numbers anyway: then it is not.
+        Several processes agree on their losses first, and only torch's AdamW leaves a step out by itself.
         """
         return is_gpu(self.device) and self.team.size == 1 and skips_on_device(optimizer)
 
@@ -199,11 +199,14 @@ class Learner:
         loss = StepLoss(losses, torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         self.is_updating = True
         if self.is_ahead(optimizer):
-            step_unless_bad(optimizer, loss)
+            self._limit_norms(step_unless_bad(optimizer, loss))
         elif loss.is_finite:
             optimizer.step()
-        for part in self.adapters:
-            part.limit_norms()
+            self._limit_norms(torch.ones((), dtype=torch.bool, device=self.device))
         self._scaler.update()
         optimizer.zero_grad()
         return loss
+
+    def _limit_norms(self, is_taken: Tensor) -> None:
+        for part in self.adapters:
+            part.limit_norms(is_taken)

@@ -59,7 +59,9 @@ class TrainingLoop:
         times = StepTimes(run.folder, self.work)
         try:
             if step in (edges := [0, *accumulate(parts.lengths)]):
-                yield from between.look(edges.index(step), step)
+                yield from between.look(edges.index(step), step, is_last=step == parts.total_steps)
+            if step == parts.total_steps:  # a run that was stopped behind its last step
+                yield from between.draw_for_the_verdict()
             with closing(self._turns(step)) as turns:
                 for turn, drawn in turns:
                     with times.step():
@@ -67,18 +69,20 @@ class TrainingLoop:
                         step += 1
                         average.update(step)
                         self.learner.is_updating = False
-                        asked = run.asked()
-                        pauses = bool(asked) or between.is_due(turn, step)
+                        pauses = between.is_due(turn, step) or bool(run.asked())
                         journal.add(taken, waits=pauses)  # what stops a run while this waits is after this step
+                        asked = run.asked()
                     ends = step == parts.total_steps or "finish" in asked
                     is_last = self._agree(turn, step, is_last=ends)
-                    if is_last or pauses:
+                    if is_last or pauses or asked:
                         *earlier, report = journal.whole()
                         yield from earlier
                         yield between.keep(report, turn, asked, is_last=is_last)
                     else:
                         yield from journal.known()
-                    yield from between.answer(turn, step)
+                    if asked := run.asked():  # also while the step was told
+                        yield from journal.whole()
+                        yield from between.answer(turn, step, asked)
                     if turn.is_last_of_epoch or is_last:
                         yield from between.look(turn.epoch + 1, step, is_last=is_last)
                     if is_last:

@@ -46,8 +46,6 @@ _STATE_BYTES = {
 """What an optimizer keeps for a parameter."""
 _FACTORED_SQUARES = {"Adafactor": 1, "CAME": 2}
 """How often it keeps a mean for every row and every column of a matrix instead."""
-_NEVER_UNDONE = ("AdamW", "Prodigy")
-"""On a GPU, the others' steps begin with a copy of what they change (skipping.py)."""
 
 
 def largest_shape(
@@ -87,11 +85,7 @@ def step_memory(
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         step = _peak_of_step(outline, modules, adapters, shape, precision, device, passes=passes)
-    updated = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
-    gradients = averages = sum(4 * parameter.numel() for parameter in parameters)
-    is_copied = is_gpu(device) and plan.optimizer.name not in _NEVER_UNDONE
-    step = max(step, gradients + max(gradients, updated if is_copied else 0))  # the optimizer's own, for a moment
-    lora = updated + (averages if plan.ema.decay else 0)
+    lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
     fixed = FIXED_OVERHEAD.get(torch.device(device).type, 0)
     return StepMemory(base=base, lora=lora, step=step, overhead=int(fixed + _SHARE_LOST * step))
 
@@ -104,10 +98,10 @@ def _adapters(model: BaseModel, plan: TrainingPlan) -> list[Adapters]:
 
 
 def _bytes_of_parameter(shape: torch.Size, plan: TrainingPlan) -> int:
-    """The weight and the optimizer's state, all in fp32 but 8-bit states."""
+    """The weight, the optimizer's state and the average, all in fp32 but 8-bit states."""
     optimizer, count = plan.optimizer, shape.numel()
     has_mean = optimizer.name == "Adafactor" and optimizer.beta1 is not None
-    each = 4 + _STATE_BYTES[optimizer.name] + (4 if has_mean else 0)
+    each = 4 + _STATE_BYTES[optimizer.name] + (4 if has_mean else 0) + (4 if plan.ema.decay else 0)
     rows_and_columns = count // shape[-1] + count // shape[-2] if len(shape) > 1 else count
     return each * count + 4 * _FACTORED_SQUARES.get(optimizer.name, 0) * rows_and_columns
 
@@ -122,7 +116,7 @@ def _peak_of_step(
     *,
     passes: int,
 ) -> int:
-    """Bytes of the largest set of tensors that the passes hold at a time, beside what was there before them."""
+    """Bytes of the largest set of tensors that a step holds at a time, beside what was there before it."""
     latent = (shape.height // model.pixels_per_latent, shape.width // model.pixels_per_latent)
     noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
     t_B = torch.zeros(shape.pictures, dtype=torch.long)
@@ -137,7 +131,9 @@ def _peak_of_step(
             loss = (predicted_BCHW.float() - noisy_BCHW).square().mean()
             del predicted_BCHW, conditioning
             loss.backward()
-    return count.peak
+    parameters = (parameter for part in adapters for parameter in part.parameters())
+    gradients = sum(parameter.grad.nbytes for parameter in parameters if parameter.grad is not None)
+    return max(count.peak, 2 * gradients)  # an optimizer step has a second copy for a moment
 
 
 def _conditioning(

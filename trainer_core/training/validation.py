@@ -87,9 +87,10 @@ class Validation:
         """
         losses, total = {}, len(self.pictures)
         with _evaluating(modules):
+            yield StageReport(stage="measuring", done=0, total=total)
             for picture, noise_BCHW in zip(self.pictures, self._noises, strict=True):
-                yield StageReport(stage="measuring", done=len(losses), total=total)
                 losses[picture.name] = self._loss(picture, noise_BCHW, predict)
+                yield StageReport(stage="measuring", done=len(losses), total=total)
         trained = {p.name: losses[p.name] for p in self.pictures if not p.is_held_out}
         held_out = {p.name: losses[p.name] for p in self.pictures if p.is_held_out}
         return ValidationReport(
