@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
 
-_START_SECONDS = 180
+_START_SECONDS = 600
 _POLL_SECONDS = 0.05
 
 
@@ -112,7 +112,7 @@ class ComfyServer:
 
     def read(self, path: str) -> bytes:
         """GET any answer."""
-        with urllib.request.urlopen(self._url(path), timeout=60) as answer:
+        with urllib.request.urlopen(self._url(path), timeout=200) as answer:
             return answer.read()
 
     def status(self, path: str) -> int:
@@ -129,7 +129,7 @@ class ComfyServer:
             self._url(path), json.dumps(value).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=200) as answer:
                 body, status = answer.read(), answer.status
         except urllib.error.HTTPError as refusal:
             body, status = refusal.read(), refusal.code
@@ -141,7 +141,7 @@ class ComfyServer:
         assert status == 200 and not answer["node_errors"], json.dumps(answer, indent=1)
         return answer["prompt_id"]
 
-    def wait(self, prompt_id: str, seconds: float = 240) -> dict[str, Any]:
+    def wait(self, prompt_id: str, seconds: float = 900) -> dict[str, Any]:
         """The prompt's history entry, once it has ended in whatever way."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -151,7 +151,7 @@ class ComfyServer:
             time.sleep(_POLL_SECONDS)
         raise AssertionError(f"no end after {seconds} s:\n{self.log()[-3000:]}")
 
-    def run(self, graph: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
+    def run(self, graph: dict[str, Any], seconds: float = 900) -> dict[str, Any]:
         """Queue a graph, wait for it, and give what its nodes show, by node id."""
         entry = self.wait(self.queue(graph), seconds)
         assert entry["status"]["status_str"] == "success", error_message(entry)

@@ -25,7 +25,7 @@ def test_two_processes_train_a_run_that_one_then_has(comfy, pictures):
 
 def test_stop_ends_both_processes_and_keeps_the_state(comfy, pictures):
     prompt = comfy.queue(training_graph(pictures, {"name": "stopped", "devices": 2, "epochs": 500, "seed": 41}))
-    (run,) = wait_until(lambda: [run for run in folders_of(comfy, "stopped") if steps_logged(run)], seconds=240)
+    (run,) = wait_until(lambda: [run for run in folders_of(comfy, "stopped") if steps_logged(run)])
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt)
     assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])

@@ -247,7 +247,7 @@ def request(
     comfy: ComfyServer, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
 ) -> tuple[int, bytes]:
     """A request exactly as written, which urllib would tidy."""
-    connection = http.client.HTTPConnection("127.0.0.1", comfy.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", comfy.port, timeout=200)
     connection.putrequest(method, path, skip_accept_encoding=True)
     data = (body or "").encode()
     for name, value in {**(headers or {}), "Content-Length": str(len(data))}.items():

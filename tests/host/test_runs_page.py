@@ -41,7 +41,7 @@ def shown(pages: OpenPages, renderer: str, runs: dict[str, str]) -> Iterator[Com
     """The page with the list of runs open."""
     opened = pages.show(renderer)
     opened.command(_TAB)
-    opened.find(".la-run-card").first.wait_for(timeout=30_000)
+    opened.find(".la-run-card").first.wait_for()
     yield opened
     opened.command(_TAB)
 
@@ -278,7 +278,7 @@ def test_the_large_view_speaks_the_users_language(
 ) -> None:
     with pages.show("classic", locale).visit() as page:
         page.command(_TAB)
-        card(page, runs["overfit-mochi"]).locator(".la-run-face").click(timeout=30_000)
+        card(page, runs["overfit-mochi"]).locator(".la-run-face").click()
         view = page.page.get_by_role("dialog")
         view.get_by_text(title).wait_for()
         view.locator(".la-settings").first.wait_for()

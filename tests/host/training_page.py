@@ -13,7 +13,7 @@ from tests.host.runs import history
 
 LONG = 400
 """Epochs, of a training that is stopped long before."""
-SLOW = 120
+SLOW = 400
 """Seconds in which something must have happened on a busy machine."""
 
 _CENTRE = """([id]) => {

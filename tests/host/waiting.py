@@ -14,7 +14,7 @@ def _sleep() -> None:
     time.sleep(_PAUSE)
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 120, pause: Callable[[], None] = _sleep) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 400, pause: Callable[[], None] = _sleep) -> Any:
     """What the condition gives, once that is true.
 
     Raises:
