@@ -240,7 +240,7 @@ def test_what_is_asked_for_is_answered(tmp_path, ahead, request_):
             if isinstance(report, StepReport) and report.step == 1:
                 trainer.run.ask(request_)
     steps = [report.step for report in told if isinstance(report, StepReport)]
-    assert steps == {"stop": [1], "finish": [1, 2, 3]}.get(request_, list(range(1, 9)))
+    assert steps == {"stop": [1, 2], "finish": [1, 2, 3]}.get(request_, list(range(1, 9)))
     lines = (trainer.run.folder / STEP_LOG).read_text().splitlines()
     assert len(lines) == {"stop": 2, "finish": 3}.get(request_, 8)
     saved = [report.step for report in told if isinstance(report, StepReport) and report.saved]
