@@ -19,8 +19,8 @@ from trainer_core.training.loop import optimizer_of
 
 @pytest.mark.parametrize(
     ("family", "masked", "regularisation", "batch_size", "accumulation"),
-    [("sd15", True, True, 1, 1), ("sdxl", True, True, 4, 1), ("sdxl", True, True, 1, 4), ("sd15", True, True, 2, 2)]
-    + [("sd15", *kind, 1, 2) for kind in ((False, False), (False, True), (True, False))],
+    [(family, True, True, *shape) for family in ("sd15", "sdxl") for shape in ((1, 1), (4, 1), (1, 4), (2, 2))]
+    + [("sd15", *kind, 2, 2) for kind in ((False, False), (False, True), (True, False))],
 )
 def test_a_step_fetches_its_losses_and_its_norm_in_one_go(
     tmp_path, monkeypatch, family, masked, regularisation, batch_size, accumulation

@@ -251,6 +251,8 @@ def test_what_is_asked_for_is_answered(tmp_path, ahead, request_):
 def test_what_cannot_leave_out_a_step_by_itself_is_waited_for(tmp_path, ahead, name):
     learner, optimizer, _ = step_maker(small_job(tmp_path, optimizer={"name": name}), tmp_path)
     assert not learner.is_ahead(optimizer)
+    assert not learner.is_ahead(torch.optim.AdamW(learner.parameters, foreach=True))
+    assert not learner.is_ahead(torch.optim.SGD(learner.parameters))
 
 
 def test_several_processes_agree_on_their_losses_and_so_wait(tmp_path, ahead):

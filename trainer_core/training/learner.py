@@ -28,8 +28,7 @@ from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
 from .precision import FORMATS, autocast
 from .shares import share
-from .skipping import skips_on_device, step_unless_bad
-from .step_loss import StepLoss
+from .step_loss import StepLoss, skips_on_device, step_unless_bad
 from .team import Team
 
 # Shape suffixes: B pictures of a part, C latent channels, H and W latent height and width, L tokens, D text width.
@@ -199,14 +198,11 @@ class Learner:
         loss = StepLoss(losses, torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         self.is_updating = True
         if self.is_ahead(optimizer):
-            self._limit_norms(step_unless_bad(optimizer, loss))
+            step_unless_bad(optimizer, loss)
         elif loss.is_finite:
             optimizer.step()
-            self._limit_norms(torch.ones((), dtype=torch.bool, device=self.device))
+        for part in self.adapters:
+            part.limit_norms(loss.is_finite_on_device)
         self._scaler.update()
         optimizer.zero_grad()
         return loss
-
-    def _limit_norms(self, is_taken: Tensor) -> None:
-        for part in self.adapters:
-            part.limit_norms(is_taken)

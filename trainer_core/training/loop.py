@@ -60,8 +60,6 @@ class TrainingLoop:
         try:
             if step in (edges := [0, *accumulate(parts.lengths)]):
                 yield from between.look(edges.index(step), step, is_last=step == parts.total_steps)
-            if step == parts.total_steps:  # a run that was stopped behind its last step
-                yield from between.draw_for_the_verdict()
             with closing(self._turns(step)) as turns:
                 for turn, drawn in turns:
                     with times.step():
@@ -69,12 +67,12 @@ class TrainingLoop:
                         step += 1
                         average.update(step)
                         self.learner.is_updating = False
-                        pauses = between.is_due(turn, step) or bool(run.asked())
-                        journal.add(taken, waits=pauses)  # what stops a run while this waits is after this step
-                        asked = run.asked()
+                        is_due = between.is_due(turn, step)
+                        journal.add(taken, waits=is_due)  # what stops a run while this waits is after this step
+                    asked = run.asked()
                     ends = step == parts.total_steps or "finish" in asked
                     is_last = self._agree(turn, step, is_last=ends)
-                    if is_last or pauses or asked:
+                    if is_last or is_due or asked:
                         *earlier, report = journal.whole()
                         yield from earlier
                         yield between.keep(report, turn, asked, is_last=is_last)
@@ -86,8 +84,8 @@ class TrainingLoop:
                     if turn.is_last_of_epoch or is_last:
                         yield from between.look(turn.epoch + 1, step, is_last=is_last)
                     if is_last:
-                        yield from between.draw_for_the_verdict()
                         break
+            yield from between.draw_for_the_verdict()  # also of a run that was stopped behind its last step
         except BaseException:  # an error, an interrupt or close(): keep what was learned, then let it through
             if not self.learner.is_updating:
                 journal.end()
