@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from .other_trainers import COMFYUI, OTHERS, SD_SCRIPTS
-from .step_clock import MARK, Measured
+from .step_clock import LOADED, MARK, Measured
 from .task import Task
 from .training_contenders import CONTENDERS
 
@@ -39,7 +39,7 @@ def contenders() -> list[str]:
 
 
 class Contender:
-    """Is started with its first turn. `running` makes one, and ends it."""
+    """Is started with its first turn, or before. `running` makes one, and ends it."""
 
     def __init__(self, task: Task, errors: IO[str] | None) -> None:
         self._task, self._errors = task, errors
@@ -51,31 +51,44 @@ class Contender:
         Raises:
             ContenderFailed: it ended before; says how.
         """
-        self._begin_turn()
+        if self._process is None:
+            self.begin()
+        else:
+            with suppress(BrokenPipeError):  # its output has ended as well, and tells
+                print("go on", file=self._process.stdin, flush=True)
+        return Measured.from_line(self._line(MARK, within))
+
+    def begin(self) -> None:
+        """Let it load, without waiting for it."""
+        self._process = subprocess.Popen(
+            _command(replace(self._task, began=time.time())),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=_environment(self._task.setting.device),
+        )
+
+    def has_loaded(self, within: float | None) -> None:
+        """Wait until one that was begun, and holds, waits for its first turn.
+
+        Raises:
+            ContenderFailed: it ended before; says how.
+        """
+        self._line(LOADED, within)
+
+    def _line(self, start: str, within: float | None) -> str:
+        """The next line that starts like this; it is ended after `within` seconds."""
         timer = threading.Timer(within or 0.0, self._process.kill)
         if within is not None:
             timer.start()
         try:
             for line in self._process.stdout:
-                if line.startswith(MARK):
-                    return Measured.from_line(line)
+                if line.startswith(start):
+                    return line
         finally:
             timer.cancel()
         raise ContenderFailed(f"{self._task.contender} ended with code {self._process.wait()} before its turn was done")
-
-    def _begin_turn(self) -> None:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                _command(replace(self._task, began=time.time())),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                text=True,
-                env=_environment(self._task.setting.device),
-            )
-            return
-        with suppress(BrokenPipeError):  # its output has ended as well, and tells
-            print("go on", file=self._process.stdin, flush=True)
 
     def end(self) -> None:
         """Nobody wants another turn: it has a while to tidy up."""

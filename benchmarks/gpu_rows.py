@@ -1,8 +1,8 @@
 """The rows of docs/speed.md that only a GPU can fill, the most important first, in one go.
 
-    python -m benchmarks.gpu_rows [--seconds 480] [--out FOLDER] [--only WORDS]
+    python -m benchmarks.gpu_rows [--seconds 480] [--out FOLDER] [--only WORDS] [--without comfyui]
 
-Speed first: ours against the contenders of training_speed.py, which load once each and then take turns. Then what our
+Speed first: ours against the contenders of training_speed.py, which load together and then take turns. Then what our
 small modes take, and at last whether their losses stay within the noise (loss_curves.py). Nothing is begun once the
 seconds are over, and what runs then is ended. rows.md and rows.json are written after each row, so that a killed run
 leaves what it has; what is there already is not measured again. Base models are drawn on the GPU; no network is used.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,10 +25,11 @@ from trainer_core.families.loading import outline_of
 from trainer_core.training.memory_choice import free_memory
 
 from . import device_clock
-from .contender_process import ContenderFailed, contenders, running
+from .contender_process import Contender, ContenderFailed, contenders, running
 from .gpu_cases import Case, gpu_cases
 from .gpu_report import CURVES, Report, Result
 from .limit import fastest_multiplication, flops_of_step
+from .other_trainers import OTHERS
 from .random_inputs import CACHE, write_base, write_pictures
 from .speed_table import summarise
 from .step_clock import Measured
@@ -41,12 +42,14 @@ _WORTH_BEGINNING = 30
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     deadline = time.monotonic() + options.seconds
-    measure(gpu_cases("cuda", free_memory("cuda")), Report(options.out, machine("cuda")), deadline, options.only)
+    cases, report = gpu_cases("cuda", free_memory("cuda")), Report(options.out, machine("cuda"))
+    measure(cases, report, deadline, options.only, without=options.without)
     return 0
 
 
-def measure(cases: Sequence[Case], report: Report, deadline: float, only: str) -> None:
-    """Fill the report until the deadline, by the monotonic clock."""
+def measure(cases: Sequence[Case], report: Report, deadline: float, only: str, *, without: Sequence[str] = ()) -> None:
+    """Fill the report until the deadline, by the monotonic clock. `without`: contenders to leave out."""
+    others = [name for name in contenders() if name not in without]
 
     def is_due(what: str) -> bool:
         return only in what and not report.has(what) and deadline - time.monotonic() > _WORTH_BEGINNING
@@ -54,13 +57,13 @@ def measure(cases: Sequence[Case], report: Report, deadline: float, only: str) -
     for case in cases:
         if is_due(case.words()):
             print(f"{deadline - time.monotonic():.0f} s are left: {case.words()}", file=sys.stderr, flush=True)
-            report.add(result_of(case, deadline))
+            report.add(result_of(case, others if case.against_others else ["ours"], deadline))
     if is_due(CURVES):
         report.add_curves(_curves(cases[0].setting.device, deadline - time.monotonic()))
     print(report.markdown())
 
 
-def result_of(case: Case, deadline: float) -> Result:
+def result_of(case: Case, names: Sequence[str], deadline: float) -> Result:
     """Let everyone take turns. Who fails, or is not done at the deadline, has the turns that it took."""
     setting = case.setting
     base = write_base(CACHE, setting.family, setting.device)
@@ -68,7 +71,7 @@ def result_of(case: Case, deadline: float) -> Result:
     device_clock.give_back(setting.device)
     flops = flops_of_step(outline_of(base), setting.side, setting.batch)
     with tempfile.TemporaryDirectory() as work:
-        turns, failures = _take_turns(case, base, Path(work), deadline)
+        turns, failures = _take_turns(case, names, base, Path(work), deadline)
     return Result(
         what=case.words(),
         flops=flops,
@@ -78,23 +81,34 @@ def result_of(case: Case, deadline: float) -> Result:
     )
 
 
-def _take_turns(case: Case, base: Path, work: Path, deadline: float) -> tuple[dict[str, list[Measured]], list[str]]:
-    """What each contender measured, and a line for each that failed."""
+def _take_turns(
+    case: Case, names: Sequence[str], base: Path, work: Path, deadline: float
+) -> tuple[dict[str, list[Measured]], list[str]]:
+    """What each contender measured, and a line for each that failed. They load together and step in turns."""
     pictures = write_pictures(work / "pictures", case.setting.side, case.setting.batch)
-    turns: dict[str, list[Measured]] = {name: [] for name in (contenders() if case.against_others else ["ours"])}
+    turns: dict[str, list[Measured]] = {name: [] for name in names}
     failures: list[str] = []
     with ExitStack() as ends:
-        taking_part = {}
-        for name in turns:
-            task = task_of(name, case.setting, case.own, base, pictures, steps=case.steps, turns=case.turns)
-            taking_part[name] = ends.enter_context(running(task, work / f"{name}.log"))
-        for _ in range(case.turns):
+        taking_part: dict[str, Contender] = {}
+
+        def each_does(work_of: Callable[[str, Contender], None]) -> None:
             for name, contender in list(taking_part.items()):
                 try:
-                    turns[name].append(contender.turn(within=deadline - time.monotonic()))
+                    work_of(name, contender)
                 except ContenderFailed as problem:
                     failures.append(f"{problem}: {_last_line(work / f'{name}.log')}")
                     del taking_part[name]
+
+        def left() -> float:
+            return deadline - time.monotonic()
+
+        for name in turns:
+            task = task_of(name, case.setting, case.own, base, pictures, steps=case.steps, turns=case.turns, holds=True)
+            taking_part[name] = ends.enter_context(running(task, work / f"{name}.log"))
+            taking_part[name].begin()
+        each_does(lambda _, contender: contender.has_loaded(within=left()))
+        for _ in range(case.turns):
+            each_does(lambda name, contender: turns[name].append(contender.turn(within=left())))
     return turns, failures
 
 
@@ -118,6 +132,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=480, help="after which nothing is begun, and all is ended")
     parser.add_argument("--out", type=Path, default=Path("gpu-rows"), help="the folder of rows.md and rows.json")
+    parser.add_argument("--without", choices=list(OTHERS), nargs="+", default=[], help="trainers to leave out")
     parser.add_argument("--only", default="", help='rows with these words alone: "SDXL", "AdamW8bit", "loss curves"')
     options = parser.parse_args(arguments)
     if not torch.cuda.is_available():

@@ -15,6 +15,9 @@ from .task import Task
 
 MARK = "measured: "
 """Before the line of a turn; trainers print much else."""
+_UNETS = ("UNet2DConditionModel", "UNetModel")
+LOADED = "loaded"
+"""The line of one who waits before its first step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,10 @@ class StepClock:
     def __init__(self, task: Task) -> None:
         self._task, self._device = task, task.setting.device
         self._turns_done = 0
+        self._held = 0.0
+        """Seconds."""
+        if task.holds:
+            self._hold_before_first_step()
         self._highest = 0
         self._begin_turn()
 
@@ -69,6 +76,23 @@ class StepClock:
             self._begin_turn()
         self._last, self._last_cpu = time.perf_counter(), time.process_time()
 
+    def _hold_before_first_step(self) -> None:
+        """Every trainer's UNet goes by one of these names, and learns where it is called with gradients."""
+        import torch
+        from torch._subclasses.fake_tensor import FakeTensor
+
+        def hold(module: torch.nn.Module, inputs: tuple) -> None:
+            is_counted = any(isinstance(value, FakeTensor) for value in inputs)
+            if type(module).__name__.endswith(_UNETS) and torch.is_grad_enabled() and not is_counted:
+                hook.remove()
+                print(LOADED, flush=True)
+                began = time.time()
+                _wait_for_a_line()
+                self._held = time.time() - began
+                self._begin_turn()
+
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(hold)
+
     def _begin_turn(self) -> None:
         self._seconds: list[float] = []
         self._cpu_seconds: list[float] = []
@@ -76,7 +100,7 @@ class StepClock:
 
     def _after_first(self) -> None:
         """The first step has what no other has, so that peaks count from the second one."""
-        self._to_first_step = None if self._turns_done else time.time() - self._task.began
+        self._to_first_step = None if self._turns_done else time.time() - self._task.began - self._held
         self._highest = max(self._highest, peak_bytes())
         self._can_tell = forget_peak()
         device_clock.forget_peaks(self._device)
@@ -100,8 +124,16 @@ class StepClock:
         if self._turns_done == self._task.turns:
             sys.exit()
         device_clock.give_back(self._device)
-        if not sys.stdin.readline():
-            sys.exit()
+        _wait_for_a_line()
+
+
+def _wait_for_a_line() -> None:
+    """
+    Raises:
+        SystemExit: nobody will write one.
+    """
+    if not sys.stdin.readline():
+        sys.exit()
 
 
 def peak_bytes() -> int:

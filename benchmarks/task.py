@@ -37,6 +37,7 @@ class OwnMode:
 
     compile: bool
     cuda_graphs: bool
+    """On a GPU, where they are faster: as usual."""
     base: str
     """full, fp8, int8 or nf4: how the frozen weights are kept."""
     offload: bool
@@ -45,10 +46,10 @@ class OwnMode:
     """AdamW, as everywhere, or AdamW8bit."""
 
     def words(self) -> str:
-        """ ", base model in nf4, AdamW8bit"; nothing where it is as everywhere."""
+        """ ", base model in nf4, AdamW8bit"; nothing where it is as usual."""
         words = [
             "compiled" if self.compile else "",
-            "CUDA graphs" if self.cuda_graphs else "",
+            "" if self.cuda_graphs else "without CUDA graphs",
             f"base model in {self.base}" if self.base != "full" else "",
             "offloaded" if self.offload else "",
             self.optimizer if self.optimizer != "AdamW" else "",
@@ -56,7 +57,7 @@ class OwnMode:
         return "".join(f", {word}" for word in words if word)
 
 
-PLAIN = OwnMode(compile=False, cuda_graphs=False, base="full", offload=False, optimizer="AdamW")
+USUAL = OwnMode(compile=False, cuda_graphs=True, base="full", offload=False, optimizer="AdamW")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,8 @@ class Task:
     """CLIP's vocabulary; for those who do not find it beside the base model."""
     steps: int
     turns: int
+    holds: bool
+    """Whether it waits for a line too when it has loaded, before its first step: then many can load at once."""
     began: float
     """Seconds since 1970 when the process was started."""
 

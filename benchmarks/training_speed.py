@@ -1,8 +1,9 @@
 """Seconds a training step takes: ours against other trainers, on an SD1.5 or SDXL of full size.
 
     make bench        or        python -m benchmarks.training_speed [--device cuda] [--family sdxl] [--precision bf16]
-                                [--side 1024] [--batch 4] [--rank 32] [--checkpoint] [--compile] [--graphs]
-                                [--base FILE] [--without comfyui] [--rounds 3] [--steps 6] [--out FILE]
+                                [--side 1024] [--batch 4] [--rank 32] [--checkpoint] [--compile]
+                                [--without-graphs] [--base FILE] [--without comfyui] [--rounds 3] [--steps 6]
+                                [--out FILE]
 
 Always against a plain diffusers and peft loop. Against kohya's sd-scripts where SD_SCRIPTS_DIR and SD_SCRIPTS_PYTHON
 name a checkout and its Python, and against ComfyUI's own trainer where COMFYUI_DIR and COMFYUI_PYTHON do (24 GB of
@@ -41,7 +42,7 @@ from .other_trainers import OTHERS
 from .random_inputs import CACHE, write_base, write_pictures
 from .speed_table import summarise, text_table
 from .step_clock import Measured
-from .task import PLAIN, OwnMode, Setting, Task
+from .task import USUAL, OwnMode, Setting, Task
 
 _SIDES_ON_GPU = {"sd15": 512, "sdxl": 1024}
 _SIDE_ON_CPU = 256
@@ -51,7 +52,8 @@ _PRECISIONS = {"cpu": "fp32", "cuda": "bf16"}
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     base = options.base or write_base(CACHE, options.family, options.device)
-    setting, own = setting_of(options, base), replace(PLAIN, compile=options.compile, cuda_graphs=options.graphs)
+    setting = setting_of(options, base)
+    own = replace(USUAL, compile=options.compile, cuda_graphs=not options.without_graphs)
     turns: dict[str, list[Measured]] = {name: [] for name in contenders() if name not in options.without}
     ceilings = []
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for _ in range(options.rounds):
             ceilings.append(fastest_multiplication(setting.device, setting.precision))
             for name, found in turns.items():
-                task = task_of(name, setting, own, base, pictures, steps=options.steps, turns=1)
+                task = task_of(name, setting, own, base, pictures, steps=options.steps, turns=1, holds=False)
                 with running(task) as contender:
                     found.append(contender.turn(within=None))
     flops = flops_of_step(outline_of(base), setting.side, setting.batch)
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def task_of(
-    contender: str, setting: Setting, own: OwnMode, base: Path, pictures: Path, *, steps: int, turns: int
+    contender: str, setting: Setting, own: OwnMode, base: Path, pictures: Path, *, steps: int, turns: int, holds: bool
 ) -> Task:
     """What a contender does, with the tokenizer beside the base model."""
     return Task(
@@ -94,6 +96,7 @@ def task_of(
         tokenizer=str(base.resolve().with_name("tokenizer")),
         steps=steps,
         turns=turns,
+        holds=holds,
         began=0.0,
     )
 
@@ -135,7 +138,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--checkpoint", action="store_true", help="gradient checkpointing, for all contenders")
     parser.add_argument("--compile", action="store_true", help="ours compiles, on a GPU and where it pays")
-    parser.add_argument("--graphs", action="store_true", help="ours takes CUDA graphs, on a GPU and where they help")
+    parser.add_argument("--without-graphs", action="store_true", help="ours takes no CUDA graphs")
     parser.add_argument("--without", choices=list(OTHERS), nargs="+", default=[], help="trainers to leave out")
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender is run")
     parser.add_argument("--steps", type=int, default=6, help="in each run; the first is not counted")

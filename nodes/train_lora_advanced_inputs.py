@@ -153,9 +153,9 @@ def _precision_inputs() -> list[io.Input]:
         ),
         io.Boolean.Input(
             "cuda_graphs",
-            default=False,
+            default=True,
             advanced=True,
-            tooltip="Let the GPU repeat recorded steps (CUDA graphs): faster where steps are short. They are compared "
+            tooltip="Let the GPU repeat recorded steps (CUDA graphs): often several times as fast. They are compared "
             "with plain ones first. Not with dropout, offloading or several GPUs.",
         ),
         io.Combo.Input(

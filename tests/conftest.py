@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+os.environ.setdefault("TRITON_INTERPRET", "1")  # a GPU's kernels on a CPU; read when Triton is imported
 
 _LONGEST_FIRST = (
     "test_demo.py", "test_parallel.py", "test_memory.py", "test_trainer.py", "test_resume_in_the_loop.py",

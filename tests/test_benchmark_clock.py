@@ -10,11 +10,20 @@ import torch
 
 from benchmarks import device_clock, speed_table, step_clock
 from benchmarks.step_clock import Measured, StepClock
-from benchmarks.task import PLAIN, Setting, Task
+from benchmarks.task import USUAL, Setting, Task
 
 ON_A_GPU = Setting(family="sd15", side=512, batch=1, rank=16, precision="bf16", checkpointing=False, device="cuda")
 TASK = Task(
-    contender="ours", setting=ON_A_GPU, own=PLAIN, base="", pictures="", tokenizer="", steps=2, turns=2, began=0.0
+    contender="ours",
+    setting=ON_A_GPU,
+    own=USUAL,
+    base="",
+    pictures="",
+    tokenizer="",
+    steps=2,
+    turns=2,
+    holds=False,
+    began=0.0,
 )
 
 

@@ -15,7 +15,7 @@ import torch
 from benchmarks import peft_loop, random_inputs, training_contenders
 from benchmarks.other_trainers import sd_scripts
 from benchmarks.step_clock import MARK, Measured
-from benchmarks.task import PLAIN, OwnMode, Setting, Task
+from benchmarks.task import USUAL, OwnMode, Setting, Task
 from tests.training_jobs import write_base
 from trainer_core.training import preparation
 
@@ -27,7 +27,7 @@ FP32 = replace(BF16, family="sd15", precision="fp32", checkpointing=False, batch
 def task_for(tmp_path):
     """Makes a task on the tests' tiny models and on noise."""
 
-    def make(contender: str, setting: Setting, *, own: OwnMode = PLAIN, steps: int = 2, turns: int = 1) -> Task:
+    def make(contender: str, setting: Setting, *, own: OwnMode = USUAL, steps: int = 2, turns: int = 1) -> Task:
         base = write_base(tmp_path, setting.family)
         pictures = random_inputs.write_pictures(tmp_path / "pictures", setting.side, setting.batch)
         return Task(
@@ -39,6 +39,7 @@ def task_for(tmp_path):
             tokenizer=str(base.with_name("tokenizer")),
             steps=steps,
             turns=turns,
+            holds=False,
             began=time.time(),
         )
 

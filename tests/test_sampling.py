@@ -229,7 +229,7 @@ def test_one_load_draws_what_a_load_for_each_picture_draws(checkpoints, lora_fil
 
 def test_drawing_can_be_left_after_any_step_and_leaves_gradients_as_they_are(models):
     conditioning = encode_request(models["sd15"], REQUEST, clip_skip=1, precision="fp32", device="cpu")
-    work = draw_in_steps(models["sd15"], REQUEST, conditioning, precision="fp32", device="cpu")
+    work = draw_in_steps(models["sd15"], REQUEST, conditioning, device="cpu")
     for done in (1, 2):
         assert next(work) == done and torch.is_grad_enabled()
     work.close()

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.training_jobs import digest, prepared, small_job, train
-from trainer_core.training import graph_trial, step_graphs
+from trainer_core.training import graph_trial, loop, step_graphs
 from trainer_core.training.decision import Decision
 from trainer_core.training.graph_trial import GraphTrial, use_graphs_where_they_help
 from trainer_core.training.step_graphs import StepGraphs
@@ -43,19 +43,34 @@ class Tape(TorchDispatchMode):
                     place.copy_(tensor)
 
 
-def record(run):
-    run()  # as a GPU warms up
-    tape = Tape()
-    with tape:
-        run()
-    return tape.replay
+class OnTape:
+    """A recorder that records nothing of a GPU."""
+
+    is_short_of_memory = False
+
+    def __init__(self) -> None:
+        self.recorded = self.forgotten = 0
+
+    def record(self, run):
+        run()  # as a GPU warms up
+        tape = Tape()
+        with tape:
+            run()
+        self.recorded += 1
+        return tape.replay
+
+    def is_in_the_way(self) -> bool:
+        return self.is_short_of_memory
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @pytest.fixture(autouse=True)
 def on_a_gpu(monkeypatch):
     """As if a CPU were a GPU whose graphs are faster."""
-    monkeypatch.setattr(graph_trial, "is_gpu", lambda device: True)
-    monkeypatch.setattr(graph_trial.use_graphs_where_they_help, "__kwdefaults__", {"record": record})
+    monkeypatch.setattr(loop, "is_gpu", lambda device: True)
+    monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: OnTape())
     monkeypatch.setattr(graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5)
 
 
@@ -163,26 +178,45 @@ def test_graphs_go_with_the_run_and_take_the_model_with_them(folder, tmp_path, m
 
 
 def test_a_pass_that_cannot_be_recorded_is_computed_plainly(folder, tmp_path, monkeypatch):
-    def fails(run):
-        raise RuntimeError("operation not permitted when stream is capturing")
+    class Fails(OnTape):
+        def record(self, run):
+            raise RuntimeError("operation not permitted when stream is capturing")
 
     job = job_of(folder, "plain", graphs=True)
     plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
-    monkeypatch.setattr(graph_trial.use_graphs_where_they_help, "__kwdefaults__", {"record": fails})
+    monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: Fails())
     trainer = train(job, tmp_path / "runs")
     assert "no CUDA graphs: a pass could not be recorded" in trainer.remarks
     assert weights(trainer) == weights(plain)
 
 
-def stale(run):
+def test_where_memory_does_not_do_for_one_more_all_graphs_go_and_the_run_goes_on(folder, tmp_path, monkeypatch):
+    class Short(OnTape):
+        def record(self, run):
+            if self.recorded:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return super().record(run)
+
+    recorder = Short()
+    monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: recorder)
+    kind = "accumulation and short batches"
+    plain = train(job_of(folder, kind, graphs=False), tmp_path / "plain")
+    trainer = train(job_of(folder, kind, graphs=True), tmp_path / "runs")
+    assert (recorder.recorded, recorder.forgotten) == (1, 1)
+    assert weights(trainer) == weights(plain)
+
+
+class Stale(OnTape):
     """Repeats nothing: what was computed when it was recorded is the answer for ever."""
-    run()
-    return lambda: None
+
+    def record(self, run):
+        run()
+        return lambda: None
 
 
 def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
     trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
-    told = use_graphs_where_they_help(trainer.learner, tmp_path / "graphs.json", record=stale)
+    told = use_graphs_where_they_help(trainer.learner, tmp_path / "graphs.json", recorder=Stale())
     assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
     assert trainer.learner._learn_given is None
 
@@ -216,10 +250,23 @@ def test_what_a_graph_cannot_do_is_told(folder, tmp_path, changes, reason):
     assert not (trainer.run_folder / "graphs.json").exists()
 
 
-def test_a_cpu_records_nothing_and_says_so(folder, tmp_path, monkeypatch):
+def test_a_cpu_records_nothing_and_says_nothing_of_it(folder, tmp_path, monkeypatch):
     monkeypatch.undo()
     trainer = train(small_job(folder, precision={"cuda_graphs": True}, epochs=1), tmp_path / "runs")
-    assert "no CUDA graphs: they are for GPUs" in trainer.remarks
+    assert not any("CUDA graphs" in remark for remark in trainer.remarks)
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+def test_graphs_make_room_for_pictures_where_memory_is_short_and_are_recorded_anew(
+    folder, tmp_path, monkeypatch, is_short
+):
+    recorder = OnTape()
+    recorder.is_short_of_memory = is_short
+    monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: recorder)
+    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
+    trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    assert (recorder.recorded > 1, recorder.forgotten > 0) == (is_short, is_short)
+    assert weights(trainer) == weights(plain)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ _TRAIN_SETTINGS = {
     "checkpoint_every": 1,
     "offload": False,
     "compile": False,
-    "cuda_graphs": False,
+    "cuda_graphs": True,
     "short_memory": "refuse",
     "ema_decay": 0.0,
     "ema_warm_up": True,

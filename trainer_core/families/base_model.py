@@ -120,8 +120,10 @@ class BaseModel(ABC):
         return self.answer(x_BCHW, t_B, conditioning.states_BLD, self.added_conditions(conditioning, sizes))
 
     def answer(self, x_BCHW: Tensor, t_B: Tensor, states_BLD: Tensor, added: Mapping[str, Tensor]) -> Tensor:
-        """The same from what is on the device already."""
-        return self.unet(x_BCHW, t_B, states_BLD, added_cond_kwargs=added or None).sample
+        """The same from what is on the device already, in whatever format; computed in the UNet's."""
+        dtype = self.unet.conv_norm_out.weight.dtype
+        added = {name: tensor.to(dtype) for name, tensor in added.items()}
+        return self.unet(x_BCHW.to(dtype), t_B, states_BLD.to(dtype), added_cond_kwargs=added or None).sample
 
     @property
     def pixels_per_latent(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar
 
 import torch
@@ -77,7 +78,13 @@ class AdapterLayer(nn.Module, ABC):
         plain = self.base(x)
         if not self.is_on or (self.dropout and self.dropout.skips_module()):
             return plain
-        return self.changed(x, plain).to(plain.dtype)
+        with self._in_format_of(x):
+            return self.changed(x, plain).to(plain.dtype)
+
+    def _in_format_of(self, x: Tensor) -> AbstractContextManager[None]:
+        """What the adapter's weights, which are fp32, are multiplied in: the format of x."""
+        is_half = x.dtype in (torch.bfloat16, torch.float16)
+        return torch.autocast(x.device.type, x.dtype) if is_half and not is_autocast(x) else nullcontext()
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """(name after the dot in a LoRA file, tensor)."""

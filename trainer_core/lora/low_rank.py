@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..families.cpu.convolution import pointwise
 from ..families.cpu.onednn import linear
+from .joint import lora_linears
 from .layer import ProductLayer, Shapes, in_format_of
 
 
@@ -41,6 +42,15 @@ class LoraLayer(ProductLayer):
 
     def product(self) -> Tensor:
         return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
+
+    @property
+    def joins(self) -> bool:
+        """Whether it is a frozen linear layer with nothing but a LoRA, whose halves are at hand."""
+        is_bare = bool(self.halves) and self.is_on and not self.dropout
+        return is_bare and type(self) is LoraLayer and type(self.base) is nn.Linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        return lora_linears(x, [self.base], [self.halves])[0] if self.joins else super().forward(x)
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         if self.halves:

@@ -44,11 +44,11 @@ def draw_picture(
         TrainingError: the picture came out as NaN.
     """
     conditioning = encode_request(model, request, clip_skip=clip_skip, precision=precision, device=device)
-    return finished(draw_in_steps(model, request, conditioning, precision=precision, device=device))
+    return finished(draw_in_steps(model, request, conditioning, device=device))
 
 
 def draw_in_steps(
-    model: BaseModel, request: PictureRequest, conditioning: Conditioning, *, precision: str, device: str
+    model: BaseModel, request: PictureRequest, conditioning: Conditioning, *, device: str
 ) -> Generator[int, None, Image.Image]:
     """Draw one picture, yielding the number of sampler steps done after each; the generator returns the picture.
 
@@ -63,7 +63,7 @@ def draw_in_steps(
     shape = (1, model.unet.config.in_channels, request.height // factor, request.width // factor)
     white_BCHW = torch.randn(shape, generator=generator).to(device)
     conditioning = conditioning.to(device, conditioning.states_BLD.dtype)
-    predict = _guided(model, request, conditioning, precision, device)
+    predict = _guided(model, request, conditioning)
     steps = SAMPLERS[request.sampler](predict, noise_schedule(model), white_BCHW, request.steps, generator)
     for done, latest_BCHW in enumerate(steps, start=1):
         x_BCHW = latest_BCHW
@@ -76,9 +76,7 @@ def draw_in_steps(
     return Image.fromarray((pixels_BCHW[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
 
-def _guided(
-    model: BaseModel, request: PictureRequest, conditioning: Conditioning, precision: str, device: str
-) -> Predict:
+def _guided(model: BaseModel, request: PictureRequest, conditioning: Conditioning) -> Predict:
     """The UNet's answer away from the negative prompt: both prompts in one call."""
     count = len(conditioning.states_BLD)
     side = (request.height, request.width)
@@ -86,8 +84,7 @@ def _guided(
 
     @torch.no_grad()
     def predict(x_BCHW: Tensor, t: Tensor) -> Tensor:
-        with autocast(precision, device):
-            answers = model.predict(x_BCHW.expand(count, -1, -1, -1), t.expand(count), conditioning, sizes).float()
+        answers = model.predict(x_BCHW.expand(count, -1, -1, -1), t.expand(count), conditioning, sizes).float()
         if count == 1:
             return answers
         without, with_prompt = answers.chunk(2)

@@ -44,9 +44,7 @@ class Previewer:
         conditioning = encode_request(
             self._model, request, clip_skip=self._clip_skip, precision=self._precision, device=self._device
         )
-        return (
-            yield from draw_in_steps(self._model, request, conditioning, precision=self._precision, device=self._device)
-        )
+        return (yield from draw_in_steps(self._model, request, conditioning, device=self._device))
 
     def draw(
         self, requests: Sequence[PictureRequest], lora: Path | None, strength: float = 1.0

@@ -25,7 +25,6 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from ..lora.layer import AdapterLayer
 from .decision import Decision
 from .learner import Learner
-from .precision import autocast
 from .trials import distance, seconds
 
 _MOST_WORSE = 2.0
@@ -152,16 +151,16 @@ def try_one_block(learner: Learner, backend: str | Callable) -> Trial:
     block, given = next((_for_trial(block), given) for block, given in seen if _kind(block, given) == kind)
     compiled = torch.compile(block, backend=backend, dynamic=False)
     began = time.perf_counter()
-    compiled_gradients = _gradients(compiled, block, given, learner)
+    compiled_gradients = _gradients(compiled, block, given)
     wait = time.perf_counter() - began
-    plain_gradients = _gradients(block, block, given, learner)
+    plain_gradients = _gradients(block, block, given)
     exact = _exact_gradients(block, given)
     return Trial(
         blocks=blocks,
         kinds=len(kinds) * _shapes(learner),
         wait=wait,
-        plain=seconds(partial(_gradients, block, block, given, learner), learner.device),
-        compiled=seconds(partial(_gradients, compiled, block, given, learner), learner.device),
+        plain=seconds(partial(_gradients, block, block, given), learner.device),
+        compiled=seconds(partial(_gradients, compiled, block, given), learner.device),
         plain_error=distance(plain_gradients, exact),
         compiled_error=distance(compiled_gradients, exact),
     )
@@ -201,13 +200,11 @@ def _kind(block: nn.Module, given: tuple) -> tuple:
     )
 
 
-def _gradients(run: Callable, block: nn.Module, given: tuple, learner: Learner) -> list[Tensor]:
+def _gradients(run: Callable, block: nn.Module, given: tuple) -> list[Tensor]:
     """Of the sum of squares of the answer, for what is trained in the block and for its input."""
     args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), given)
     args[0].requires_grad_()
-    with autocast(learner.precision, learner.device):
-        answer = run(*args, **kwargs)
-    return _gradients_of(answer, block, args[0])
+    return _gradients_of(run(*args, **kwargs), block, args[0])
 
 
 def _exact_gradients(block: nn.Module, given: tuple) -> list[Tensor]:

@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..devices import is_gpu
 from .decision import Decision
 from .draws import Part
 from .learner import Given, Learner
-from .step_graphs import GpuRecorder, Record, StepGraphs
+from .step_graphs import GpuRecorder, Recorder, StepGraphs
 from .trials import distance, seconds
 
 _MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
@@ -43,28 +42,26 @@ class GraphTrial:
         return f"CUDA graphs: {times}" if self.is_taken else f"no CUDA graphs: {times}"
 
 
-def use_graphs_where_they_help(learner: Learner, path: Path, *, record: Record | None = None) -> str:
+def use_graphs_where_they_help(learner: Learner, path: Path, *, recorder: Recorder | None = None) -> str:
     """Let a learner take its passes from graphs, or leave it; what to tell of it.
 
     Args:
         path: Where the run keeps what it decided, so that it goes on likewise.
-        record: How passes are recorded; None: as CUDA graphs.
+        recorder: How passes are recorded; None: as CUDA graphs.
     """
     if reason := _impossible(learner):
         return f"no CUDA graphs: {reason}"
-    graphs = StepGraphs(learner, record or GpuRecorder(torch.device(learner.device)))
+    graphs = StepGraphs(learner, recorder or GpuRecorder(torch.device(learner.device)))
     decision = Decision.kept(path)
     if decision is None:
         decision = _try(learner, graphs)
         decision.keep(path)
     if decision.is_taken:
-        learner.learn_by(graphs.learn)
+        learner.learn_by(graphs.learn, graphs.make_room)
     return decision.line
 
 
 def _impossible(learner: Learner) -> str:
-    if not is_gpu(learner.device):
-        return "they are for GPUs"
     if learner.team.size > 1:
         return "several processes train"
     if learner.choice.offload:
@@ -78,19 +75,22 @@ def _try(learner: Learner, graphs: StepGraphs) -> Decision:
     """Nothing is learned from it."""
     try:
         part = learner.first()
+        # plain passes first: they need the memory that graphs then hold
+        plain, expected = _seconds(learner, part, learner.learn), _learned(learner, part, learner.learn)
         given = learner.given(part)
         graphs.record(_blank(given))
         if not graphs.is_recorded(given):
             return Decision(is_taken=False, line="no CUDA graphs: a pass could not be recorded")
         trial = GraphTrial(
-            plain=_seconds(learner, part, learner.learn),
+            plain=plain,
             graph=_seconds(learner, part, graphs.learn),
-            off=_distance(_learned(learner, part, graphs.learn), _learned(learner, part, learner.learn)),
+            off=_distance(_learned(learner, part, graphs.learn), expected),
             most_off=_MOST_OFF[learner.precision],
         )
         return Decision(is_taken=trial.is_taken, line=trial.line())
     finally:
         _forget_gradients(learner)
+        torch.cuda.empty_cache()
 
 
 def _blank(given: Given) -> Given:

@@ -112,7 +112,8 @@ class Judge:
 
         def predict(noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
             with autocast(learner.precision, self._device):
-                return learner.model.predict(noisy_BCHW, t_B, self._conditioning(learner, captions), sizes)
+                conditioning = self._conditioning(learner, captions)
+            return learner.model.predict(noisy_BCHW, t_B, conditioning, sizes)
 
         for part in learner.adapters:
             part.set_dropout_seed(None)

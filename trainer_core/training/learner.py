@@ -85,7 +85,7 @@ class Learner:
         """Every how many blocks are computed again in the backward pass; 0: none."""
         self.is_compiled = False
         """Whether the UNet's blocks are."""
-        self._learn_given: Callable[[Given], Tensor] | None = None
+        self.learn_itself()
         self.is_updating = False
         """Until a step is counted, by whoever asked for it, the weights are of no step and must not be kept."""
 
@@ -100,7 +100,7 @@ class Learner:
     def checkpoint(self, every: int) -> None:
         """Compute every `every`-th block again in the backward pass instead of keeping what it computed."""
         self.checkpoint_every = every
-        self._learn_given = None  # what was recorded keeps everything
+        self.learn_itself()  # what was recorded keeps everything
         checkpoint_blocks(self.model, every)
 
     def draw(self, step: Step) -> list[Part]:
@@ -123,9 +123,18 @@ class Learner:
         """
         return is_gpu(self.device) and self.team.size == 1 and skips_on_device(optimizer)
 
-    def learn_by(self, learn: Callable[[Given], Tensor] | None) -> None:
-        """Let something else do what `learn` does; None: nothing else."""
-        self._learn_given = learn
+    def learn_by(self, learn: Callable[[Given], Tensor], make_room: Callable[[], None]) -> None:
+        """Let something else do what `learn` does. `make_room`: lets go of what it holds, where others may need it."""
+        self._learn_given, self._make_room = learn, make_room
+
+    def learn_itself(self) -> None:
+        """Let nothing else do it any more."""
+        self._learn_given = self._make_room = None
+
+    def make_room(self) -> None:
+        """To be called before something else than a step is computed on the device."""
+        if self._make_room:
+            self._make_room()
 
     def predict_once(self) -> None:
         """Go through the model as the first step does, for whoever looks on; nothing is learned."""
@@ -172,9 +181,8 @@ class Learner:
     def _losses(self, given: Given) -> Tensor:
         """The weighted loss of each picture of a part (B)."""
         shown = given.shown
-        with autocast(self.precision, self.device):
-            noisy_BCHW = self.schedule.add_noise(shown.x_BCHW, shown.seen_BCHW, shown.t_B)
-            predicted_BCHW = self.model.answer(noisy_BCHW, shown.t_B, given.states_BLD, given.added)
+        noisy_BCHW = self.schedule.add_noise(shown.x_BCHW, shown.seen_BCHW, shown.t_B)
+        predicted_BCHW = self.model.answer(noisy_BCHW, shown.t_B, given.states_BLD, given.added)
         target_BCHW = objective.target(self.schedule, shown.x_BCHW, shown.noise_BCHW, shown.t_B)
         mask_B1HW = None if shown.mask_B1HW is None else shown.mask_B1HW / 255
         loss_B = objective.loss_per_picture(predicted_BCHW, target_BCHW, mask_B1HW, self.plan.loss.kind, shown.bends_B)

@@ -12,6 +12,7 @@ from itertools import accumulate
 import torch
 
 from ..ahead import one_ahead
+from ..devices import is_gpu
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
 from .amount import Step, steps_from
@@ -92,7 +93,7 @@ class TrainingLoop:
                 keeping.save_interrupted(step)
             raise
         finally:
-            self.learner.learn_by(None)  # graphs hold the learner, which holds the model: nobody else shall
+            self.learner.learn_itself()  # graphs hold the learner, which holds the model: nobody else shall
             times.write()
         run.tell(parts.judge.verdict(parts.total_steps).to_json(), parts.remarks)
         keeping.finish()
@@ -133,7 +134,7 @@ class TrainingLoop:
         if precision.compile:
             yield StageReport(stage="compiling", done=0, total=1)
             remarks.append(compile_where_it_pays(self.learner, folder / "compile.json", steps))
-        if precision.cuda_graphs:
+        if precision.cuda_graphs and is_gpu(self.parts.device):
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
             remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json"))
 

@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning, PictureSize
+from ..families.gpu.trial import can_fuse
 from ..families.offloading import bytes_taken_off
 from ..families.prompts import CHUNK
 from ..families.quantised import quantise
@@ -19,6 +20,7 @@ from ..lora.adapters import Adapters
 from ..lora.halves import halves_at_hand
 from ..lora.names import targets_of
 from .checkpointing import checkpoint_blocks
+from .gpu_layers import use_gpu_layers
 from .memory_choice import MemoryChoice
 from .memory_count import MemoryCount
 from .plan import TrainingPlan
@@ -67,14 +69,16 @@ def step_memory(
     device: str,
 ) -> StepMemory:
     """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters."""
-    trains_text = bool(plan.optimizer.rate_of_text_encoder)
+    trains_text, fuses = bool(plan.optimizer.rate_of_text_encoder), can_fuse(device)
     with torch.inference_mode(False), torch.enable_grad(), FakeTensorMode():
         encoders = outline.text_encoders if trains_text else []
         modules = [outline.unet, *encoders]
         for module in modules:
-            stand_in_for(module, FORMATS[precision])
+            stand_in_for(module, FORMATS[precision], channels_last=is_gpu(device))
         if choice.packs_weights:
             quantise(outline.unet, choice.base)
+        if is_gpu(device):
+            use_gpu_layers(outline.unet, fuses=fuses, will_compile=plan.precision.compile)
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
@@ -127,7 +131,7 @@ def _peak_of_step(
         with AsOnDevice(device), count, halves_at_hand(unet, FORMATS[precision]):
             with autocast(precision, "cpu"):
                 conditioning = _conditioning(model, modules[1:], shape, FORMATS[precision])
-                predicted_BCHW = model.predict(noisy_BCHW, t_B, conditioning, sizes)
+            predicted_BCHW = model.predict(noisy_BCHW, t_B, conditioning, sizes)
             loss = (predicted_BCHW.float() - noisy_BCHW).square().mean()
             del predicted_BCHW, conditioning
             loss.backward()

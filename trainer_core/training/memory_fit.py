@@ -13,7 +13,7 @@ from .batches import epoch_batches
 from .encoding_memory import encoding_memory
 from .memory import largest_shape, step_memory
 from .memory_choice import MemoryChoice, choose, choose_tiles, free_memory, keep_choice, kept_choice
-from .plan import OptimizerPlan, TrainingPlan
+from .plan import OptimizerPlan, PrecisionPlan, TrainingPlan
 from .shares import largest_share
 from .step_memory import StepMemory, StepShape
 
@@ -100,4 +100,5 @@ def _what_counts(plan: TrainingPlan) -> TrainingPlan:
             beta1=optimizer.beta1,
         ),
         ema=plan.ema,
+        precision=PrecisionPlan(compile=plan.precision.compile, cuda_graphs=plan.precision.cuda_graphs),
     )

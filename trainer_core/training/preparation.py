@@ -11,6 +11,7 @@ import torch
 from ..devices import is_gpu
 from ..families.base_model import BaseModel
 from ..families.cpu.layers import use_cpu_layers
+from ..families.gpu.trial import can_fuse
 from ..families.loading import load_base_model
 from ..families.offloading import offload
 from ..families.quantised import quantise
@@ -26,6 +27,7 @@ from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
 from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
+from .gpu_layers import use_gpu_layers
 from .latents import Latents
 from .learner import Learner
 from .masks import read_masks
@@ -98,14 +100,16 @@ class Preparation:
 
     def _suit_device(self, model: BaseModel) -> None:
         """Have layers compute as they are fastest on the device."""
-        if self.parts.device == "cpu" and self.parts.precision == "fp32":
+        if is_gpu(self.parts.device):
+            for part in (model.unet, model.vae):
+                part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given
+            fuses, will_compile = can_fuse(self.parts.device), self.plan.precision.compile
+            use_gpu_layers(model.unet, fuses=fuses, will_compile=will_compile)
+        elif self.parts.device == "cpu" and self.parts.precision == "fp32":
             adapter = self.plan.adapter
             in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
             for part in (model.unet, *model.text_encoders):
                 use_cpu_layers(part, in_parts=in_parts)
-        elif is_gpu(self.parts.device):
-            for part in (model.unet, model.vae):
-                part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given
 
     def _encode_pictures(self, model: BaseModel) -> Generator[StageReport, None, Latents]:
         """Every process encodes its share into the cache, and then takes all from there."""

@@ -102,7 +102,7 @@ class SampleDrawer:
     def _draw_one(self, model: BaseModel, epoch: float, step: int, number: int) -> Iterator[StageReport | Sample]:
         request = self.requests[number - 1]
         conditioning = self._encoded[number - 1] if self._encoded else self._encode(model, request)
-        steps = draw_in_steps(model, request, conditioning, precision=self._precision, device=self._device)
+        steps = draw_in_steps(model, request, conditioning, device=self._device)
         stage = f"drawing sample {number} of {len(self.requests)}"
         picture = yield from reported(steps, stage, request.steps)
         sample = Sample(epoch=epoch, step=step, number=number, request=request, path=self._path(epoch, number))

@@ -11,15 +11,19 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 
-def stand_in_for(module: nn.Module, dtype: torch.dtype) -> None:
-    """Replace all that a module without storage holds by stand-ins, floating-point ones in `dtype`.
+def stand_in_for(module: nn.Module, dtype: torch.dtype, *, channels_last: bool = False) -> None:
+    """Replace all that a module without storage holds by stand-ins, floating-point ones in `dtype`, kernels of
+    convolutions in channels last if they are to be.
 
     To be called within a FakeTensorMode, whose tensors pretend to lie on the CPU.
     """
     for part in module.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None:
-                part._parameters[name] = nn.Parameter(_like(parameter, dtype), requires_grad=False)
+                stand_in = _like(parameter, dtype)
+                if channels_last and stand_in.dim() == 4:
+                    stand_in = stand_in.contiguous(memory_format=torch.channels_last)
+                part._parameters[name] = nn.Parameter(stand_in, requires_grad=False)
         for name, buffer in part._buffers.items():
             if buffer is not None:
                 part._buffers[name] = _like(buffer, dtype)

@@ -9,15 +9,29 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .learner import Given, Learner
+from .memory_choice import free_memory
+from .troubles import is_out_of_memory
 
-Record = Callable[[Callable[[], None]], Callable[[], None]]
-"""Makes of a function that works on fixed memory one that does the same work again on what lies there then."""
+
+class Recorder(Protocol):
+    """Makes of functions that work on fixed memory others, which do the same work again on what lies there then."""
+
+    def record(self, run: Callable[[], None]) -> Callable[[], None]: ...
+
+    def is_in_the_way(self) -> bool:
+        """Whether less memory is left for others than all that was recorded holds."""
+
+    def forget(self) -> None:
+        """Nobody has anything any more that was recorded."""
+
+
 MOST_SHAPES = 16
 """Graphs of a run; parts of any further shape are computed plainly."""
 _WARM_UPS = 3
@@ -27,9 +41,10 @@ _WARM_UPS = 3
 class StepGraphs:
     """Does what `Learner.learn` does, with the same gradients."""
 
-    def __init__(self, learner: Learner, record: Record) -> None:
-        self._learner, self._record = learner, record
+    def __init__(self, learner: Learner, recorder: Recorder) -> None:
+        self._learner, self._recorder = learner, recorder
         self._graphs: dict[tuple, _Graph | None] = {}
+        self._has_memory = True
         unet = [part for part in learner.adapters if part.module is learner.model.unet]
         self._parameters = [parameter for part in unet for parameter in part.parameters()]
         self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -45,9 +60,19 @@ class StepGraphs:
         return graph.learn(given)
 
     def record(self, given: Given) -> None:
-        """Record the pass for parts of this shape, or remember that there is none: there are enough, or it failed."""
-        has_room = sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
+        """Record the pass for parts of this shape, or remember that there is none: there are enough, or it failed.
+
+        Where memory does not do for one more, all are let go, and the run goes on without.
+        """
+        has_room = self._has_memory and sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
         self._graphs[_shape(given)] = self._try_to_record(given) if has_room else None
+        if not self._has_memory:
+            self._let_go()
+
+    def make_room(self) -> None:
+        """Let all graphs go where less memory is left than they hold; they are recorded anew when they are needed."""
+        if self._recorder.is_in_the_way():
+            self._let_go()
 
     def is_recorded(self, given: Given) -> bool:
         return self._graphs.get(_shape(given)) is not None
@@ -56,13 +81,19 @@ class StepGraphs:
         self._place_gradients()
         before = [gradient.clone() for gradient in self._gradients]
         try:
-            return _Graph(self._learner, given, self._parameters, self._gradients, self._record)
-        except RuntimeError:  # an operation that cannot be recorded, or no memory for it
+            return _Graph(self._learner, given, self._parameters, self._gradients, self._recorder)
+        except RuntimeError as problem:  # an operation that cannot be recorded, or no memory for it
+            self._has_memory = not is_out_of_memory(problem)
             gc.collect()
             return None
         finally:
             for gradient, value in zip(self._gradients, before, strict=True):
                 gradient.copy_(value)
+
+    def _let_go(self) -> None:
+        self._graphs = {shape: None for shape, graph in self._graphs.items() if graph is None}
+        gc.collect()
+        self._recorder.forget()
 
     def _place_gradients(self) -> None:
         """Have every gradient where the graphs add to it, with what the parameter has so far."""
@@ -85,7 +116,7 @@ class _Graph:
         given: Given,
         parameters: Sequence[torch.nn.Parameter],
         gradients: Sequence[Tensor],
-        record: Record,
+        recorder: Recorder,
     ) -> None:
         self._given = _copied(given)
         learned = _learned(self._given)
@@ -98,7 +129,7 @@ class _Graph:
                 torch._foreach_add_(gradients, found[: len(parameters)])
             self._loss, self._of_learned = loss.detach(), found[len(parameters) :]
 
-        self._replay = record(run)
+        self._replay = recorder.record(run)
         self._noise_schedule = learner.schedule.alphas_cumprod  # the graph reads it, so it must not be let go
 
     def learn(self, given: Given) -> Tensor:
@@ -134,15 +165,15 @@ def _copied(given: Given) -> Given:
     return replace(given, shown=shown, states_BLD=copied(given.states_BLD), added=added)
 
 
-@dataclass(slots=True)
 class GpuRecorder:
     """Records CUDA graphs that share the memory of their activations, as only one of them runs at a time."""
 
-    device: torch.device
-    _pool: tuple[int, int] | None = None
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.forget()
 
-    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
-        with torch.cuda.device(self.device):
+    def record(self, run: Callable[[], None]) -> Callable[[], None]:
+        with torch.cuda.device(self._device):
             torch.cuda.empty_cache()
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
@@ -150,10 +181,21 @@ class GpuRecorder:
                 for _ in range(_WARM_UPS):
                     run()
             torch.cuda.current_stream().wait_stream(aside)
-            graph = torch.cuda.CUDAGraph()
+            torch.cuda.empty_cache()
+            before, graph = torch.cuda.memory_reserved(), torch.cuda.CUDAGraph()
             # thread_local: what other threads ask of the GPU meanwhile, a server's or the one that draws the next
             # step, spoils nothing
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 run()
             self._pool = graph.pool()
+            self._held += torch.cuda.memory_reserved() - before
         return graph.replay
+
+    def is_in_the_way(self) -> bool:
+        return free_memory(self._device) - self._held < self._held  # torch counts what graphs hold as free
+
+    def forget(self) -> None:
+        self._pool: tuple[int, int] | None = None
+        self._held = 0
+        """Bytes of activations."""
+        torch.cuda.empty_cache()

@@ -72,7 +72,7 @@ class TwoPromptTest:
         pictures = []
         for number, request in enumerate(self._requests):
             conditioning = self._encoded[number] if self._encoded else self._encode(model, request)
-            steps = draw_in_steps(model, request, conditioning, precision=self._precision, device=self._device)
+            steps = draw_in_steps(model, request, conditioning, device=self._device)
             pictures.append((yield from reported(steps, "drawing for the verdict", request.steps)))
         return pictures
 

@@ -7,43 +7,19 @@ there, each part of the queries sees all keys at once, so a softmax is a single 
 from __future__ import annotations
 
 import torch
-from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from ..attention import PlainAttention
 from . import onednn
 
-# Shape suffixes: B batch, N heads, Q queries, K keys, D values of a head, L tokens, C channels, P queries of a part.
+# Shape suffixes: B batch, N heads, Q queries, K keys, D values of a head, P queries of a part.
 
 _SCORES = 2**21
 """At a time, one for each query and key: 8 MB. Smaller parts are more calls than the caches make up for."""
 _FEWEST = 384
 """Queries and keys from which on this is faster; of fewer, the calls cost more than the arithmetic."""
-
-
-class CpuAttention:
-    """What a Stable Diffusion UNet's transformers need of diffusers' AttnProcessor2_0."""
-
-    def __call__(
-        self,
-        attention: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-    ) -> Tensor:
-        """(B, Q, C) from image tokens (B, Q, C) and, of cross-attention, text states (B, L, D)."""
-        seen_BLC = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key, value = (
-            project(tokens).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-            for project, tokens in (
-                (attention.to_q, hidden_states),
-                (attention.to_k, seen_BLC),
-                (attention.to_v, seen_BLC),
-            )
-        )
-        answer_BNQD = attend(query, key, value, attention_mask)
-        return attention.to_out[0](answer_BNQD.transpose(1, 2).flatten(2))
 
 
 def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -52,6 +28,10 @@ def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tenso
     if mask is None and is_long and onednn.can_multiply(query_BNQD, key_BNKD, value_BNKD):
         return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
     return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)
+
+
+class CpuAttention(PlainAttention):
+    attend = staticmethod(attend)
 
 
 class _Attention(torch.autograd.Function):

@@ -1,0 +1,236 @@
+"""The layers for a GPU, their kernels interpreted on a CPU: PyTorch's own answers and gradients, with less kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+
+from tests.tiny_models import tiny_sd15, tiny_sdxl
+from trainer_core.families.base_model import BaseModel
+from trainer_core.families.gpu import trial
+from trainer_core.families.gpu.trial import can_fuse
+from trainer_core.families.quantised import quantise
+from trainer_core.lora.adapters import Adapters
+from trainer_core.lora.names import targets_of
+from trainer_core.training.checkpointing import checkpoint_blocks
+from trainer_core.training.memory_count import MemoryCount
+from trainer_core.training.plan.adapter import AdapterPlan
+from trainer_core.training.stand_ins import stand_in_for
+
+if importlib.util.find_spec("triton") is None:
+    pytest.skip("Triton is for Linux", allow_module_level=True)
+from trainer_core.families.gpu import layers  # noqa: E402
+from trainer_core.families.gpu.convolution import add, unbiased  # noqa: E402
+from trainer_core.families.gpu.gate import gate  # noqa: E402
+from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
+from trainer_core.families.gpu.layer_norm import add_and_normalise, layer_norm  # noqa: E402
+from trainer_core.families.gpu.layers import FusedResnetBlock, FusedTransformerBlock, use_fused_layers  # noqa: E402
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def weighed(layer: nn.Module) -> nn.Module:
+    """Weights that are not 1 and 0, frozen."""
+    for place, parameter in enumerate(layer.parameters()):
+        parameter.data = drawn(*parameter.shape, seed=7 + place)
+    return layer.requires_grad_(False)
+
+
+def assert_alike(answers, expected, inputs) -> None:
+    """The same answers, and the same gradients for what led there."""
+    found = [*answers, *torch.autograd.grad(answers, inputs, [drawn(*a.shape, seed=9) for a in answers])]
+    wanted = [*expected, *torch.autograd.grad(expected, inputs, [drawn(*a.shape, seed=9) for a in expected])]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("silu", [True, False])
+@pytest.mark.parametrize("shifted", [True, False])
+@pytest.mark.parametrize("shape", [(2, 40, 9, 9), (1, 60, 4, 4), (3, 130, 3, 25)], ids=str)
+def test_group_norm_is_pytorchs(shape, shifted, silu):
+    layer = weighed(nn.GroupNorm(10, shape[1], eps=1e-3))
+    x = (3 * drawn(*shape) + 5).contiguous(memory_format=torch.channels_last).requires_grad_()  # far from 0
+    shift = drawn(*shape[:2], seed=1).requires_grad_() if shifted else None
+    expected = layer(x if shift is None else x + shift[:, :, None, None])
+    expected = functional.silu(expected) if silu else expected
+    assert_alike([group_norm(x, layer, shift, silu=silu)], [expected], [x, shift] if shifted else [x])
+
+
+def test_group_norm_takes_pictures_in_any_order_and_half_precision():
+    layer, x = weighed(nn.GroupNorm(4, 16)), drawn(2, 16, 5, 5)
+    answer = group_norm(x.bfloat16(), layer.bfloat16(), silu=True)
+    assert answer.dtype == torch.bfloat16 and answer.is_contiguous(memory_format=torch.channels_last)
+    exact = functional.silu(layer.float()(x.bfloat16().float()))
+    assert (answer - exact).norm() / exact.norm() < 5e-3, "one rounding, which Triton's interpreter cuts off"
+
+
+@pytest.mark.parametrize("width", [64, 90])
+def test_layer_norm_is_pytorchs_alone_and_behind_a_sum(width):
+    layer = weighed(nn.LayerNorm(width))
+    x, y = (drawn(2, 7, width, seed=seed).requires_grad_() for seed in (0, 1))
+    assert_alike([layer_norm(x, layer)], [layer(x)], [x])
+    assert_alike(add_and_normalise(x, y, layer), (x + y, layer(x + y)), [x, y])
+    total, _ = add_and_normalise(x, y, layer)  # the norm's answer leads nowhere
+    assert_alike([total], [x + y], [x, y])
+    assert_alike([add_and_normalise(x, y, layer)[1]], [layer(x + y)], [x, y])
+
+
+def test_the_gate_is_geglu():
+    x = drawn(2, 3, 2 * 1100).requires_grad_()
+    value, opened = x.chunk(2, dim=-1)
+    assert_alike([gate(x)], [value * functional.gelu(opened)], [x])
+
+
+def test_a_convolution_keeps_no_input_and_leaves_its_bias_to_the_sum():
+    layer = weighed(nn.Conv2d(8, 16, 3, stride=2, padding=1))
+    x, beside = drawn(2, 8, 9, 9).requires_grad_(), drawn(2, 16, 5, 5, seed=1).requires_grad_()
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        convolved = unbiased(x, layer)
+    assert [tensor is layer.weight for tensor in kept] == [True]
+    assert_alike([add(beside, convolved, layer.bias)], [beside + layer(x)], [x, beside])
+
+
+# ------------------------------------------------------------------------------------------------------ the UNet
+
+
+@pytest.fixture
+def in_torch(monkeypatch):
+    """Kernels' work done by PyTorch: interpreting a whole UNet's would take minutes."""
+
+    def norm(x, layer, shift=None, *, silu):
+        y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
+        return functional.silu(y) if silu else y
+
+    def halves(x):
+        value, opened = x.chunk(2, dim=-1)
+        return value * functional.gelu(opened)
+
+    monkeypatch.setattr(layers, "group_norm", norm)
+    monkeypatch.setattr(layers, "gate", halves)
+    monkeypatch.setattr(layers, "layer_norm", lambda x, layer: layer(x))
+    monkeypatch.setattr(layers, "add_and_normalise", lambda x, y, layer: (x + y, layer(x + y)))
+    monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + bias[:, None, None])
+
+
+def tiny(family: str = "sd15") -> BaseModel:
+    model = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}[family]()
+    model.unet.requires_grad_(False).to(memory_format=torch.channels_last)
+    return model
+
+
+def unets(family: str) -> list[UNet2DConditionModel]:
+    """One with fused layers and one without, of the same weights."""
+    found = [tiny(family).unet for _ in range(2)]
+    use_fused_layers(found[0])
+    return found
+
+
+def answer_of(unet: UNet2DConditionModel, x_BCHW: torch.Tensor) -> torch.Tensor:
+    config, added, count = unet.config, None, len(x_BCHW)
+    if config.addition_embed_type == "text_time":
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        added = {"text_embeds": drawn(count, pooled, seed=3), "time_ids": torch.ones(count, 6)}
+    states = torch.linspace(-2, 2, count * 5 * config.cross_attention_dim).reshape(count, 5, -1)
+    return unet(x_BCHW, torch.tensor([7] * count), states, added_cond_kwargs=added).sample
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_fused_unet_answers_as_a_plain_one_and_keeps_its_names(family, in_torch):
+    fused, plain = unets(family)
+    kinds = {type(module) for module in fused.modules()}
+    assert {FusedResnetBlock, FusedTransformerBlock} <= kinds
+    assert list(fused.state_dict()) == list(plain.state_dict())
+    x = drawn(2, plain.config.in_channels, 8, 8).requires_grad_()
+    assert_alike([answer_of(fused, x)], [answer_of(plain, x)], [x])
+
+
+def test_blocks_that_are_to_be_compiled_stay_as_they_are():
+    unet = tiny().unet
+    use_fused_layers(unet, transformers=False)
+    kinds = {type(module).__name__ for module in unet.modules()}
+    assert {"BasicTransformerBlock", "GEGLU", "FusedResnetBlock"} <= kinds and "FusedTransformerBlock" not in kinds
+
+
+def packed(model) -> None:
+    quantise(model.unet, "nf4")
+
+
+def checkpointed(model) -> None:
+    checkpoint_blocks(model, 1)
+
+
+@pytest.mark.parametrize("targets", ["attention and mlp", "with convolutions"])
+@pytest.mark.parametrize("change", [lambda model: None, packed, checkpointed])
+def test_adapters_on_fused_layers_learn_the_same(targets, change, in_torch):
+    gradients = []
+    for is_fused in (True, False):
+        model, plan = tiny(), AdapterPlan(targets=targets)
+        if is_fused:
+            use_fused_layers(model.unet)
+        change(model)
+        (unet, found), *_ = targets_of(model, plan.targets, plan.blocks)
+        adapters = Adapters(unet, found, 4, 4, plan)
+        for place, parameter in enumerate(adapters.parameters()):
+            parameter.data = drawn(*parameter.shape, seed=place) / 10
+        answer_of(model.unet.train(), drawn(2, model.unet.config.in_channels, 8, 8)).square().mean().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in adapters.parameters()]))
+    fused, plain = gradients
+    assert (fused - plain).norm() / plain.norm() < 1e-4
+
+
+def test_a_step_keeps_less_as_its_memory_is_counted():
+    def kept(unet: UNet2DConditionModel) -> int:
+        with FakeTensorMode():
+            stand_in_for(unet, torch.float32, channels_last=True)
+            with MemoryCount() as count:
+                answer = answer_of(unet, torch.zeros(1, unet.config.in_channels, 32, 32).requires_grad_())
+                return count.live if answer.requires_grad else 0
+
+    fused, plain = map(kept, unets("sd15"))
+    assert 0 < fused < 0.8 * plain
+
+
+# ------------------------------------------------------------------------------------------- whether they can be used
+
+
+def test_nothing_is_fused_on_a_cpu_or_where_no_gpu_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    can_fuse.cache_clear()
+    assert not can_fuse("cpu") and not can_fuse("cuda")
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    can_fuse.cache_clear()
+    monkeypatch.setattr(trial, "_has_gpu", lambda device: True)
+    yield
+    can_fuse.cache_clear()
+
+
+def test_kernels_are_tried_before_they_are_taken(on_a_gpu, monkeypatch):
+    assert can_fuse("cpu")
+    can_fuse.cache_clear()
+    module = sys.modules[group_norm.__module__]
+    monkeypatch.setattr(module, "group_norm", lambda x, layer, silu: 1.01 * functional.silu(layer(x)))
+    assert not can_fuse("cpu")
+
+
+def test_a_machine_without_a_compiler_has_none(on_a_gpu, monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(sys.modules[group_norm.__module__], "launch", fails)
+    assert not can_fuse("cpu")
+    can_fuse.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not can_fuse("cpu")

@@ -1,0 +1,82 @@
+"""LoRA that multiplications add themselves, and layers that read their input together: what autograd makes of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.training_jobs import prepared, small_job
+from trainer_core.families.attention import use_attention
+from trainer_core.lora.joint import JointAttention, lora_linears
+from trainer_core.lora.low_rank import LoraLayer
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("widths", [(12,), (12, 8, 16)])
+@pytest.mark.parametrize("leads_on", [True, False])
+def test_answers_and_gradients_are_those_of_autograd(widths, leads_on):
+    layers = [nn.Linear(20, width, bias=width != 8).requires_grad_(False) for width in widths]
+    halves = [
+        (drawn(3 + place, 20, seed=place).requires_grad_(), drawn(width, 3 + place, seed=5).requires_grad_())
+        for place, width in enumerate(widths)
+    ]
+    x = drawn(2, 5, 20, seed=9).requires_grad_(leads_on)
+    inputs = [*([x] if leads_on else []), *(half for pair in halves for half in pair)]
+    found = lora_linears(x, layers, halves)
+    expected = [layer(x) + x @ down.t() @ up.t() for layer, (down, up) in zip(layers, halves, strict=True)]
+    towards = [drawn(*answer.shape, seed=11) for answer in expected]
+    for one, other in zip(
+        (*found, *torch.autograd.grad(found, inputs, towards)),
+        (*expected, *torch.autograd.grad(expected, inputs, towards)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def gradients_of(learner) -> torch.Tensor:
+    """Of the UNet's LoRA, for the first part of a run."""
+    for parameter in learner.parameters:
+        parameter.grad = None
+    learner.learn(learner.given(learner.first()))
+    return torch.cat([parameter.grad.flatten() for parameter in learner.adapters[0].parameters()])
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_joint_step_is_as_near_to_fp32_as_one_layer_by_layer(tmp_path, monkeypatch, family):
+    def learner_in(precision: str):
+        job = small_job(tmp_path, family=family, precision={"training": precision}, network={"rank": 4, "alpha": 2})
+        learner = prepared(job, tmp_path / precision).learner
+        for place, layer in enumerate(layer for part in learner.adapters for layer in part.layers):
+            layer.lora_up.data = drawn(*layer.lora_up.shape, seed=place) / 20
+        return learner
+
+    exact, learner = gradients_of(learner_in("fp32")), learner_in("bf16")
+    use_attention(learner.model.unet, JointAttention())
+    joint = (gradients_of(learner) - exact).norm() / exact.norm()
+    monkeypatch.setattr(LoraLayer, "joins", False)
+    alone = (gradients_of(learner) - exact).norm() / exact.norm()
+    assert joint != alone and joint < 1.3 * alone < 0.15, "bf16 rounds"
+
+
+@pytest.mark.parametrize(
+    ("changes", "joins"),
+    [
+        ({}, True),
+        ({"adapter": {"kind": "dora"}}, False),
+        ({"adapter": {"dropout": 0.5}}, False),
+        ({"precision": {"training": "bf16", "base": "nf4"}}, True),  # what is too small to be packed
+        ({"precision": {"training": "fp32"}}, False),
+    ],
+)
+def test_only_bare_loras_on_whole_layers_join(tmp_path, changes, joins):
+    job = small_job(tmp_path, **{"precision": {"training": "bf16"}} | changes)
+    learner = prepared(job, tmp_path / "runs").learner
+    learner.given(learner.first())
+    with learner.passing():
+        for layer in learner.adapters[0].layers:
+            assert getattr(layer, "joins", False) == (joins and type(layer.base) is nn.Linear)
+    assert not any(getattr(layer, "joins", False) for layer in learner.adapters[0].layers), "only within a pass"

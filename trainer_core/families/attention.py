@@ -1,0 +1,43 @@
+"""How a UNet's transformers attend: what Stable Diffusion needs of diffusers' attention, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from torch import Tensor
+from torch.nn import functional
+
+# Shape suffixes: B batch, Q queries, L tokens, C channels, D text width.
+
+
+class PlainAttention:
+    """diffusers divides by factors that are 1, which takes two passes over the memory each way."""
+
+    attend: Callable[..., Tensor] = staticmethod(functional.scaled_dot_product_attention)
+    """(queries, keys, values, mask) -> answer, all with heads before tokens."""
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """(B, Q, C) from image tokens (B, Q, C) and, of cross-attention, text states (B, L, D)."""
+        three = self.project(attention, hidden_states, encoder_hidden_states)
+        query, key, value = (one.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for one in three)
+        answer_BNQD = self.attend(query, key, value, attention_mask)
+        return attention.to_out[0](answer_BNQD.transpose(1, 2).flatten(2))
+
+    def project(self, attention: Attention, x_BQC: Tensor, text_BLD: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, heads side by side."""
+        seen = x_BQC if text_BLD is None else text_BLD
+        return attention.to_q(x_BQC), attention.to_k(seen), attention.to_v(seen)
+
+
+def use_attention(unet: UNet2DConditionModel, attention: PlainAttention) -> None:
+    """Let a UNet attend in another way, unless somebody changed how it does."""
+    if all(type(processor) is AttnProcessor2_0 for processor in unet.attn_processors.values()):
+        unet.set_attn_processor(attention)

@@ -1,0 +1,74 @@
+"""Frozen convolutions that keep nothing of their input, and leave their bias to whoever reads the answer next.
+
+PyTorch adds a bias in a pass of its own, and keeps the input for a gradient that nobody asks for.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
+
+from .launching import blocks_of, launch
+
+# Shape suffixes: B batch, C channels, H and W height and width.
+
+_PLACES = 1024
+"""Values that a program takes."""
+
+
+def unbiased(x_BCHW: Tensor, layer: nn.Conv2d) -> Tensor:
+    """What the layer gives, without its bias."""
+    return _Convolution.apply(x_BCHW, layer.weight, layer.stride, layer.padding)
+
+
+def add(x_BCHW: Tensor, y_BCHW: Tensor, bias_C: Tensor) -> Tensor:
+    """x + y + bias, in one pass."""
+    return _Add.apply(x_BCHW, y_BCHW, bias_C)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x_BCHW: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+    ) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.stride, ctx.padding = x_BCHW.shape, stride, padding
+        return functional.conv2d(x_BCHW, weight, None, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        place = {"dtype": gradient.dtype, "device": gradient.device, "memory_format": torch.channels_last}
+        never_read = torch.empty(ctx.shape, **place)
+        found, _, _ = torch.ops.aten.convolution_backward(
+            gradient, never_read, weight, None, ctx.stride, ctx.padding, [1, 1], False, [0, 0], 1, [True, False, False]
+        )
+        return found, None, None, None
+
+
+class _Add(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x_BCHW: Tensor, y_BCHW: Tensor, bias_C: Tensor) -> Tensor:
+        x_BCHW, y_BCHW = (value.contiguous(memory_format=torch.channels_last) for value in (x_BCHW, y_BCHW))
+        answer, count = torch.empty_like(x_BCHW), x_BCHW.numel()
+        launch(_add, (blocks_of(count, _PLACES),), answer, x_BCHW, y_BCHW, bias_C, count, len(bias_C), PLACES=_PLACES)
+        return answer
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return gradient, gradient, None
+
+
+@triton.jit
+def _add(answer, x, y, bias, count, channels, PLACES: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * PLACES + tl.arange(0, PLACES)
+    a = tl.load(x + place, mask=place < count, other=0.0).to(tl.float32)
+    b = tl.load(y + place, mask=place < count, other=0.0).to(tl.float32)
+    c = tl.load(bias + place % channels, mask=place < count, other=0.0).to(tl.float32)
+    tl.store(answer + place, (a + b + c).to(answer.dtype.element_ty), mask=place < count)
