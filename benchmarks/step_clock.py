@@ -16,7 +16,7 @@ from .task import Task
 MARK = "measured: "
 """Before the line of a turn; trainers print much else."""
 _UNETS = ("UNet2DConditionModel", "UNetModel")
-LOADED = "loaded"
+LOADED = "waits before its first step"
 """The line of one who waits before its first step."""
 
 

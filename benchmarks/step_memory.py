@@ -25,7 +25,7 @@ from trainer_core.training.checkpointing import checkpoint_blocks
 from trainer_core.training.memory import step_memory
 from trainer_core.training.memory_choice import MemoryChoice
 from trainer_core.training.plan import OptimizerPlan, TrainingPlan
-from trainer_core.training.precision import FORMATS, autocast
+from trainer_core.training.precision import FORMATS
 from trainer_core.training.step_memory import GB, StepShape
 
 PLAN = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
@@ -114,8 +114,7 @@ def _step(model: BaseModel, case: Case) -> None:
     states = torch.zeros(case.pictures, 77, config.cross_attention_dim, dtype=dtype)
     noisy = torch.randn(case.pictures, 4, case.side // 8, case.side // 8)
     sizes = [PictureSize((case.side, case.side), (0, 0), (case.side, case.side))] * case.pictures
-    with autocast(case.precision, "cpu"):
-        predicted = model.predict(noisy, torch.full((case.pictures,), 500), Conditioning(states, pooled), sizes)
+    predicted = model.predict(noisy, torch.full((case.pictures,), 500), Conditioning(states, pooled), sizes)
     (predicted.float() - noisy).square().mean().backward()
 
 

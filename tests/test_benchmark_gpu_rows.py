@@ -18,13 +18,13 @@ from trainer_core.files import read_json
 
 PRETENDER = """
 import sys, time
-from benchmarks.step_clock import StepClock
+from benchmarks.step_clock import LOADED, StepClock
 from benchmarks.task import Task
 
 task = Task.from_command_line()
 clock = StepClock(task)
 if task.holds:
-    print("loaded", flush=True)
+    print(LOADED, flush=True)
     sys.stdin.readline()
 for step in range(task.all_steps):
     if task.contender == "peft" and task.setting.batch == 8 and step == task.steps:

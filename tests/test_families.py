@@ -22,7 +22,7 @@ from tests.refusals import assert_refused
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
 from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
-from trainer_core.families.base_model import BaseModel, PictureSize
+from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize
 from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
 from trainer_core.families.loading import family_of, identity_of, load_base_model, outline_of, parts_of
 from trainer_core.families.writing import original_tensors
@@ -285,3 +285,15 @@ def test_an_outline_takes_no_memory_for_weights(path: Path) -> None:
         assert layout(part) == layout(empty)
         for (name, buffer), (other, found) in zip(part.named_buffers(), empty.named_buffers(), strict=True):
             assert name == other and torch.equal(buffer, found)
+
+
+def test_sdxl_is_told_sizes_that_half_precision_has_not(monkeypatch):
+    model, told = tiny_sdxl(), {}
+    model.unet.to(torch.bfloat16)
+    pooled = torch.zeros(1, 64, dtype=torch.bfloat16)
+    size = PictureSize((1365, 2047), (301, 7), (512, 768))
+    added = model.added_conditions(Conditioning(torch.zeros(1, 77, 128), pooled), [size])
+    forward = model.unet.add_time_proj.forward
+    monkeypatch.setattr(model.unet.add_time_proj, "forward", lambda sizes: told.update(sizes=sizes) or forward(sizes))
+    answer = model.answer(torch.zeros(1, 4, 8, 8), torch.tensor([5]), torch.zeros(1, 77, 128), added)
+    assert told["sizes"].tolist() == [1365, 2047, 301, 7, 512, 768] and answer.dtype == torch.bfloat16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 
@@ -26,7 +27,7 @@ from trainer_core.training.stand_ins import stand_in_for
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is for Linux", allow_module_level=True)
-from trainer_core.families.gpu import layers  # noqa: E402
+from trainer_core.families.gpu import launching, layers  # noqa: E402
 from trainer_core.families.gpu.convolution import add, unbiased  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
 from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
@@ -206,7 +207,7 @@ def test_a_step_keeps_less_as_its_memory_is_counted():
 def test_nothing_is_fused_on_a_cpu_or_where_no_gpu_is(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     can_fuse.cache_clear()
-    assert not can_fuse("cpu") and not can_fuse("cuda")
+    assert not can_fuse("cpu", torch.float32) and not can_fuse("cuda", torch.float32)
 
 
 @pytest.fixture
@@ -217,12 +218,25 @@ def on_a_gpu(monkeypatch):
     can_fuse.cache_clear()
 
 
-def test_kernels_are_tried_before_they_are_taken(on_a_gpu, monkeypatch):
-    assert can_fuse("cpu")
-    can_fuse.cache_clear()
-    module = sys.modules[group_norm.__module__]
-    monkeypatch.setattr(module, "group_norm", lambda x, layer, silu: 1.01 * functional.silu(layer(x)))
-    assert not can_fuse("cpu")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_kernels_are_tried_in_the_models_format(on_a_gpu, dtype):
+    assert can_fuse("cpu", dtype)
+
+
+WRONG = {
+    "group_norm": lambda x, layer, shift, silu: 1.01 * functional.silu(layer(x + shift[0, :, None, None])),
+    "add_and_normalise": lambda x, y, layer: (x + y, layer(x) + y),
+    "convolution": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
+    "gate": lambda x: x.chunk(2, dim=-1)[0] * functional.silu(x.chunk(2, dim=-1)[1]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_kernel_that_is_wrong_is_found(on_a_gpu, monkeypatch, name):
+    named = {"convolution": add, "gate": gate, "group_norm": group_norm, "add_and_normalise": add_and_normalise}
+    function = named[name]
+    monkeypatch.setattr(sys.modules[function.__module__], function.__name__, WRONG[name])
+    assert not can_fuse("cpu", torch.float32)
 
 
 def test_a_machine_without_a_compiler_has_none(on_a_gpu, monkeypatch):
@@ -230,7 +244,26 @@ def test_a_machine_without_a_compiler_has_none(on_a_gpu, monkeypatch):
         raise RuntimeError("Failed to find C compiler")
 
     monkeypatch.setattr(sys.modules[group_norm.__module__], "launch", fails)
-    assert not can_fuse("cpu")
+    assert not can_fuse("cpu", torch.float32)
     can_fuse.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert not can_fuse("cpu")
+    assert not can_fuse("cpu", torch.float32)
+
+
+def test_kernels_start_on_the_device_of_their_answer(monkeypatch):
+    current, seen = [None], []
+
+    @contextlib.contextmanager
+    def device(place):
+        current.append(place)
+        yield
+        current.pop()
+
+    class Kernel:
+        def __getitem__(self, grid):
+            return lambda *_, **__: seen.append((grid, current[-1]))
+
+    monkeypatch.setattr(launching, "is_gpu", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    launching.launch(Kernel(), (3,), torch.empty(1), 4, SIZE=5)
+    assert seen == [((3,), torch.device("cpu"))]

@@ -55,6 +55,8 @@ def test_samples_come_before_the_first_step_and_after_each_epoch_and_change_noth
 def test_other_prompts_are_the_same_run(folder, tmp_path):
     with_samples = Trainer(small_job(folder, samples=SAMPLES), tmp_path)
     assert with_samples.run_folder == Trainer(small_job(folder), tmp_path).run_folder
+    plainly = Trainer(small_job(folder, precision={"cuda_graphs": False}), tmp_path)
+    assert with_samples.run_folder == plainly.run_folder, "graphs change nothing in what is learned either"
 
 
 def test_a_run_stopped_while_it_draws_goes_on_there_and_draws_nothing_twice(folder, tmp_path):

@@ -108,6 +108,7 @@ KINDS = {
         "optimizer": FROZEN_TEXT | {"max_grad_norm": 0.01},
     },
     "bf16": {"precision": {"training": "bf16"}, "optimizer": FROZEN_TEXT},
+    "measured": {"epochs": 2, "validation": {}, "optimizer": FROZEN_TEXT},
     "DoRA and an average": {
         "network": {"rank": 4, "alpha": 4},
         "adapter": {"kind": "dora"},
@@ -202,8 +203,46 @@ def test_where_memory_does_not_do_for_one_more_all_graphs_go_and_the_run_goes_on
     kind = "accumulation and short batches"
     plain = train(job_of(folder, kind, graphs=False), tmp_path / "plain")
     trainer = train(job_of(folder, kind, graphs=True), tmp_path / "runs")
-    assert (recorder.recorded, recorder.forgotten) == (1, 1)
+    assert (recorder.recorded, recorder.forgotten) == (1, 1) and step_graphs.GIVEN_UP in trainer.remarks
     assert weights(trainer) == weights(plain)
+
+
+def test_memory_that_runs_out_in_the_trial_costs_the_graphs_alone(folder, tmp_path, monkeypatch):
+    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
+
+    def runs_out(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(graph_trial, "_seconds", runs_out)
+    trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    assert "no CUDA graphs: memory ran out" in trainer.remarks
+    assert not (trainer.run_folder / "graphs.json").exists(), "there may be more another time"
+    assert weights(trainer) == weights(plain)
+
+
+def test_a_step_that_finds_no_memory_is_taken_without_graphs_before_anything_is_checkpointed(
+    folder, tmp_path, monkeypatch
+):
+    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
+    learn = StepGraphs.learn
+
+    def runs_out(self, given):
+        if given.part.place == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return learn(self, given)
+
+    monkeypatch.setattr(StepGraphs, "learn", runs_out)
+    trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    assert step_graphs.GIVEN_UP in trainer.remarks and not any("checkpointing" in told for told in trainer.remarks)
+    assert weights(trainer) == weights(plain)
+
+
+@pytest.mark.parametrize(("free", "is_in_the_way"), [(25, False), (19, True)])
+def test_graphs_are_in_the_way_where_less_is_left_than_they_hold(monkeypatch, free, is_in_the_way):
+    recorder = step_graphs.GpuRecorder("cuda")
+    recorder._held = 10
+    monkeypatch.setattr(step_graphs, "free_memory", lambda device: free)  # with what they hold
+    assert recorder.is_in_the_way() == is_in_the_way
 
 
 class Stale(OnTape):
@@ -216,7 +255,7 @@ class Stale(OnTape):
 
 def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
     trainer = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs")
-    told = use_graphs_where_they_help(trainer.learner, tmp_path / "graphs.json", recorder=Stale())
+    told = use_graphs_where_they_help(trainer.learner, tmp_path / "graphs.json", print, recorder=Stale())
     assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
     assert trainer.learner._learn_given is None
 
@@ -224,14 +263,14 @@ def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
 def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
     learner = prepared(job_of(folder, "text encoder", graphs=True), tmp_path / "runs").learner
     before = [parameter.detach().clone() for parameter in learner.parameters]
-    use_graphs_where_they_help(learner, tmp_path / "graphs.json")
+    use_graphs_where_they_help(learner, tmp_path / "graphs.json", print)
     assert all(parameter.grad is None for parameter in learner.parameters)
     assert all(torch.equal(one, other) for one, other in zip(before, learner.parameters, strict=True))
 
 
 def test_memory_that_runs_out_lets_the_graphs_go(folder, tmp_path):
     learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs").learner
-    use_graphs_where_they_help(learner, tmp_path / "graphs.json")
+    use_graphs_where_they_help(learner, tmp_path / "graphs.json", print)
     assert learner._learn_given is not None
     learner.checkpoint(1)
     assert learner._learn_given is None
@@ -263,9 +302,10 @@ def test_graphs_make_room_for_pictures_where_memory_is_short_and_are_recorded_an
     recorder = OnTape()
     recorder.is_short_of_memory = is_short
     monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: recorder)
-    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
-    trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
-    assert (recorder.recorded > 1, recorder.forgotten > 0) == (is_short, is_short)
+    job = job_of(folder, "measured", graphs=True)
+    trainer = train(job, tmp_path / "runs")
+    plain = train(job_of(folder, "measured", graphs=False), tmp_path / "plain")
+    assert (recorder.recorded > 1, recorder.forgotten > 1) == (is_short, is_short)
     assert weights(trainer) == weights(plain)
 
 

@@ -120,9 +120,12 @@ class BaseModel(ABC):
         return self.answer(x_BCHW, t_B, conditioning.states_BLD, self.added_conditions(conditioning, sizes))
 
     def answer(self, x_BCHW: Tensor, t_B: Tensor, states_BLD: Tensor, added: Mapping[str, Tensor]) -> Tensor:
-        """The same from what is on the device already, in whatever format; computed in the UNet's."""
+        """The same from what is on the device already, in whatever format; computed in the UNet's.
+
+        Numbers among `added` stay as they are: the UNet makes waves of them, in fp32, before it brings them into its
+        format.
+        """
         dtype = self.unet.conv_norm_out.weight.dtype
-        added = {name: tensor.to(dtype) for name, tensor in added.items()}
         return self.unet(x_BCHW.to(dtype), t_B, states_BLD.to(dtype), added_cond_kwargs=added or None).sample
 
     @property

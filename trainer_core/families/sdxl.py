@@ -41,4 +41,5 @@ class SDXL(BaseModel):
         """SDXL's micro-conditioning: pooled text and six sizes a picture (Podell et al., arXiv:2307.01952, 2.2)."""
         pooled = conditioning.pooled_BP
         numbers = [[*size.original, *size.crop, *size.target] for size in sizes]
-        return {"text_embeds": pooled, "time_ids": send(torch.tensor(numbers, dtype=pooled.dtype), pooled.device)}
+        sizes_B6 = torch.tensor(numbers, dtype=torch.float32)  # half precision has no 1365
+        return {"text_embeds": pooled, "time_ids": send(sizes_B6, pooled.device)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from ..progress import StageReport
@@ -55,12 +54,12 @@ class BetweenSteps:
         if "sample" in asked:
             run.is_answered("sample")
             done = step - sum(lengths[: turn.epoch])
-            with self._showing():
+            with self.keeping.showing():
                 yield from self._draw_samples(share_of_epochs(turn.epoch, done, lengths), step)
 
     def look(self, epoch: int, step: int, *, is_last: bool = False) -> Iterator[Report]:
         """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
-        with self._showing():
+        with self.keeping.showing():
             yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
             samples, plan = self.parts.samples, self.parts.plan
             if not samples.requests or not plan.samples.is_due(epoch, len(self.parts.lengths)):
@@ -72,21 +71,17 @@ class BetweenSteps:
     def draw_for_the_verdict(self) -> Iterator[Report]:
         """A picture that fails is no reason to lose a run."""
         try:
-            with self._showing():
+            with self.keeping.showing():
                 yield from self.parts.judge.draw(self.learner)
         except Exception as problem:
             self.parts.remarks.append(f"the two-prompt test could not be drawn: {problem}")
-
-    def _showing(self) -> AbstractContextManager[None]:
-        """The LoRA as it is kept, and memory to use it."""
-        self.learner.make_room()
-        return self.keeping.showing()
 
     def _is_time_for_state(self, step: int) -> bool:
         every = self.parts.plan.saving.state_every_steps
         return bool(every and step % every == 0)
 
     def _draw_samples(self, epoch: float, step: int) -> Iterator[Report]:
+        self.learner.make_room()
         for found in self.parts.samples.draw(self.learner.model, self.learner.adapters, epoch=epoch, step=step):
             if isinstance(found, MissedSample):
                 self.parts.remarks.append(found.remark)

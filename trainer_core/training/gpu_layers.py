@@ -9,7 +9,7 @@ from ..lora.joint import JointAttention
 
 
 def use_gpu_layers(unet: UNet2DConditionModel, *, fuses: bool, will_compile: bool) -> None:
-    """Have a frozen UNet in channels last compute as is fastest on a GPU; to be done before adapters are attached.
+    """Have a frozen UNet in channels last compute as is fastest on a GPU.
 
     Args:
         fuses: Triton works here (`can_fuse`).

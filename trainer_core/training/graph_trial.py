@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from .draws import Part
 from .learner import Given, Learner
 from .step_graphs import GpuRecorder, Recorder, StepGraphs
 from .trials import distance, seconds
+from .troubles import is_out_of_memory
 
 _MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 """Distance of the gradients from the plain ones, relative to their norm: libraries may choose other kernels, which
@@ -42,19 +44,28 @@ class GraphTrial:
         return f"CUDA graphs: {times}" if self.is_taken else f"no CUDA graphs: {times}"
 
 
-def use_graphs_where_they_help(learner: Learner, path: Path, *, recorder: Recorder | None = None) -> str:
+def use_graphs_where_they_help(
+    learner: Learner, path: Path, tell: Callable[[str], None], *, recorder: Recorder | None = None
+) -> str:
     """Let a learner take its passes from graphs, or leave it; what to tell of it.
 
     Args:
         path: Where the run keeps what it decided, so that it goes on likewise.
+        tell: Is told if graphs are given up later.
         recorder: How passes are recorded; None: as CUDA graphs.
     """
     if reason := _impossible(learner):
         return f"no CUDA graphs: {reason}"
-    graphs = StepGraphs(learner, recorder or GpuRecorder(torch.device(learner.device)))
+    graphs = StepGraphs(learner, recorder or GpuRecorder(learner.device), tell)
     decision = Decision.kept(path)
     if decision is None:
-        decision = _try(learner, graphs)
+        try:
+            decision = _try(learner, graphs)
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+            return "no CUDA graphs: memory ran out"  # the first step does what can be done about it
         decision.keep(path)
     if decision.is_taken:
         learner.learn_by(graphs.learn, graphs.make_room)
@@ -76,17 +87,14 @@ def _try(learner: Learner, graphs: StepGraphs) -> Decision:
     try:
         part = learner.first()
         # plain passes first: they need the memory that graphs then hold
-        plain, expected = _seconds(learner, part, learner.learn), _learned(learner, part, learner.learn)
+        expected, plain = _learned(learner, part, learner.learn), _seconds(learner, part, learner.learn)
         given = learner.given(part)
         graphs.record(_blank(given))
         if not graphs.is_recorded(given):
             return Decision(is_taken=False, line="no CUDA graphs: a pass could not be recorded")
-        trial = GraphTrial(
-            plain=plain,
-            graph=_seconds(learner, part, graphs.learn),
-            off=_distance(_learned(learner, part, graphs.learn), expected),
-            most_off=_MOST_OFF[learner.precision],
-        )
+        off = _distance(_learned(learner, part, graphs.learn), expected)
+        graph = _seconds(learner, part, graphs.learn)
+        trial = GraphTrial(plain=plain, graph=graph, off=off, most_off=_MOST_OFF[learner.precision])
         return Decision(is_taken=trial.is_taken, line=trial.line())
     finally:
         _forget_gradients(learner)
@@ -104,7 +112,7 @@ def _learned(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> 
     _forget_gradients(learner)
     loss = learn(learner.given(part))
     gradients = [parameter.grad for parameter in learner.parameters if parameter.grad is not None]
-    return [tensor.detach().double().clone() for tensor in (loss, *gradients)]
+    return [tensor.detach().clone() for tensor in (loss, *gradients)]
 
 
 def _forget_gradients(learner: Learner) -> None:

@@ -115,6 +115,7 @@ class Judge:
                 conditioning = self._conditioning(learner, captions)
             return learner.model.predict(noisy_BCHW, t_B, conditioning, sizes)
 
+        learner.make_room()
         for part in learner.adapters:
             part.set_dropout_seed(None)
         modules = [learner.model.unet, *learner.model.text_encoders]
@@ -123,6 +124,7 @@ class Judge:
 
     def draw(self, learner: Learner) -> Iterator[StageReport]:
         """Draw the two-prompt test, at the end of a run."""
+        learner.make_room()
         for part in learner.adapters:
             part.set_dropout_seed(None)
         with torch.no_grad():

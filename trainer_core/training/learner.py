@@ -131,6 +131,10 @@ class Learner:
         """Let nothing else do it any more."""
         self._learn_given = self._make_room = None
 
+    @property
+    def learns_itself(self) -> bool:
+        return self._learn_given is None
+
     def make_room(self) -> None:
         """To be called before something else than a step is computed on the device."""
         if self._make_room:

@@ -13,6 +13,7 @@ import torch
 
 from ..ahead import one_ahead
 from ..devices import is_gpu
+from ..families.gpu.trial import can_fuse
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
 from .amount import Step, steps_from
@@ -20,16 +21,19 @@ from .between_steps import BetweenSteps, Report
 from .compiling import compile_where_it_pays
 from .draws import Part
 from .ema import WeightAverage
+from .gpu_layers import use_gpu_layers
 from .graph_trial import use_graphs_where_they_help
 from .journal import Journal, TakenStep
 from .keeping import Keeping
 from .learner import Learner
 from .optimizer import make_optimizer, set_rates
 from .plan import TrainingPlan
+from .precision import FORMATS
 from .reports import StepReport
 from .run_parts import RunParts
 from .schedule import rate_factor
 from .state import load_state
+from .step_graphs import GIVEN_UP
 from .step_loss import StepLoss
 from .troubles import FiniteWatch, is_out_of_memory
 
@@ -134,9 +138,12 @@ class TrainingLoop:
         if precision.compile:
             yield StageReport(stage="compiling", done=0, total=1)
             remarks.append(compile_where_it_pays(self.learner, folder / "compile.json", steps))
+            if is_gpu(self.parts.device) and not self.learner.is_compiled:
+                fuses = can_fuse(self.parts.device, FORMATS[self.parts.precision])
+                use_gpu_layers(self.learner.model.unet, fuses=fuses, will_compile=False)
         if precision.cuda_graphs and is_gpu(self.parts.device):
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
-            remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json"))
+            remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", remarks.append))
 
     def _turns(self, step: int) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""
@@ -151,23 +158,29 @@ class TrainingLoop:
         )
 
     def _take(self, drawn: Sequence[Part], optimizer: torch.optim.Optimizer) -> StepLoss:
-        """A step; where memory runs out for the first time, the same step again with every block checkpointed, which
-        gives the same gradients."""
+        """A step; where memory runs out, the same step again without CUDA graphs, then with every block checkpointed,
+        which both give the same gradients."""
         learner = self.learner
-        try:
-            return learner.step(drawn, optimizer)
-        except RuntimeError as problem:
-            if not is_out_of_memory(problem) or learner.checkpoint_every == 1 or learner.is_updating:
-                raise
-            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
-        optimizer.zero_grad()
-        gc.collect()
-        torch.cuda.empty_cache()
-        learner.checkpoint(1)
-        self.parts.remarks.append(
-            "memory ran out, so gradient checkpointing is on: the same result, about a third slower"
-        )
-        return learner.step(drawn, optimizer)
+        while True:
+            try:
+                return learner.step(drawn, optimizer)
+            except RuntimeError as problem:
+                can_help = not learner.learns_itself or learner.checkpoint_every != 1
+                if not is_out_of_memory(problem) or not can_help or learner.is_updating:
+                    raise
+                traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+            optimizer.zero_grad()
+            self.parts.remarks.append(self._save_memory())
+            gc.collect()
+            torch.cuda.empty_cache()
+
+    def _save_memory(self) -> str:
+        """Do what saves memory and costs least; what to tell of it."""
+        if not self.learner.learns_itself:
+            self.learner.learn_itself()
+            return GIVEN_UP
+        self.learner.checkpoint(1)
+        return "memory ran out, so gradient checkpointing is on: the same result, about a third slower"
 
     def _agree(self, turn: Step, step: int, *, is_last: bool) -> bool:
         """Whether any process, and that is the first one, says that the run ends here."""

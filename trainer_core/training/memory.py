@@ -69,7 +69,7 @@ def step_memory(
     device: str,
 ) -> StepMemory:
     """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters."""
-    trains_text, fuses = bool(plan.optimizer.rate_of_text_encoder), can_fuse(device)
+    trains_text, fuses = bool(plan.optimizer.rate_of_text_encoder), can_fuse(device, FORMATS[precision])
     with torch.inference_mode(False), torch.enable_grad(), FakeTensorMode():
         encoders = outline.text_encoders if trains_text else []
         modules = [outline.unet, *encoders]
@@ -84,11 +84,13 @@ def step_memory(
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
-        has_graphs = plan.precision.cuda_graphs and is_gpu(device)
+        has_graphs = plan.precision.cuda_graphs and is_gpu(device) and not choice.offload and not plan.adapter.drops_out
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
-        step = _peak_of_step(outline, modules, adapters, shape, precision, device, passes=passes)
+        step = _peak_of_step(
+            outline, modules, adapters, shape, precision, device, passes=passes, keeps_activations=has_graphs
+        )
     lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
     fixed = FIXED_OVERHEAD.get(torch.device(device).type, 0)
     return StepMemory(base=base, lora=lora, step=step, overhead=int(fixed + _SHARE_LOST * step))
@@ -119,8 +121,12 @@ def _peak_of_step(
     device: str,
     *,
     passes: int,
+    keeps_activations: bool,
 ) -> int:
-    """Bytes of the largest set of tensors that a step holds at a time, beside what was there before it."""
+    """Bytes of the largest set of tensors that a step holds at a time, beside what was there before it.
+
+    An optimizer step has a second copy of the gradients for a moment, when activations are gone, but for a graph's.
+    """
     latent = (shape.height // model.pixels_per_latent, shape.width // model.pixels_per_latent)
     noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
     t_B = torch.zeros(shape.pictures, dtype=torch.long)
@@ -137,7 +143,7 @@ def _peak_of_step(
             loss.backward()
     parameters = (parameter for part in adapters for parameter in part.parameters())
     gradients = sum(parameter.grad.nbytes for parameter in parameters if parameter.grad is not None)
-    return max(count.peak, 2 * gradients)  # an optimizer step has a second copy for a moment
+    return count.peak + gradients if keeps_activations else max(count.peak, 2 * gradients)
 
 
 def _conditioning(

@@ -103,7 +103,8 @@ class Preparation:
         if is_gpu(self.parts.device):
             for part in (model.unet, model.vae):
                 part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given
-            fuses, will_compile = can_fuse(self.parts.device), self.plan.precision.compile
+            fuses = can_fuse(self.parts.device, FORMATS[self.parts.precision])
+            will_compile = self.plan.precision.compile
             use_gpu_layers(model.unet, fuses=fuses, will_compile=will_compile)
         elif self.parts.device == "cpu" and self.parts.precision == "fp32":
             adapter = self.plan.adapter

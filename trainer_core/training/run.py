@@ -32,6 +32,8 @@ STEP_LOG, VALIDATION_LOG = "metrics.jsonl", "validation.jsonl"
 """In a run's folder, JSON objects: one a step, and one each time the LoRA was measured."""
 _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
+_ONLY_FASTER = {"cuda_graphs": False}
+"""Of the plan's precision: learns the same either way. False was its default when run ids began to have it."""
 ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
 """What can be shown of a run without a trainer: from its start, and from its end. The last one marks it as done."""
 WORKFLOW = "workflow.json"
@@ -58,6 +60,7 @@ class Run:
         self.job = job
         self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
         plan = {part: value for part, value in job.plan.to_json().items() if part not in _WITHOUT_EFFECT}
+        plan["precision"] |= _ONLY_FASTER
         others = [sha256_of_file(path) for path in job.plan.adapter.files]
         data = [job.dataset.fingerprint(), job.dataset.trigger_words]
         self.id = digest(TRAINER_VERSION, plan, others, data, self.base_identity, precision)[:12]

@@ -39,7 +39,7 @@ class AsOnDevice(TorchFunctionMode):
 
     def __init__(self, device: str) -> None:
         super().__init__()
-        self._wide = () if device.startswith("cpu") else (functional.layer_norm, functional.group_norm)
+        self._wide = () if device.startswith("cpu") else (functional.layer_norm,)
 
     def __torch_function__(
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: Mapping[str, Any] | None = None

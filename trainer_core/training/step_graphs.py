@@ -32,6 +32,7 @@ class Recorder(Protocol):
         """Nobody has anything any more that was recorded."""
 
 
+GIVEN_UP = "memory ran out, so the CUDA graphs are given up: the same result, slower"
 MOST_SHAPES = 16
 """Graphs of a run; parts of any further shape are computed plainly."""
 _WARM_UPS = 3
@@ -41,8 +42,9 @@ _WARM_UPS = 3
 class StepGraphs:
     """Does what `Learner.learn` does, with the same gradients."""
 
-    def __init__(self, learner: Learner, recorder: Recorder) -> None:
-        self._learner, self._recorder = learner, recorder
+    def __init__(self, learner: Learner, recorder: Recorder, tell: Callable[[str], None]) -> None:
+        """`tell`: is told if memory does not do any more."""
+        self._learner, self._recorder, self._tell = learner, recorder, tell
         self._graphs: dict[tuple, _Graph | None] = {}
         self._has_memory = True
         unet = [part for part in learner.adapters if part.module is learner.model.unet]
@@ -66,8 +68,9 @@ class StepGraphs:
         """
         has_room = self._has_memory and sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
         self._graphs[_shape(given)] = self._try_to_record(given) if has_room else None
-        if not self._has_memory:
+        if has_room and not self._has_memory:
             self._let_go()
+            self._tell(GIVEN_UP)
 
     def make_room(self) -> None:
         """Let all graphs go where less memory is left than they hold; they are recorded anew when they are needed."""
@@ -168,7 +171,7 @@ def _copied(given: Given) -> Given:
 class GpuRecorder:
     """Records CUDA graphs that share the memory of their activations, as only one of them runs at a time."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: str) -> None:
         self._device = device
         self.forget()
 

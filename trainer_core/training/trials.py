@@ -11,13 +11,15 @@ from torch import Tensor
 
 from ..devices import is_gpu
 
-_TIMES = 7
+_TIMES, _FEWEST_TIMES = 7, 2
+_LONG = 2.0
+"""Seconds after which a trial of slow work has seen enough."""
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
-    """The median of a few times, each until the device has done it."""
-    times = []
-    for _ in range(_TIMES):
+    """The median of a few times, each until the device has done it. It is to be warm."""
+    times: list[float] = []
+    while len(times) < _FEWEST_TIMES or (len(times) < _TIMES and sum(times) < _LONG):
         began = time.perf_counter()
         work()
         if is_gpu(device):
@@ -28,5 +30,5 @@ def seconds(work: Callable[[], object], device: str) -> float:
 
 def distance(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
     """Of gradients from those that they should be, relative to the norm of the latter."""
-    off = sum((one.double() - other).square().sum() for one, other in zip(found, exact, strict=True))
-    return float((off / sum(one.square().sum() for one in exact)).sqrt())
+    off = sum((one.double() - other.double()).square().sum() for one, other in zip(found, exact, strict=True))
+    return float((off / sum(one.double().square().sum() for one in exact)).sqrt())

@@ -64,6 +64,7 @@ export const NODE_LINES = [
   ["no CUDA graphs: several processes train", "未用 CUDA 图：有多个进程在训练", "未用 CUDA 圖：有多個程序在訓練"],
   ["no CUDA graphs: they take a base model that stays on the GPU", "未用 CUDA 图：需要留在显卡上的底模", "未用 CUDA 圖：需要留在顯示卡上的底模"],
   ["no CUDA graphs: what dropout leaves out is drawn on the CPU", "未用 CUDA 图：dropout 在 CPU 上抽取", "未用 CUDA 圖：dropout 在 CPU 上抽取"],
+  ["no CUDA graphs: memory ran out", "未用 CUDA 图：显存不足", "未用 CUDA 圖：顯示記憶體不足"],
   ["no CUDA graphs: a pass could not be recorded", "未用 CUDA 图：无法录制", "未用 CUDA 圖：無法錄製"],
   ["no CUDA graphs: their gradients are {off} off", "未用 CUDA 图：梯度偏差 {off}", "未用 CUDA 圖：梯度偏差 {off}"],
   ["no CUDA graphs: a pass takes {graph} ms with them, {plain} ms without", "未用 CUDA 图：用时 {graph} 毫秒，不用时 {plain} 毫秒", "未用 CUDA 圖：用時 {graph} 毫秒，不用時 {plain} 毫秒"],

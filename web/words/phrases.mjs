@@ -191,6 +191,7 @@ export const PHRASES = [
   ["1 module of it are not trained by this plan and are left out", "其中 1 个模块不在此次训练之内，已忽略", "其中 1 個模組不在此次訓練之內，已忽略"],
   ["{count} modules of it are not trained by this plan and are left out", "其中 {count} 个模块不在此次训练之内，已忽略", "其中 {count} 個模組不在此次訓練之內，已忽略"],
   ["the two-prompt test could not be drawn: {phrase}", "双提示词测试未能绘制：{phrase}", "雙提示詞測試未能繪製：{phrase}"],
+  ["memory ran out, so the CUDA graphs are given up: the same result, slower", "显存不足，已停用 CUDA 图：结果相同，但较慢", "顯示記憶體不足，已停用 CUDA 圖：結果相同，但較慢"],
   ["memory ran out, so gradient checkpointing is on: the same result, about a third slower", "内存不足，已打开梯度检查点：结果相同，约慢三分之一", "記憶體不足，已開啟梯度檢查點：結果相同，約慢三分之一"],
   ["Prodigy finds the rate by itself, and {rate} scales what it finds. Set the rates to 1.", "Prodigy 会自己寻找学习率，{rate} 会缩放它找到的值。请把学习率设为 1。", "Prodigy 會自己尋找學習率，{rate} 會縮放它找到的值。請把學習率設為 1。"],
   ["a rate of {rate} is high for {optimizer}. Up to {usual} is usual.", "学习率 {rate} 对 {optimizer} 偏高，通常不超过 {usual}。", "學習率 {rate} 對 {optimizer} 偏高，通常不超過 {usual}。"],
