@@ -1,7 +1,7 @@
 """LoRA weights in half precision, all brought there in one go.
 
-Under autocast every layer would do so for itself, with two small kernels forwards, two backwards, and two more for the
-scale: on a fast GPU asking for them takes longer than computing them. The gradients are the same.
+Else every layer would do so for itself, by autocast, with two small kernels forwards, two backwards, and two more for
+the scale: on a fast GPU asking for them takes longer than computing them. The gradients are the same.
 """
 
 from __future__ import annotations

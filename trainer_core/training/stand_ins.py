@@ -34,8 +34,8 @@ def _like(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class AsOnDevice(TorchFunctionMode):
-    """Operations that keep other tensors for the backward pass on a device than on a CPU: on a GPU, autocast computes
-    norms in fp32."""
+    """Operations that keep other tensors for the backward pass on a device than on a CPU: on a GPU, autocast, which
+    trained text encoders are in, computes norms in fp32."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
