@@ -114,7 +114,9 @@ def test_fused_layers_of_a_gpu_keep_a_fifth_less(monkeypatch):
 def test_gradients_that_graphs_add_to_are_there_all_the_time():
     plans = [dataclasses.replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=has)) for has in (False, True)]
     plain, kept = (_whole_sd15(AS_SET, device="cuda", plan=plan) for plan in plans)
-    assert 0.5 * kept.lora / 3 < kept.step - plain.step < 1.1 * kept.lora / 3, "AdamW has two values for each weight"
+    weights = kept.lora / 3  # AdamW has two values for each
+    added = kept.step - plain.step
+    assert 1.5 * weights < added < 2.1 * weights, "gradients that stay, and a copy beside activations that do"
     assert _whole_sd15(AS_SET, plan=plans[0]) == _whole_sd15(AS_SET, plan=plans[1]), "a CPU has none"
 
 
