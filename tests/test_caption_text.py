@@ -188,7 +188,7 @@ CAPTIONS_OF_64_KB = {
 
 
 @pytest.mark.parametrize("name", CAPTIONS_OF_64_KB)
-def test_a_caption_of_64_kb_takes_a_tenth_of_a_second_at_most(name):
+def test_a_caption_of_64_kb_takes_50_ms_at_most(name):
     def seconds() -> float:
         start = time.process_time()
         try:
@@ -197,7 +197,7 @@ def test_a_caption_of_64_kb_takes_a_tenth_of_a_second_at_most(name):
             assert name in ("unclear", "quotes")
         return time.process_time() - start
 
-    assert min(seconds() for _ in range(5)) <= 0.1
+    assert min(seconds() for _ in range(5)) <= 0.05
 
 
 def test_any_bytes_give_a_caption_or_a_reason():

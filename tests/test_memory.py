@@ -21,6 +21,7 @@ from trainer_core.training.memory_choice import MemoryChoice, choose, free_memor
 from trainer_core.training.memory_count import MemoryCount
 from trainer_core.training.optimizer import make_optimizer, trained_parameters
 from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPlan
+from trainer_core.training.stand_ins import AsOnDevice
 from trainer_core.training.step_memory import GB, StepMemory, StepShape
 from trainer_core.training.trainer import Trainer
 
@@ -109,6 +110,13 @@ def test_fused_layers_of_a_gpu_keep_a_fifth_less(monkeypatch):
     assert plain.step == pytest.approx(_whole_sd15(AS_SET).step, rel=0.1), "nothing is fused where no GPU is"
     monkeypatch.setattr(memory, "can_fuse", lambda *_: True)
     assert 0.7 < _whole_sd15(AS_SET, device="cuda").step / plain.step < 0.85
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float32), ("cpu", torch.bfloat16)])
+def test_norms_under_autocast_are_counted_in_fp32_on_a_gpu(device, dtype):
+    with AsOnDevice(device), torch.autocast("cpu", torch.bfloat16):
+        answer = torch.nn.functional.layer_norm(torch.zeros(2, 8, dtype=torch.bfloat16), (8,))
+    assert answer.dtype == dtype, "of text encoders that are trained"
 
 
 def test_gradients_that_graphs_add_to_are_there_all_the_time():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from ..channels_last import gradient_of_input
 from .onednn import can_multiply, linear, multiply, part_count
 
 # Shape suffixes: B batch, C and O channels in and out, H and W height and width, K one place's inputs under a kernel
@@ -75,7 +76,8 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: FunctionCtx, grad_BOHW: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
         if not ctx.in_columns:
-            return _gradient_of_input(grad_BOHW, weight, ctx.shape, ctx.stride, ctx.padding), None, None, None, None
+            edges = [ctx.stride] * 2, [ctx.padding] * 2
+            return gradient_of_input(grad_BOHW, weight, ctx.shape, *edges), None, None, None, None
         weight_KO = _weight_of_columns(weight).t()
         parts = (multiply(part, weight_KO) for part in grad_BOHW.permute(0, 2, 3, 1).tensor_split(ctx.parts, 1))
         return _sum_of_columns(parts, ctx.shape, weight.shape[-1], ctx.stride, ctx.padding), None, None, None, None
@@ -108,12 +110,3 @@ def _sum_of_columns(parts: Iterable[Tensor], shape: Sequence[int], kernel: int, 
         top += rows * stride
     inner_BHWC = padded_BHWC[:, padding : padding + height, padding : padding + width]
     return inner_BHWC.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-
-
-def _gradient_of_input(grad_BOHW: Tensor, weight: Tensor, shape: Sequence[int], stride: int, padding: int) -> Tensor:
-    never_read = torch.empty(shape, dtype=grad_BOHW.dtype, memory_format=torch.channels_last)
-    steps, edges, none = [stride] * 2, [padding] * 2, [0, 0]
-    gradients = torch.ops.aten.convolution_backward(
-        grad_BOHW, never_read, weight, None, steps, edges, [1, 1], False, none, 1, [True, False, False]
-    )
-    return gradients[0]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from ..channels_last import gradient_of_input
 from .launching import blocks_of, launch
 
 # Shape suffixes: B batch, C channels, H and W height and width.
@@ -43,12 +44,7 @@ class _Convolution(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        place = {"dtype": gradient.dtype, "device": gradient.device, "memory_format": torch.channels_last}
-        never_read = torch.empty(ctx.shape, **place)
-        found, _, _ = torch.ops.aten.convolution_backward(
-            gradient, never_read, weight, None, ctx.stride, ctx.padding, [1, 1], False, [0, 0], 1, [True, False, False]
-        )
-        return found, None, None, None
+        return gradient_of_input(gradient, weight, ctx.shape, ctx.stride, ctx.padding), None, None, None
 
 
 class _Add(torch.autograd.Function):

@@ -129,11 +129,8 @@ def _moments(means, spreads, x, shift, places, channels, tiles, HAS_SHIFT: tl.co
              COLUMNS: tl.constexpr):  # fmt: skip
     """Mean, and sum of squared distances from it, of a tile's places for each channel (B, tiles, C)."""
     tile, batch = tl.program_id(0), tl.program_id(2)
-    row = tile * ROWS + tl.arange(0, ROWS)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    is_column = column < channels
-    is_in = (row < places)[:, None] & is_column[None, :]
-    value = tl.load(x + _place(batch, row, column, places, channels), mask=is_in, other=0.0).to(tl.float32)
+    column, is_column, place, is_in = _tile(places, channels, ROWS, COLUMNS)
+    value = tl.load(x + place, mask=is_in, other=0.0).to(tl.float32)
     mean = tl.sum(value, 0) / tl.minimum(ROWS, places - tile * ROWS)
     apart = tl.where(is_in, value - mean[None, :], 0.0)
     if HAS_SHIFT:
@@ -148,21 +145,16 @@ def _join_moments(mean_of, rate_of, means, spreads, places, channels, tiles, gro
                   ROWS: tl.constexpr, TILES: tl.constexpr, WIDTH: tl.constexpr):  # fmt: skip
     """Mean, and 1 / standard deviation, of a group from those of its channels' tiles (Chan et al., 1979)."""
     group, batch = tl.program_id(0), tl.program_id(1)
-    inner = tl.arange(0, WIDTH)
     sums = tl.zeros([TILES, WIDTH], tl.float32)
     for first in range(0, tiles, TILES):
-        tile = first + tl.arange(0, TILES)
-        is_in = (tile < tiles)[:, None] & (inner < per_group)[None, :]
-        source = (batch * tiles + tile[:, None]) * channels + group * per_group + inner[None, :]
+        tile, source, is_in = _tiles_of_group(first, tiles, channels, per_group, TILES, WIDTH)
         count = tl.minimum(ROWS, places - tile * ROWS).to(tl.float32)
         sums += tl.load(means + source, mask=is_in, other=0.0) * count[:, None]
     total = places * per_group
     mean = tl.sum(sums) / total
     sums = tl.zeros([TILES, WIDTH], tl.float32)
     for first in range(0, tiles, TILES):
-        tile = first + tl.arange(0, TILES)
-        is_in = (tile < tiles)[:, None] & (inner < per_group)[None, :]
-        source = (batch * tiles + tile[:, None]) * channels + group * per_group + inner[None, :]
+        tile, source, is_in = _tiles_of_group(first, tiles, channels, per_group, TILES, WIDTH)
         count = tl.minimum(ROWS, places - tile * ROWS).to(tl.float32)
         apart = tl.load(means + source, mask=is_in, other=0.0) - mean
         spread = tl.load(spreads + source, mask=is_in, other=0.0)
@@ -174,14 +166,8 @@ def _join_moments(mean_of, rate_of, means, spreads, places, channels, tiles, gro
 @triton.jit
 def _normalise(answer, x, shift, mean_of, rate_of, weight, bias, places, channels, tiles, groups, per_group,
                SILU: tl.constexpr, HAS_SHIFT: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
-    batch = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    is_in = (row < places)[:, None] & (column < channels)[None, :]
-    place = _place(batch, row, column, places, channels)
-    normal, _ = _normal(
-        x + place, shift, mean_of, rate_of, batch, column, channels, groups, per_group, is_in, HAS_SHIFT
-    )
+    column, _, place, is_in = _tile(places, channels, ROWS, COLUMNS)
+    normal, _ = _normal(x + place, shift, mean_of, rate_of, column, channels, groups, per_group, is_in, HAS_SHIFT)
     y = _weighed(normal, weight, bias, column, channels)
     if SILU:
         y = y * tl.sigmoid(y)
@@ -194,14 +180,8 @@ def _gradient_sums(plain, along, gradient, x, shift, mean_of, rate_of, weight, b
                    COLUMNS: tl.constexpr):  # fmt: skip
     """Sums of a tile's gradients for each channel, plainly and times what was normalised (B, tiles, C)."""
     tile, batch = tl.program_id(0), tl.program_id(2)
-    row = tile * ROWS + tl.arange(0, ROWS)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    is_column = column < channels
-    is_in = (row < places)[:, None] & is_column[None, :]
-    place = _place(batch, row, column, places, channels)
-    normal, _ = _normal(
-        x + place, shift, mean_of, rate_of, batch, column, channels, groups, per_group, is_in, HAS_SHIFT
-    )
+    column, is_column, place, is_in = _tile(places, channels, ROWS, COLUMNS)
+    normal, _ = _normal(x + place, shift, mean_of, rate_of, column, channels, groups, per_group, is_in, HAS_SHIFT)
     g = _of_normal(gradient + place, normal, weight, bias, column, channels, is_in, SILU)
     target = (batch * tiles + tile) * channels + column
     tl.store(plain + target, tl.sum(g, 0), mask=is_column)
@@ -213,13 +193,10 @@ def _join_sums(plain_of, along_of, plain, along, places, channels, tiles, groups
                WIDTH: tl.constexpr):  # fmt: skip
     """Means over each group of what `_gradient_sums` found."""
     group, batch = tl.program_id(0), tl.program_id(1)
-    inner = tl.arange(0, WIDTH)
     plain_sum = tl.zeros([TILES, WIDTH], tl.float32)
     along_sum = tl.zeros([TILES, WIDTH], tl.float32)
     for first in range(0, tiles, TILES):
-        tile = first + tl.arange(0, TILES)
-        is_in = (tile < tiles)[:, None] & (inner < per_group)[None, :]
-        source = (batch * tiles + tile[:, None]) * channels + group * per_group + inner[None, :]
+        _, source, is_in = _tiles_of_group(first, tiles, channels, per_group, TILES, WIDTH)
         plain_sum += tl.load(plain + source, mask=is_in, other=0.0)
         along_sum += tl.load(along + source, mask=is_in, other=0.0)
     total = places * per_group
@@ -231,17 +208,10 @@ def _join_sums(plain_of, along_of, plain, along, places, channels, tiles, groups
 def _gradient_of_input(answer, gradient, plain_of, along_of, x, shift, mean_of, rate_of, weight, bias, places, channels,
                        tiles, groups, per_group, HAS_SHIFT: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr,
                        COLUMNS: tl.constexpr):  # fmt: skip
-    batch = tl.program_id(2)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    is_column = column < channels
-    is_in = (row < places)[:, None] & is_column[None, :]
-    place = _place(batch, row, column, places, channels)
-    normal, rate = _normal(
-        x + place, shift, mean_of, rate_of, batch, column, channels, groups, per_group, is_in, HAS_SHIFT
-    )
+    column, is_column, place, is_in = _tile(places, channels, ROWS, COLUMNS)
+    normal, rate = _normal(x + place, shift, mean_of, rate_of, column, channels, groups, per_group, is_in, HAS_SHIFT)
     g = _of_normal(gradient + place, normal, weight, bias, column, channels, is_in, SILU)
-    group = batch * groups + column // per_group
+    group = tl.program_id(2) * groups + column // per_group
     plain = tl.load(plain_of + group, mask=is_column, other=0.0)
     along = tl.load(along_of + group, mask=is_column, other=0.0)
     found = (g - plain[None, :] - normal * along[None, :]) * rate[None, :]
@@ -249,14 +219,28 @@ def _gradient_of_input(answer, gradient, plain_of, along_of, x, shift, mean_of, 
 
 
 @triton.jit
-def _place(batch, row, column, places, channels):
-    return batch.to(tl.int64) * places * channels + row[:, None] * channels + column[None, :]
+def _tile(places, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The channels of this program's tile and whether they are there, where its values lie and whether they are."""
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    is_column = column < channels
+    place = tl.program_id(2).to(tl.int64) * places * channels + row[:, None] * channels + column[None, :]
+    return column, is_column, place, (row < places)[:, None] & is_column[None, :]
 
 
 @triton.jit
-def _normal(x, shift, mean_of, rate_of, batch, column, channels, groups, per_group, is_in, HAS_SHIFT: tl.constexpr):
-    """A tile with mean 0 and deviation 1 in each group, and what it was multiplied with."""
-    is_column = column < channels
+def _tiles_of_group(first, tiles, channels, per_group, TILES: tl.constexpr, WIDTH: tl.constexpr):
+    """Some tiles of this program's group, where their channels' numbers lie and whether they are there."""
+    group, batch = tl.program_id(0), tl.program_id(1)
+    tile, inner = first + tl.arange(0, TILES), tl.arange(0, WIDTH)
+    source = (batch * tiles + tile[:, None]) * channels + group * per_group + inner[None, :]
+    return tile, source, (tile < tiles)[:, None] & (inner < per_group)[None, :]
+
+
+@triton.jit
+def _normal(x, shift, mean_of, rate_of, column, channels, groups, per_group, is_in, HAS_SHIFT: tl.constexpr):
+    """This program's tile with mean 0 and deviation 1 in each group, and what it was multiplied with."""
+    batch, is_column = tl.program_id(2), column < channels
     group = batch * groups + column // per_group
     mean = tl.load(mean_of + group, mask=is_column, other=0.0)
     rate = tl.load(rate_of + group, mask=is_column, other=0.0)
