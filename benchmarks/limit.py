@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer_core.families.base_model import BaseModel
-from trainer_core.families.cpu.onednn import linear
+from trainer_core.families.cpu.matrices import linear
 from trainer_core.training.precision import FORMATS
 
 from .device_clock import synchronise

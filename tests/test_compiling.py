@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training_jobs import prepared, small_job, train
-from trainer_core.families.cpu import onednn
+from trainer_core.families.cpu import matrices
 from trainer_core.training import compiling
 from trainer_core.training.compiling import Trial, compile_where_it_pays, try_one_block
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch):
     """Layers compute as on a GPU, and what one test has compiled is not there for the next."""
-    monkeypatch.setattr(onednn, "_MULTIPLY", None)
+    monkeypatch.setattr(matrices, "_MULTIPLY", None)
     torch._dynamo.reset()
 
 

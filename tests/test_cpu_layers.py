@@ -14,12 +14,14 @@ from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15
 from tests.training_jobs import prepared, small_job
-from trainer_core.families.cpu import attention, onednn
-from trainer_core.families.cpu.attention import CpuAttention, attend
+from trainer_core.families.attention import use_attention
+from trainer_core.families.cpu import attention, matrices
+from trainer_core.families.cpu.attention import attend
 from trainer_core.families.cpu.feed_forward import FeedForwardInParts
 from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, use_cpu_layers
+from trainer_core.lora.joint import JointAttention
 
-pytestmark = pytest.mark.skipif(not onednn.can_multiply(), reason="this PyTorch has no oneDNN")
+pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
 
 CONVOLUTIONS = {
     "in columns": ((64, 16, 3, 3), 1, 1, 6),
@@ -29,6 +31,13 @@ CONVOLUTIONS = {
     "of one place": ((24, 16, 1, 1), 1, 0, 6),
 }
 """Weight, stride, padding, side of the input."""
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["oneDNN", "MKL for turned weights"])
+def mkl_is_wide(request, monkeypatch) -> bool:
+    """As on processors with and without AVX-512."""
+    monkeypatch.setattr(matrices, "MKL_IS_WIDE", request.param)
+    return request.param
 
 
 def tiny_unet(use_linear_projection: bool = False) -> UNet2DConditionModel:
@@ -67,7 +76,7 @@ def test_a_linear_layer_and_all_its_gradients_are_pytorchs(outputs, has_added):
     x, added = drawn(2, 9, 16).requires_grad_(), drawn(2, 9, outputs, seed=1).requires_grad_()
     weight, bias = drawn(outputs, 16, seed=2).requires_grad_(), drawn(outputs, seed=3).requires_grad_()
     expected = functional.linear(x, weight, bias) + (added if has_added else 0)
-    found = onednn.linear(x, weight, bias, added if has_added else None)
+    found = matrices.linear(x, weight, bias, added if has_added else None)
     inputs = (x, weight, bias, added)[: 4 if has_added else 3]
     assert found.grad_fn.name() == "_LinearBackward"
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
@@ -77,7 +86,7 @@ def test_a_linear_layer_and_all_its_gradients_are_pytorchs(outputs, has_added):
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_a_frozen_convolution_and_its_inputs_gradient_are_pytorchs(name, batch, largest, monkeypatch):
-    monkeypatch.setattr(onednn, "_LARGEST", largest)
+    monkeypatch.setattr(matrices, "_LARGEST", largest)
     shape, stride, padding, side = CONVOLUTIONS[name]
     own = nn.Conv2d(shape[1], shape[0], shape[2], stride, padding).requires_grad_(False)
     own.weight.copy_(drawn(*shape))
@@ -110,52 +119,52 @@ def test_only_plain_layers_are_taken_and_keep_their_names_and_weights():
 
 def test_other_number_formats_and_autocast_are_left_to_pytorch():
     x, weight = drawn(3, 8), drawn(4, 8, seed=1)
-    assert torch.equal(onednn.linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
+    assert torch.equal(matrices.linear(x.double(), weight.double()), functional.linear(x.double(), weight.double()))
     with torch.autocast("cpu", torch.bfloat16):
-        assert onednn.linear(x, weight).dtype == torch.bfloat16
+        assert matrices.linear(x, weight).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(384, 384), (400, 600)])
 @pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
-def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, monkeypatch):
+def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, mkl_is_wide, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
-    assert found.grad_fn.name() == "_AttentionBackward"
+    assert (found.grad_fn.name() == "_AttentionBackward") == (not mkl_is_wide)
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
 
 
 def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypatch):
     x, weight, bias = drawn(2, 3, 8, 1024), drawn(1024, 1024, seed=1), drawn(1024, seed=2)
     shapes = []
-    real = onednn._MULTIPLY
-    monkeypatch.setattr(onednn, "_MULTIPLY", lambda *args: shapes.append(args[0].shape) or real(*args))
+    real = matrices._MULTIPLY
+    monkeypatch.setattr(matrices, "_MULTIPLY", lambda *args: shapes.append(args[0].shape) or real(*args))
     for has_bias in (None, bias):
-        found = onednn.multiply(x, weight, has_bias)
+        found = matrices.multiply(x, weight, has_bias)
         assert found.is_contiguous()
         torch.testing.assert_close(found, functional.linear(x, weight, has_bias), rtol=1e-5, atol=1e-4)
-    onednn.multiply(x.repeat(2, 1, 1, 1), weight)
+    matrices.multiply(x.repeat(2, 1, 1, 1), weight)
     assert shapes == [(1024, 1024), (1024, 1024), (4, 3, 8, 1024)]
 
 
 @pytest.mark.parametrize("largest", [30 * 2**20, 40_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("is_linear", [False, True], ids=["projected as a picture", "projected as tokens"])
 def test_a_unet_with_all_of_it_answers_and_learns_as_before(is_linear, largest, monkeypatch):
-    monkeypatch.setattr(onednn, "_LARGEST", largest)
+    monkeypatch.setattr(matrices, "_LARGEST", largest)
     inputs = (drawn(1, 4, 24, 24).requires_grad_(), torch.tensor([500]), drawn(1, 77, 64, seed=1))
     unet = tiny_unet(is_linear)
     before = unet(*inputs).sample
     before = [before, *gradients(before, inputs[0])]
     use_cpu_layers(unet)
+    use_attention(unet, JointAttention(attend))
     after = unet(*inputs).sample
-    assert all(type(processor) is CpuAttention for processor in unet.attn_processors.values())
     assert_alike([after, *gradients(after, inputs[0])], before)
     again = unet(*inputs).sample
     assert torch.equal(again, after)
 
 
 def test_feed_forward_layers_take_tokens_in_parts_unless_they_are_told_not_to(monkeypatch):
-    monkeypatch.setattr(onednn, "_LARGEST", 40_000)
+    monkeypatch.setattr(matrices, "_LARGEST", 40_000)
     inputs = (drawn(1, 4, 24, 24), torch.tensor([500]), drawn(1, 77, 64, seed=1))
     tokens = {}
     for in_parts in (True, False):
@@ -191,9 +200,9 @@ def test_a_part_of_a_larger_matrix_is_multiplied_as_fast_as_a_whole_one():
     part = drawn(1024, 640)[:, :320].t().copy_(whole)
 
     def least_seconds(weight: torch.Tensor) -> float:
-        return min(timeit.repeat(lambda: onednn.multiply(x, weight), number=1, repeat=5, timer=time.thread_time))
+        return min(timeit.repeat(lambda: matrices.multiply(x, weight), number=1, repeat=5, timer=time.thread_time))
 
-    torch.testing.assert_close(onednn.multiply(x, part), onednn.multiply(x, whole))
+    torch.testing.assert_close(matrices.multiply(x, part), matrices.multiply(x, whole))
     assert least_seconds(part) < 20 * least_seconds(whole)
 
 

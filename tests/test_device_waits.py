@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.training_jobs import prepared, small_job
 from tests.waits import ONCE, Waits
-from trainer_core.families.cpu import onednn
+from trainer_core.families.cpu import matrices
 from trainer_core.training.amount import steps_from
 from trainer_core.training.loop import optimizer_of
 
@@ -108,7 +108,7 @@ def elsewhere(value):
     ids=str,
 )
 def test_a_pass_takes_nothing_from_the_cpu(tmp_path, monkeypatch, family, changes):
-    monkeypatch.setattr(onednn, "_MULTIPLY", None)  # layers compute as on a GPU
+    monkeypatch.setattr(matrices, "_MULTIPLY", None)  # layers compute as on a GPU
     job = small_job(tmp_path, family=family, optimizer={"learning_rate": 1e-3, "text_encoder_rate": 0.0}, **changes)
     learner = prepared(job, tmp_path / "runs").learner
     given = learner.given(learner.first())

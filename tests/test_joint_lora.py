@@ -8,7 +8,8 @@ from torch import nn
 
 from tests.training_jobs import prepared, small_job
 from trainer_core.families.attention import use_attention
-from trainer_core.lora.joint import JointAttention, lora_linears
+from trainer_core.families.cpu.layers import FrozenLinear
+from trainer_core.lora.joint import Joinable, JointAttention, lora_linears
 from trainer_core.lora.low_rank import LoraLayer
 
 
@@ -20,14 +21,20 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("leads_on", [True, False])
 def test_answers_and_gradients_are_those_of_autograd(widths, leads_on):
     layers = [nn.Linear(20, width, bias=width != 8).requires_grad_(False) for width in widths]
-    halves = [
-        (drawn(3 + place, 20, seed=place).requires_grad_(), drawn(width, 3 + place, seed=5).requires_grad_())
+    factors = [
+        (
+            drawn(3 + place, 20, seed=place).requires_grad_(),
+            drawn(width, 3 + place, seed=5).requires_grad_(),
+            (1.0, 0.5, 3.0)[place],
+        )
         for place, width in enumerate(widths)
     ]
     x = drawn(2, 5, 20, seed=9).requires_grad_(leads_on)
-    inputs = [*([x] if leads_on else []), *(half for pair in halves for half in pair)]
-    found = lora_linears(x, layers, halves)
-    expected = [layer(x) + x @ down.t() @ up.t() for layer, (down, up) in zip(layers, halves, strict=True)]
+    inputs = [*([x] if leads_on else []), *(factor for down, up, _ in factors for factor in (down, up))]
+    found = lora_linears(x, layers, factors)
+    expected = [
+        layer(x) + x @ down.t() @ up.t() * scale for layer, (down, up, scale) in zip(layers, factors, strict=True)
+    ]
     towards = [drawn(*answer.shape, seed=11) for answer in expected]
     for one, other in zip(
         (*found, *torch.autograd.grad(found, inputs, towards)),
@@ -57,9 +64,13 @@ def test_a_joint_step_is_as_near_to_fp32_as_one_layer_by_layer(tmp_path, monkeyp
     exact, learner = gradients_of(learner_in("fp32")), learner_in("bf16")
     use_attention(learner.model.unet, JointAttention())
     joint = (gradients_of(learner) - exact).norm() / exact.norm()
-    monkeypatch.setattr(LoraLayer, "joins", False)
+    monkeypatch.setattr(LoraLayer, "joins", lambda *_: False)
     alone = (gradients_of(learner) - exact).norm() / exact.norm()
     assert joint != alone and joint < 1.3 * alone < 0.15, "bf16 rounds"
+
+
+def joins_others(layer) -> bool:
+    return isinstance(layer, Joinable) and layer.joins(drawn(1, layer.base.weight.shape[1]).to(layer.base.weight.dtype))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +80,9 @@ def test_a_joint_step_is_as_near_to_fp32_as_one_layer_by_layer(tmp_path, monkeyp
         ({"adapter": {"kind": "dora"}}, False),
         ({"adapter": {"dropout": 0.5}}, False),
         ({"precision": {"training": "bf16", "base": "nf4"}}, True),  # what is too small to be packed
-        ({"precision": {"training": "fp32"}}, False),
+        ({"precision": {"training": "fp32"}}, True),
+        ({"precision": {"training": "fp32"}, "adapter": {"kind": "dora"}}, False),
+        ({"precision": {"training": "fp32"}, "adapter": {"rank_dropout": 0.5}}, False),
     ],
 )
 def test_only_bare_loras_on_whole_layers_join(tmp_path, changes, joins):
@@ -78,5 +91,7 @@ def test_only_bare_loras_on_whole_layers_join(tmp_path, changes, joins):
     learner.given(learner.first())
     with learner.passing():
         for layer in learner.adapters[0].layers:
-            assert getattr(layer, "joins", False) == (joins and type(layer.base) is nn.Linear)
-    assert not any(getattr(layer, "joins", False) for layer in learner.adapters[0].layers), "only within a pass"
+            assert joins_others(layer) == (joins and type(layer.base) in (nn.Linear, FrozenLinear))
+    in_fp32 = learner.precision == "fp32"
+    left = any(map(joins_others, learner.adapters[0].layers))
+    assert left == (joins and in_fp32), "halves are there within a pass only"

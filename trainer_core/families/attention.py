@@ -15,8 +15,9 @@ from torch.nn import functional
 class PlainAttention:
     """diffusers divides by factors that are 1, which takes two passes over the memory each way."""
 
-    attend: Callable[..., Tensor] = staticmethod(functional.scaled_dot_product_attention)
-    """(queries, keys, values, mask) -> answer, all with heads before tokens."""
+    def __init__(self, attend: Callable[..., Tensor] = functional.scaled_dot_product_attention) -> None:
+        self.attend = attend
+        """(queries, keys, values, mask) -> answer, all with heads before tokens."""
 
     def __call__(
         self,

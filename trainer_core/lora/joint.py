@@ -1,23 +1,39 @@
-"""LoRA on linear layers in half precision: what it adds is added by the multiplication itself, forwards and backwards,
-and layers with the same input share what they read of it.
+"""LoRA on linear layers: what it adds is added by the multiplication itself, forwards and backwards, and layers with
+the same input share what they read of it.
 
 Left to autograd, a layer's answer, its LoRA's and all gradients for the input are tensors of their own, which are then
-added: passes over the memory that on a fast GPU take longer than a small rank's arithmetic.
+added: passes over the memory that take longer than a small rank's arithmetic.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
-from torch.nn import functional
 
 from ..families.attention import PlainAttention
+from ..families.cpu.matrices import add_product, gradient_of_weight, product, product_into
 
 # Shape suffixes: T tokens of all pictures, I and O width in and out, R rank, of all layers together.
+
+
+class Joinable(ABC):
+    """An adapter that may be no more than a LoRA on a frozen linear layer."""
+
+    base: nn.Linear
+
+    @abstractmethod
+    def joins(self, x: Tensor) -> bool:
+        """Whether it is, for this input."""
+
+    @property
+    @abstractmethod
+    def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
+        """down, up and the scale, in the format that is computed in."""
 
 
 class JointAttention(PlainAttention):
@@ -30,31 +46,35 @@ class JointAttention(PlainAttention):
 
 
 def answers_to(x: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, ...]:
-    """What layers give for the same input; jointly where each has halves of a LoRA at hand."""
-    if all(getattr(layer, "joins", False) for layer in layers):
-        return lora_linears(x, [layer.base for layer in layers], [layer.halves for layer in layers])
+    """What layers give for the same input; jointly where each is a frozen one with nothing but a LoRA."""
+    if all(isinstance(layer, Joinable) and layer.joins(x) for layer in layers):
+        return lora_linears(x, [layer.base for layer in layers], [layer.factors_at_hand for layer in layers])
     return tuple(layer(x) for layer in layers)
 
 
-def lora_linears(x: Tensor, bases: Sequence[nn.Linear], halves: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
-    """The answers of frozen linear layers with LoRAs; `halves`: each one's down, and up times the scale, in the format
-    of x and of the layers."""
-    downs, ups = zip(*halves, strict=True)
+def lora_linears(
+    x: Tensor, bases: Sequence[nn.Linear], factors: Sequence[tuple[Tensor, Tensor, float]]
+) -> tuple[Tensor, ...]:
+    """The answers of frozen linear layers with LoRAs; `factors`: each one's down, up and scale, both in the format of x
+    and of the layers."""
+    downs, ups, scales = zip(*factors, strict=True)
     weights, biases = [base.weight for base in bases], [base.bias for base in bases]
-    return _LoraLinears.apply(x, len(bases), *weights, *biases, *downs, *ups)
+    return _LoraLinears.apply(x, scales, *weights, *biases, *downs, *ups)
 
 
 class _LoraLinears(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, count: int, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: FunctionCtx, x: Tensor, scales: Sequence[float], *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        count = len(scales)
         weights, biases, downs, ups = (tensors[start : start + count] for start in range(0, 4 * count, count))
-        ctx.count, ctx.shape, ctx.ranks = count, x.shape, [len(down_RI) for down_RI in downs]
+        ctx.scales, ctx.shape, ctx.ranks = scales, x.shape, [len(down_RI) for down_RI in downs]
         x_TI = x.flatten(0, -2)
         down_RI = downs[0] if count == 1 else torch.cat(downs)
-        inner_TR = x_TI @ down_RI.t()
+        inner_TR = product(x_TI, down_RI)
+        inners = _scaled(inner_TR, ctx.ranks, scales)
         answers = []
-        for weight_OI, bias_O, up_OR, inner in zip(weights, biases, ups, inner_TR.split(ctx.ranks, 1), strict=True):
-            answer_TO = functional.linear(x_TI, weight_OI, bias_O).addmm_(inner, up_OR.t())
+        for weight_OI, bias_O, up_OR, inner in zip(weights, biases, ups, inners, strict=True):
+            answer_TO = add_product(product(x_TI, weight_OI, bias_O), inner, up_OR)
             answers.append(answer_TO.view(*x.shape[:-1], -1))
         ctx.save_for_backward(x_TI, inner_TR, down_RI, *weights, *ups)
         return tuple(answers)
@@ -63,15 +83,28 @@ class _LoraLinears(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, inner_TR, down_RI, *rest = ctx.saved_tensors
-        layers = zip(gradients, rest[: ctx.count], rest[ctx.count :], inner_TR.split(ctx.ranks, 1), strict=True)
+        count = len(ctx.scales)
+        layers = zip(gradients, rest[:count], rest[count:], inner_TR.split(ctx.ranks, 1), strict=True)
         of_inner_TR, of_x_TI, of_ups = torch.empty_like(inner_TR), None, []
         for (gradient, weight_OI, up_OR, inner), of_inner in zip(layers, of_inner_TR.split(ctx.ranks, 1), strict=True):
             gradient_TO = gradient.reshape(len(x_TI), -1)
-            torch.mm(gradient_TO, up_OR, out=of_inner)
-            of_ups.append(gradient_TO.t() @ inner)
+            product_into(of_inner, gradient_TO, up_OR.t())
+            of_ups.append(gradient_of_weight(gradient_TO, inner))
             if ctx.needs_input_grad[0]:
-                of_x_TI = gradient_TO @ weight_OI if of_x_TI is None else of_x_TI.addmm_(gradient_TO, weight_OI)
+                weight_IO = weight_OI.t()
+                is_first = of_x_TI is None
+                of_x_TI = product(gradient_TO, weight_IO) if is_first else add_product(of_x_TI, gradient_TO, weight_IO)
+        _scaled(of_inner_TR, ctx.ranks, ctx.scales)
         if of_x_TI is not None:
-            of_x_TI = of_x_TI.addmm_(of_inner_TR, down_RI).view(ctx.shape)
-        of_downs = (of_inner_TR.t() @ x_TI).split(ctx.ranks)
-        return of_x_TI, None, *[None] * (2 * ctx.count), *of_downs, *of_ups
+            of_x_TI = add_product(of_x_TI, of_inner_TR, down_RI.t()).view(ctx.shape)
+        of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
+        return of_x_TI, None, *[None] * (2 * count), *of_downs, *of_ups
+
+
+def _scaled(inner_TR: Tensor, ranks: Sequence[int], scales: Sequence[float]) -> Sequence[Tensor]:
+    """Each layer's part, scaled in place."""
+    parts = inner_TR.split(ranks, 1)
+    for part, scale in zip(parts, scales, strict=True):
+        if scale != 1:
+            part *= scale
+    return parts

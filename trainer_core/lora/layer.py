@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import TrainingError
 from ..families.cpu.convolution import convolution, is_pointwise, pointwise
-from ..families.cpu.onednn import linear
+from ..families.cpu.matrices import linear
 from .dropout import Dropout
 
 Shapes = Mapping[str, tuple[int, ...]]

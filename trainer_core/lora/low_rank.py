@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..families.cpu.convolution import pointwise
-from ..families.cpu.onednn import linear
-from .joint import lora_linears
+from ..families.cpu.layers import FrozenLinear
+from ..families.cpu.matrices import can_multiply, linear
+from .joint import Joinable, lora_linears
 from .layer import ProductLayer, Shapes, in_format_of
 
 
-class LoraLayer(ProductLayer):
+class LoraLayer(ProductLayer, Joinable):
     """up(down(x)) * alpha / rank (Hu et al., arXiv:2106.09685). Of a convolution, `down` has the kernel."""
 
     kind = "lora"
@@ -43,14 +44,20 @@ class LoraLayer(ProductLayer):
     def product(self) -> Tensor:
         return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
 
+    def joins(self, x: Tensor) -> bool:
+        """Whether it is a frozen linear layer with nothing but a LoRA, and its factors are at hand: halves, or in fp32
+        on a CPU its own."""
+        is_bare = self.is_on and not self.dropout and type(self) is LoraLayer
+        if type(self.base) is FrozenLinear:
+            return is_bare and not self.halves and can_multiply(x, self.base.weight)
+        return is_bare and bool(self.halves) and type(self.base) is nn.Linear
+
     @property
-    def joins(self) -> bool:
-        """Whether it is a frozen linear layer with nothing but a LoRA, whose halves are at hand."""
-        is_bare = bool(self.halves) and self.is_on and not self.dropout
-        return is_bare and type(self) is LoraLayer and type(self.base) is nn.Linear
+    def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
+        return (*self.halves, 1.0) if self.halves else (self.lora_down, self.lora_up, self.strength * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return lora_linears(x, [self.base], [self.halves])[0] if self.joins else super().forward(x)
+        return lora_linears(x, [self.base], [self.factors_at_hand])[0] if self.joins(x) else super().forward(x)
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         if self.halves:

@@ -19,9 +19,9 @@ from ..runs.pace import StepTimes, Work
 from .amount import Step, steps_from
 from .between_steps import BetweenSteps, Report
 from .compiling import compile_where_it_pays
+from .device_layers import use_gpu_layers
 from .draws import Part
 from .ema import WeightAverage
-from .gpu_layers import use_gpu_layers
 from .graph_trial import use_graphs_where_they_help
 from .journal import Journal, TakenStep
 from .keeping import Keeping

@@ -20,7 +20,7 @@ from ..lora.adapters import Adapters
 from ..lora.halves import halves_at_hand
 from ..lora.names import targets_of
 from .checkpointing import checkpoint_blocks
-from .gpu_layers import use_gpu_layers
+from .device_layers import bytes_of_cpu_layers, has_cpu_layers, use_gpu_layers
 from .memory_choice import MemoryChoice
 from .memory_count import MemoryCount
 from .plan import TrainingPlan
@@ -79,7 +79,10 @@ def step_memory(
             quantise(outline.unet, choice.base)
         if is_gpu(device):
             use_gpu_layers(outline.unet, fuses=fuses, will_compile=plan.precision.compile)
+        shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
+        if has_cpu_layers(device, precision):
+            base += bytes_of_cpu_layers(outline.unet, shape.places(outline.pixels_per_latent))
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
@@ -87,7 +90,6 @@ def step_memory(
         has_graphs = plan.precision.cuda_graphs and is_gpu(device) and not choice.offload and not plan.adapter.drops_out
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
-        shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         step = _peak_of_step(
             outline, modules, adapters, shape, precision, device, passes=passes, keeps_activations=has_graphs
         )

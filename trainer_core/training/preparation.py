@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ import torch
 
 from ..devices import is_gpu
 from ..families.base_model import BaseModel
-from ..families.cpu.layers import use_cpu_layers
 from ..families.gpu.trial import can_fuse
 from ..families.loading import load_base_model
 from ..families.offloading import offload
@@ -25,9 +25,9 @@ from . import objective
 from .batches import BatchOrder, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
+from .device_layers import has_cpu_layers, transform_for_cpu, use_gpu_layers, use_layers_of_cpu
 from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
-from .gpu_layers import use_gpu_layers
 from .latents import Latents
 from .learner import Learner
 from .masks import read_masks
@@ -54,6 +54,7 @@ class Preparation:
         parts = self.parts
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
+        places = self._places_of_batch(model)
         masks = {}
         if self.plan.loss.masked:
             masks = yield from read_masks(parts.dataset.images, model.pixels_per_latent, flip=self.plan.augment.flip)
@@ -71,6 +72,8 @@ class Preparation:
             offload(model.unet, parts.device)
         model.unet.to(parts.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
+        if self._has_cpu_layers:
+            transform_for_cpu(model.unet, places)
         learner = Learner(
             model,
             parts.dataset,
@@ -106,11 +109,20 @@ class Preparation:
             fuses = can_fuse(self.parts.device, FORMATS[self.parts.precision])
             will_compile = self.plan.precision.compile
             use_gpu_layers(model.unet, fuses=fuses, will_compile=will_compile)
-        elif self.parts.device == "cpu" and self.parts.precision == "fp32":
+        elif self._has_cpu_layers:
             adapter = self.plan.adapter
             in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
-            for part in (model.unet, *model.text_encoders):
-                use_cpu_layers(part, in_parts=in_parts)
+            use_layers_of_cpu(model, in_parts=in_parts)
+
+    @property
+    def _has_cpu_layers(self) -> bool:
+        return has_cpu_layers(self.parts.device, self.parts.precision)
+
+    def _places_of_batch(self, model: BaseModel) -> int:
+        """Of the latents that go through the UNet at a time, of a whole batch of the smallest bucket."""
+        pictures = self.plan.batch_size // (self.parts.team.size * self.choice.parts)
+        smallest = min(math.prod(image.bucket) for image in self.parts.dataset.images)
+        return max(1, pictures) * smallest // model.pixels_per_latent**2
 
     def _encode_pictures(self, model: BaseModel) -> Generator[StageReport, None, Latents]:
         """Every process encodes its share into the cache, and then takes all from there."""

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from ..attention import PlainAttention
-from . import onednn
+from . import matrices
 
 # Shape suffixes: B batch, N heads, Q queries, K keys, D values of a head, P queries of a part.
 
@@ -23,15 +22,13 @@ _FEWEST = 384
 
 
 def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`functional.scaled_dot_product_attention`, the same but for the order of additions."""
+    """`functional.scaled_dot_product_attention`, the same but for the order of additions. PyTorch's flash kernel
+    multiplies with MKL, and is faster where that has the processor's whole width."""
     is_long = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST
-    if mask is None and is_long and onednn.can_multiply(query_BNQD, key_BNKD, value_BNKD):
+    is_faster = is_long and not matrices.MKL_IS_WIDE
+    if mask is None and is_faster and matrices.can_multiply(query_BNQD, key_BNKD, value_BNKD):
         return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
     return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)
-
-
-class CpuAttention(PlainAttention):
-    attend = staticmethod(attend)
 
 
 class _Attention(torch.autograd.Function):
@@ -46,8 +43,8 @@ class _Attention(torch.autograd.Function):
             query_QD = query_QD * query.shape[-1] ** -0.5
             part = _part(key_KD)
             for query_PD, answer_PD in zip(query_QD.split(part), answer[place].split(part), strict=True):
-                weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
-                answer_PD.copy_(onednn.multiply(weights_PK, value_KD.t()))
+                weights_PK = torch.softmax(matrices.multiply(query_PD, key_KD), -1)
+                answer_PD.copy_(matrices.multiply(weights_PK, value_KD.t()))
         return answer
 
     @staticmethod
@@ -71,12 +68,12 @@ def _gradients_of_head(query_QD: Tensor, key_KD: Tensor, value_KD: Tensor, grad_
     part = _part(key_KD)
     parts = zip(*(tensor.split(part) for tensor in (query_QD, grad_QD, grad_query)), strict=True)
     for query_PD, grad_PD, grad_query_PD in parts:
-        weights_PK = torch.softmax(onednn.multiply(query_PD, key_KD), -1)
-        grad_value_DK = onednn.multiply(grad_PD.t(), weights_PK.t(), added=grad_value_DK)
-        grad_weights_PK = onednn.multiply(grad_PD, value_KD)
+        weights_PK = torch.softmax(matrices.multiply(query_PD, key_KD), -1)
+        grad_value_DK = matrices.multiply(grad_PD.t(), weights_PK.t(), added=grad_value_DK)
+        grad_weights_PK = matrices.multiply(grad_PD, value_KD)
         grad_scores_PK = torch._softmax_backward_data(grad_weights_PK, weights_PK, -1, weights_PK.dtype)
-        torch.mul(onednn.multiply(grad_scores_PK, key_KD.t()), scale, out=grad_query_PD)
-        grad_key_DK = onednn.multiply(query_PD.t(), grad_scores_PK.t(), added=grad_key_DK)
+        torch.mul(matrices.multiply(grad_scores_PK, key_KD.t()), scale, out=grad_query_PD)
+        grad_key_DK = matrices.multiply(query_PD.t(), grad_scores_PK.t(), added=grad_key_DK)
     return grad_query, grad_key_DK.t(), grad_value_DK.t()
 
 

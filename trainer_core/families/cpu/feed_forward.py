@@ -6,7 +6,7 @@ import torch
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-from .onednn import part_count
+from .matrices import part_count
 
 # Shape suffixes: B batch, L tokens, C channels.
 

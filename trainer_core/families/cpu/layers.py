@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 import torch
 from diffusers import Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 
-from ..attention import use_attention
 from ..channels_last import ChannelsLastTransformer
-from .attention import CpuAttention
 from .convolution import convolution, is_plain, is_pointwise, pointwise
 from .feed_forward import FeedForwardInParts
-from .onednn import can_multiply, linear
+from .matrices import can_multiply, linear
+from .winograd import GROWTH, WinogradConv2d, can_transform
 
 # Shape suffixes: B batch, C channels, H and W height and width.
+
+_MANY_PLACES = 256
+"""Of a batch, from which on a transformed weight is faster; below, reading it takes longest, and it is larger."""
 
 
 class FrozenLinear(nn.Linear):
@@ -54,5 +58,35 @@ def use_cpu_layers(model: nn.Module, *, in_parts: bool = True) -> None:
             module.__class__ = faster.get(type(module), type(module))
         elif is_plain(module):
             module.__class__ = FrozenConv2d
-    if isinstance(model, UNet2DConditionModel):
-        use_attention(model, CpuAttention())
+
+
+def transform_convolutions(model: nn.Module, keeping: Collection[nn.Module] = ()) -> None:
+    """Let a frozen model keep the weights of its large 3x3 convolutions transformed (winograd.py), for good.
+
+    Args:
+        keeping: Layers whose weights somebody else reads.
+    """
+    if can_multiply():
+        for layer in list(_transformable(model)):
+            if layer not in keeping:
+                WinogradConv2d.transform(layer)
+
+
+def bytes_of_transforms(model: nn.Module) -> int:
+    """By how much `transform_convolutions` would make a model larger."""
+    return round(sum(GROWTH * layer.weight.nbytes for layer in _transformable(model))) if can_multiply() else 0
+
+
+def _transformable(model: nn.Module) -> Iterator[nn.Conv2d]:
+    layers = (layer for layer in model.modules() if type(layer) in (nn.Conv2d, FrozenConv2d))
+    return (layer for layer in layers if is_plain(layer) and can_transform(layer))
+
+
+def blocks_of_many_places(unet: UNet2DConditionModel, places: int) -> Iterator[nn.Module]:
+    """The parts of a UNet where a batch's pictures have many places. `places`: what its latents have together."""
+    deepest = len(unet.down_blocks) - 1
+    levels = [*enumerate(unet.down_blocks), (deepest, unet.mid_block)]
+    for place, block in enumerate(unet.up_blocks):
+        levels.append((deepest - place, block.resnets))
+        levels.extend((deepest - place - 1, upsampler) for upsampler in block.upsamplers or ())
+    return (block for level, block in levels if block is not None and places >> 2 * level >= _MANY_PLACES)

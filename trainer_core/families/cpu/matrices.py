@@ -1,4 +1,4 @@
-"""Matrices multiplied by oneDNN.
+"""Matrices multiplied on a CPU in fp32: by oneDNN, or by MKL where that is faster.
 
 PyTorch multiplies fp32 matrices with MKL, which on AMD uses half of the width of AVX-512. oneDNN is in the same wheels
 and multiplies matrices as they lie.
@@ -15,16 +15,19 @@ from torch.nn import functional
 # Shape suffixes: C and O channels in and out, P places (all of a batch).
 
 _MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+MKL_IS_WIDE = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+"""Whether MKL has the processor's whole width. Then it is faster than oneDNN with a turned weight, which oneDNN brings
+into another order first, and it adds to a matrix in place."""
 _FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
-"""Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that oneDNN
-reorders for itself."""
+"""Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that
+libraries reorder for themselves."""
 _LARGEST = 30 * 2**20
 """Bytes. malloc gives larger tensors back to the system each time, so that their pages are zeroed anew at every use,
 which takes longer than their arithmetic: 12 ms for 42 MB."""
 
 
 def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
-    """`functional.linear`, by oneDNN where that can be; `added`, of the answer's shape, is added to it."""
+    """`functional.linear`, as fast as that can be; `added`, of the answer's shape, is added to it."""
     if can_multiply(x, weight_OC, bias_O, added):
         return _Linear.apply(x, weight_OC, bias_O, added)
     y = functional.linear(x, weight_OC, bias_O)
@@ -40,9 +43,11 @@ def can_multiply(*tensors: Tensor | None) -> bool:
 
 
 def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
-    """x W^T + b + added, without a gradient. The weight may be a transposed matrix."""
+    """x W^T + b + added, without a gradient, of what `can_multiply`. The weight may be a transposed matrix."""
     if not (weight_OC.is_contiguous() or weight_OC.t().is_contiguous()):
         weight_OC = weight_OC.contiguous()  # a part of a larger matrix would be multiplied a thousand times slower
+    if MKL_IS_WIDE and bias_O is None and not weight_OC.is_contiguous():
+        return _multiply_by_turned(x, weight_OC.t(), added)
     if added is not None:
         return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
     if _is_wide(x, weight_OC):
@@ -53,10 +58,54 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
     return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
 
 
+def _multiply_by_turned(x: Tensor, weight_CO: Tensor, added: Tensor | None) -> Tensor:
+    """x W + added by MKL; of few places the other way round."""
+    x_PC = x.flatten(0, -2)
+    if added is not None:
+        y_PO = torch.addmm(added.flatten(0, -2), x_PC, weight_CO)
+    elif len(x_PC) <= _FEW_PLACES:
+        y_PO = torch.mm(weight_CO.t(), x_PC.t()).t().contiguous()
+    else:
+        y_PO = torch.mm(x_PC, weight_CO)
+    return y_PO.view(*x.shape[:-1], -1)
+
+
 def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
     """Whether few places meet a large weight, both as they lie."""
     is_few = x.shape[:-1].numel() <= _FEW_PLACES and weight_OC.numel() >= _MANY_WEIGHTS
     return is_few and x.is_contiguous() and weight_OC.is_contiguous()
+
+
+def add_product(sum_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> Tensor:
+    """sum + x W^T on any device, without a gradient. `sum` may be taken for it, and is worth nothing afterwards."""
+    if can_multiply(sum_PO, x_PC, weight_OC) and not MKL_IS_WIDE:
+        return multiply(x_PC, weight_OC, added=sum_PO)
+    return sum_PO.addmm_(x_PC, weight_OC.t())
+
+
+def product(x_PC: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None) -> Tensor:
+    """x W^T + b on any device, without a gradient."""
+    if can_multiply(x_PC, weight_OC, bias_O):
+        return multiply(x_PC, weight_OC, bias_O)
+    return functional.linear(x_PC, weight_OC, bias_O)
+
+
+def product_into(answer_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> None:
+    """x W^T on any device, without a gradient."""
+    if can_multiply(answer_PO, x_PC, weight_OC) and not MKL_IS_WIDE:
+        answer_PO.copy_(multiply(x_PC, weight_OC))
+    else:
+        torch.mm(x_PC, weight_OC.t(), out=answer_PO)
+
+
+def gradient_of_weight(grad_PO: Tensor, x_PC: Tensor) -> Tensor:
+    """grad^T x on any device, without a gradient. oneDNN copies the first factor into the order of the answer, so the
+    smaller one comes first."""
+    if not can_multiply(grad_PO, x_PC):
+        return grad_PO.t() @ x_PC
+    if grad_PO.shape[1] > x_PC.shape[1]:
+        return multiply(x_PC.t(), grad_PO.t()).t()
+    return multiply(grad_PO.t(), x_PC.t())
 
 
 def part_count(size: int) -> int:
@@ -80,14 +129,7 @@ class _Linear(torch.autograd.Function):
         grad_PO = grad.flatten(0, -2)
         return (
             multiply(grad, weight_OC.t()) if needs_x else None,
-            _gradient_of_weight(grad_PO, x.flatten(0, -2)) if needs_weight else None,
+            gradient_of_weight(grad_PO, x.flatten(0, -2)) if needs_weight else None,
             grad_PO.sum(0) if needs_bias else None,
             grad if needs_added else None,
         )
-
-
-def _gradient_of_weight(grad_PO: Tensor, x_PC: Tensor) -> Tensor:
-    """The first factor is copied into the order of the answer, so the smaller one comes first."""
-    if grad_PO.shape[1] > x_PC.shape[1]:
-        return multiply(x_PC.t(), grad_PO.t()).t()
-    return multiply(grad_PO.t(), x_PC.t())

@@ -1,0 +1,183 @@
+"""3x3 convolutions whose weights are kept transformed: PyTorch's answers and gradients, from fewer multiplications."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.tiny_models import tiny_sd15
+from tests.training_jobs import digest, prepared, small_job, train
+from trainer_core.families.cpu import layers, matrices, winograd
+from trainer_core.families.cpu.layers import (
+    FrozenConv2d,
+    blocks_of_many_places,
+    bytes_of_transforms,
+    transform_convolutions,
+    use_cpu_layers,
+)
+from trainer_core.families.cpu.winograd import WinogradConv2d
+
+pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def frozen(inputs: int, outputs: int, *, bias: bool = True) -> tuple[FrozenConv2d, nn.Conv2d]:
+    """A layer and a plain copy."""
+    torch.manual_seed(0)
+    own, plain = (nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias).requires_grad_(False) for _ in range(2))
+    plain.load_state_dict(own.state_dict())
+    use_cpu_layers(own)
+    return own, plain
+
+
+@pytest.mark.parametrize("mkl_is_wide", [False, True], ids=["oneDNN", "MKL for turned weights"])
+@pytest.mark.parametrize("largest", [2**22, 10_000], ids=["whole", "in parts"])
+@pytest.mark.parametrize("size", [(8, 12), (7, 9), (1, 4), (3, 1)], ids=str)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("channels", [(16, 24, True), (24, 16, False)], ids=str)
+def test_answers_and_gradients_are_pytorchs(channels, batch, size, largest, mkl_is_wide, monkeypatch):
+    monkeypatch.setattr(winograd, "_LARGEST", largest)
+    monkeypatch.setattr(matrices, "MKL_IS_WIDE", mkl_is_wide)
+    inputs, outputs, bias = channels
+    own, plain = frozen(inputs, outputs, bias=bias)
+    WinogradConv2d.transform(own)
+    for x in (drawn(batch, inputs, *size), drawn(batch, inputs, *size).contiguous(memory_format=torch.channels_last)):
+        x.requires_grad_()
+        found, expected = own(x), plain(x)
+        towards = drawn(*expected.shape, seed=1)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        gradients = [torch.autograd.grad(answer, x, towards) for answer in (found, expected)]
+        torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_it_rounds_no_more_than_a_plain_convolution():
+    own, plain = frozen(320, 320)
+    x = drawn(1, 320, 32, 32).contiguous(memory_format=torch.channels_last)
+    exact = functional.conv2d(x.double(), plain.weight.double(), plain.bias.double(), padding=1)
+    alone = (own(x) - exact).norm()
+    WinogradConv2d.transform(own)
+    assert (own(x) - exact).norm() < 1.5 * alone
+
+
+def test_it_multiplies_two_and_a_quarter_times_less(monkeypatch):
+    own, plain = frozen(16, 24)
+    WinogradConv2d.transform(own)
+    x, counted = drawn(1, 16, 8, 8), []
+    real = winograd.multiply
+    monkeypatch.setattr(
+        winograd,
+        "multiply",
+        lambda x, w, *rest, **more: counted.append(2 * x.numel() * len(w)) or real(x, w, *rest, **more),
+    )
+    with FlopCounterMode(display=False) as counter:
+        plain(x)
+    own(x)
+    assert sum(counted) * 2.25 == counter.get_total_flops()
+
+
+def test_only_the_transformed_weight_is_kept_and_the_kernel_can_be_had_from_it():
+    own, plain = frozen(16, 24)
+    WinogradConv2d.transform(own)
+    assert [name for name, _ in own.named_parameters()] == ["bias"]
+    assert own.transformed_44OC.numel() == round((1 + winograd.GROWTH) * plain.weight.numel())
+    torch.testing.assert_close(own.weight, plain.weight)
+    x = drawn(1, 16, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = own(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), plain(x), rtol=0.05, atol=0.05)
+
+
+def test_nothing_is_kept_for_the_backward_pass_but_the_weight():
+    own, _ = frozen(16, 24)
+    WinogradConv2d.transform(own)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
+        own(drawn(1, 16, 8, 8).requires_grad_())
+    assert kept == [own.transformed_44OC.data_ptr()]
+
+
+def test_only_large_plain_3x3_convolutions_are_transformed_and_none_that_somebody_reads():
+    model = nn.Sequential(
+        nn.Conv2d(192, 192, 3, padding=1),
+        nn.Conv2d(192, 192, 3, padding=1),
+        nn.Conv2d(192, 191, 3, padding=1),
+        nn.Conv2d(192, 192, 3, padding=1, stride=2),
+        nn.Conv2d(192, 192, 3),
+        nn.Conv2d(192, 192, 1),
+        nn.Conv2d(192, 192, 3, padding=1, padding_mode="circular"),
+    ).requires_grad_(False)
+    use_cpu_layers(model)
+    transform_convolutions(model, keeping=[model[1]])
+    assert [type(layer) for layer in model] == [WinogradConv2d, *[FrozenConv2d] * 5, nn.Conv2d]
+    weights = bytes_of_transforms(model)
+    assert weights == round(winograd.GROWTH * model[1].weight.nbytes), "what is transformed grows no more"
+
+
+def test_blocks_of_many_places_are_those_where_pictures_are_large_enough():
+    unet = tiny_sd15().unet
+    down, up = unet.down_blocks, unet.up_blocks
+    assert list(blocks_of_many_places(unet, 255)) == []
+    first = [down[0], up[-2].upsamplers[0], up[-1].resnets]
+    assert list(blocks_of_many_places(unet, 256)) == list(blocks_of_many_places(unet, 1023)) == first
+    everywhere = {layer for block in blocks_of_many_places(unet, 2**20) for layer in block.modules()}
+    plain = {layer for layer in unet.modules() if isinstance(layer, nn.Conv2d) and layer.padding == (1, 1)}
+    assert everywhere & plain == plain - {unet.conv_in, unet.conv_out}
+
+
+@pytest.fixture
+def transforms_all(monkeypatch):
+    monkeypatch.setattr(layers, "_MANY_PLACES", 1)
+    monkeypatch.setattr(winograd, "_LEAST_CHANNELS", 1)
+
+
+@pytest.mark.parametrize(("kind", "stays"), [("lora", False), ("loha", True), ("dora", True)])
+@pytest.mark.usefixtures("transforms_all")
+def test_a_run_transforms_its_models_but_for_what_adapters_read(tmp_path, kind, stays):
+    trainer = prepared(small_job(tmp_path, adapter={"kind": kind, "targets": "with convolutions"}), tmp_path / "runs")
+    unet = trainer.learner.model.unet
+    adapted = {layer.base for layer in trainer.learner.adapters[0].layers}
+    kinds = {True: set(), False: set()}
+    for layer in unet.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.stride == (1, 1):
+            kinds[layer in adapted].add(type(layer))
+    assert kinds == {True: {FrozenConv2d if stays else WinogradConv2d}, False: {FrozenConv2d}}, "conv_in, conv_out"
+
+
+@pytest.mark.usefixtures("transforms_all")
+def test_the_memory_of_a_step_counts_what_is_transformed(tmp_path):
+    trainer = prepared(small_job(tmp_path), tmp_path / "runs")
+    model = trainer.learner.model
+    assert any(isinstance(layer, WinogradConv2d) for layer in model.unet.modules())
+    parts = (model.unet, *model.text_encoders)
+    tensors = (tensor for part in parts for tensor in (*part.parameters(), *part.buffers()))
+    frozen = [tensor for tensor in tensors if not tensor.requires_grad]
+    assert trainer.step_memory().base == sum(tensor.nbytes for tensor in frozen)
+
+
+@pytest.mark.parametrize(("places", "transformed"), [(64, True), (65, False), (2 * 64, False)])
+def test_what_counts_is_how_many_places_a_whole_batch_of_the_smallest_bucket_has(
+    tmp_path, transforms_all, monkeypatch, places, transformed
+):
+    """Not of the batches that come first, so that a run that goes on computes as it began."""
+    monkeypatch.setattr(layers, "_MANY_PLACES", places)
+    learner = prepared(small_job(tmp_path, batch_size=1), tmp_path / "runs").learner  # 64 pixels, 8x8 latents
+    assert (
+        any(isinstance(layer, WinogradConv2d) for layer in learner.model.unet.down_blocks[0].modules()) == transformed
+    )
+
+
+def test_a_run_with_transformed_weights_is_the_run_without_but_for_rounding(tmp_path, transforms_all, monkeypatch):
+    job = small_job(tmp_path)
+    transformed, again = (train(job, tmp_path / name) for name in ("transformed", "again"))
+    monkeypatch.setattr(layers, "_MANY_PLACES", 2**30)
+    plain = train(job, tmp_path / "plain")
+    assert digest(transformed) == digest(again) != digest(plain)
+    assert transformed.result().losses == pytest.approx(plain.result().losses, rel=1e-5)
