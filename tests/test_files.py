@@ -4,7 +4,10 @@ import codecs
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from trainer_core.errors import TrainingError
 from trainer_core.files import (
     check_folder_writable,
+    clear_unfinished,
     contained,
     digest,
     expanded,
@@ -23,6 +27,8 @@ from trainer_core.files import (
     write_atomic,
     write_json,
 )
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -43,11 +49,31 @@ def test_the_new_file_takes_the_name_in_one_move(tmp_path, monkeypatch):
     assert moves == [(b"new", b"old", path)]
 
 
+def test_what_a_killed_writer_left_goes_an_hour_later_and_nothing_else(tmp_path):
+    killed = (
+        "import os, sys; from pathlib import Path; from trainer_core.files import write_pieces\n"
+        "def pieces():\n"
+        "    yield b'half'\n"
+        "    os._exit(9)\n"
+        "write_pieces(Path(sys.argv[1]), pieces())"
+    )
+    for name in ("old/mochi-000004.safetensors", "new/mochi-000008.safetensors"):
+        done = subprocess.run([sys.executable, "-c", killed, str(tmp_path / name)], cwd=ROOT, check=False)
+        assert done.returncode == 9
+    (left,) = (tmp_path / "old").iterdir()
+    others = [tmp_path / "old" / name for name in (".hidden.tmp", "a.0123abcd.tmp", ".a.0123abcd.tmp.png", "lora.tmp")]
+    for path in others:
+        path.write_bytes(b"somebody's")
+    for path in (left, *others):
+        os.utime(path, (0, time.time() - 3700))
+    clear_unfinished(tmp_path)
+    assert sorted((tmp_path / "old").iterdir()) == sorted(others)
+    assert len(list((tmp_path / "new").iterdir())) == 1, "perhaps somebody still writes it"
+    clear_unfinished(tmp_path / "missing")
+
+
 def test_a_full_disk_keeps_the_old_file(tmp_path):
     """With a real limit on file size, in a process of its own."""
-    import subprocess
-    import sys
-
     write_atomic(tmp_path / "a.bin", b"old")
     script = (
         "import resource, signal, sys; from pathlib import Path; from trainer_core.files import write_atomic\n"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15, tiny_sdxl
@@ -221,6 +221,12 @@ def on_a_gpu(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_kernels_are_tried_in_the_models_format(on_a_gpu, dtype):
     assert can_fuse("cpu", dtype)
+
+
+def test_kernels_are_tried_for_real_while_a_step_is_only_counted(on_a_gpu):
+    with FakeTensorMode():
+        assert can_fuse("cpu", torch.float32)
+        assert isinstance(torch.zeros(1), FakeTensor)
 
 
 WRONG = {

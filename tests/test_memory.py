@@ -14,7 +14,7 @@ from tests.full_size_models import full_size
 from tests.training_jobs import prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import PLAN_KEY, read_header
-from trainer_core.training import memory, memory_fit, preparation
+from trainer_core.training import device_layers, memory_fit, preparation
 from trainer_core.training.amount import Step
 from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_memory
 from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
@@ -108,7 +108,7 @@ def test_checkpointing_parts_and_fewer_bits_need_less_each():
 def test_fused_layers_of_a_gpu_keep_a_fifth_less(monkeypatch):
     plain = _whole_sd15(AS_SET, device="cuda")
     assert plain.step == pytest.approx(_whole_sd15(AS_SET).step, rel=0.1), "nothing is fused where no GPU is"
-    monkeypatch.setattr(memory, "can_fuse", lambda *_: True)
+    monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
     assert 0.7 < _whole_sd15(AS_SET, device="cuda").step / plain.step < 0.85
 
 

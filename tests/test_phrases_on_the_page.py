@@ -123,7 +123,7 @@ def _labels_in(path: Path) -> Iterator[str]:
 def _returned(file: str, function: str) -> list[str]:
     """The texts that a function of training/ may return."""
     tree = ast.parse((_ROOT / "trainer_core" / "training" / file).read_text(encoding="utf-8"))
-    (found,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    (found,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function)
     texts = [node.value.value for node in ast.walk(found) if isinstance(node, ast.Return)]
     return [text for text in texts if text]
 
@@ -159,7 +159,7 @@ def said_of_runs(folder: Path) -> Iterator[str]:
         trial = Trial(blocks=4, kinds=2, **{**_TRIAL, **change})
         yield from (trial.line(steps) for steps in (10, 10_000))
     yield from (f"not compiled: {reason}" for reason in _returned("compiling.py", "_impossible"))
-    yield from (f"no CUDA graphs: {reason}" for reason in _returned("graph_trial.py", "_impossible"))
+    yield from (f"no CUDA graphs: {reason}" for reason in _returned("memory_choice.py", "against_graphs"))
     yield "no CUDA graphs: a pass could not be recorded"
     for graph, off in ((0.1, 0.0), (0.3, 0.0), (0.1, 1.0)):
         yield GraphTrial(plain=0.2, graph=graph, off=off, most_off=0.01).line()

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -260,6 +261,18 @@ def test_two_processes_do_not_train_one_run(folder, tmp_path):
     (trainer.run_folder / "run.lock").write_text("1")  # a process that is alive on every system
     with pytest.raises(TrainingError, match="another process"):
         next(trainer.steps())
+
+
+def test_a_run_that_goes_on_clears_what_a_killed_process_was_writing(folder, tmp_path):
+    job = small_job(folder)
+    trainer = train(job, tmp_path, until=1)
+    left = [trainer.run_folder / "epochs" / ".mochi.0123abcd.tmp", trainer.run.cache / ".latent.0123abcd.tmp"]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    train(job, tmp_path, until=2)
+    assert not any(path.exists() for path in left)
 
 
 def test_a_read_only_runs_folder_fails_before_any_work(folder, tmp_path):

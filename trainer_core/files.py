@@ -29,6 +29,9 @@ _TEXTS_OF_A_PIECE = 20_000
 """Of those that the JSON encoder gives one by one: some hundred kilobytes."""
 _KEPT_OF_A_NAME = 40
 """Characters, of up to four bytes each: with what is put around it, the name of the temporary file fits every disk."""
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
+_SECONDS_UNTIL_LEFT_BEHIND = 3600
+"""After its last change a temporary file belongs to nobody any more: writing one changes it all the time."""
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to put a file in the place of one that is in use."""
 
@@ -63,6 +66,15 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Delete what writers left anywhere below `folder` that were killed, by a power cut or the system."""
+    until = time.time() - _SECONDS_UNTIL_LEFT_BEHIND
+    for path in folder.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file() and path.lstat().st_mtime < until:
+                path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

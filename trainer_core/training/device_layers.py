@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from diffusers import UNet2DConditionModel
 
 from ..families.attention import use_attention
 from ..families.base_model import BaseModel
 from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
+from ..families.gpu.trial import can_fuse
 from ..lora.joint import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
@@ -40,15 +42,14 @@ def bytes_of_cpu_layers(unet: UNet2DConditionModel, places: int) -> int:
     return sum(map(bytes_of_transforms, blocks_of_many_places(unet, places)))
 
 
-def use_gpu_layers(unet: UNet2DConditionModel, *, fuses: bool, will_compile: bool) -> None:
-    """Have a frozen UNet in channels last compute as is fastest on a GPU.
+def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, *, will_compile: bool) -> None:
+    """Have a frozen UNet in channels last compute as is fastest on a GPU; `dtype` is what it computes in.
 
     Args:
-        fuses: Triton works here (`can_fuse`).
         will_compile: Transformers' blocks stay as they are: the compiler fuses them itself.
     """
     use_attention(unet, JointAttention())
-    if fuses:
+    if can_fuse(device, dtype):
         from ..families.gpu.layers import use_fused_layers  # needs Triton
 
         use_fused_layers(unet, transformers=not will_compile)

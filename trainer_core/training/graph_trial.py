@@ -54,7 +54,7 @@ def use_graphs_where_they_help(
         tell: Is told if graphs are given up later.
         recorder: How passes are recorded; None: as CUDA graphs.
     """
-    if reason := _impossible(learner):
+    if reason := learner.choice.against_graphs(learner.plan, learner.team.size):
         return f"no CUDA graphs: {reason}"
     graphs = StepGraphs(learner, recorder or GpuRecorder(learner.device), tell)
     decision = Decision.kept(path)
@@ -70,16 +70,6 @@ def use_graphs_where_they_help(
     if decision.is_taken:
         learner.learn_by(graphs.learn, graphs.make_room)
     return decision.line
-
-
-def _impossible(learner: Learner) -> str:
-    if learner.team.size > 1:
-        return "several processes train"
-    if learner.choice.offload:
-        return "they take a base model that stays on the GPU"
-    if learner.plan.adapter.drops_out:
-        return "what dropout leaves out is drawn on the CPU"
-    return ""
 
 
 def _try(learner: Learner, graphs: StepGraphs) -> Decision:

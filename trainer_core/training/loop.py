@@ -13,7 +13,6 @@ import torch
 
 from ..ahead import one_ahead
 from ..devices import is_gpu
-from ..families.gpu.trial import can_fuse
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
 from .amount import Step, steps_from
@@ -139,8 +138,8 @@ class TrainingLoop:
             yield StageReport(stage="compiling", done=0, total=1)
             remarks.append(compile_where_it_pays(self.learner, folder / "compile.json", steps))
             if is_gpu(self.parts.device) and not self.learner.is_compiled:
-                fuses = can_fuse(self.parts.device, FORMATS[self.parts.precision])
-                use_gpu_layers(self.learner.model.unet, fuses=fuses, will_compile=False)
+                unet, dtype = self.learner.model.unet, FORMATS[self.parts.precision]
+                use_gpu_layers(unet, self.parts.device, dtype, will_compile=False)
         if precision.cuda_graphs and is_gpu(self.parts.device):
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
             remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", remarks.append))

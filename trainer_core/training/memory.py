@@ -11,7 +11,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning, PictureSize
-from ..families.gpu.trial import can_fuse
 from ..families.offloading import bytes_taken_off
 from ..families.prompts import CHUNK
 from ..families.quantised import quantise
@@ -67,18 +66,19 @@ def step_memory(
     *,
     precision: str,
     device: str,
+    processes: int = 1,
 ) -> StepMemory:
     """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters."""
-    trains_text, fuses = bool(plan.optimizer.rate_of_text_encoder), can_fuse(device, FORMATS[precision])
+    trains_text, dtype = bool(plan.optimizer.rate_of_text_encoder), FORMATS[precision]
     with torch.inference_mode(False), torch.enable_grad(), FakeTensorMode():
         encoders = outline.text_encoders if trains_text else []
         modules = [outline.unet, *encoders]
         for module in modules:
-            stand_in_for(module, FORMATS[precision], channels_last=is_gpu(device))
+            stand_in_for(module, dtype, channels_last=is_gpu(device))
         if choice.packs_weights:
             quantise(outline.unet, choice.base)
         if is_gpu(device):
-            use_gpu_layers(outline.unet, fuses=fuses, will_compile=plan.precision.compile)
+            use_gpu_layers(outline.unet, device, dtype, will_compile=plan.precision.compile)
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
         if has_cpu_layers(device, precision):
@@ -87,7 +87,8 @@ def step_memory(
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
-        has_graphs = plan.precision.cuda_graphs and is_gpu(device) and not choice.offload and not plan.adapter.drops_out
+        may_have_graphs = plan.precision.cuda_graphs and is_gpu(device)
+        has_graphs = may_have_graphs and not choice.against_graphs(plan, processes)
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         step = _peak_of_step(

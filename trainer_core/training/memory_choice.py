@@ -53,6 +53,16 @@ class MemoryChoice:
         """Whether layers make their weights when they are used."""
         return self.base != "full" or self.offload
 
+    def against_graphs(self, plan: TrainingPlan, processes: int) -> str:
+        """Why no pass of a run can be a CUDA graph; empty where one can."""
+        if processes > 1:
+            return "several processes train"
+        if self.offload:
+            return "they take a base model that stays on the GPU"
+        if plan.adapter.drops_out:
+            return "what dropout leaves out is drawn on the CPU"
+        return ""
+
     def words(self, plan: TrainingPlan) -> str:
         """ "checkpointing every 2 blocks, batch 4 in 2 parts, base model in fp8"."""
         every = self.checkpoint_every

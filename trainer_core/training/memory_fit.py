@@ -58,7 +58,16 @@ class MemoryFit:
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
         job, plan = self._job, _what_counts(self._job.plan)
-        return _counted(job.base_model, self._base_identity, plan, self._shape, choice, self._precision, self._device)
+        return _counted(
+            job.base_model,
+            self._base_identity,
+            plan,
+            self._shape,
+            choice,
+            self._precision,
+            self._device,
+            self._processes,
+        )
 
     @cached_property
     def _shape(self) -> StepShape:
@@ -77,8 +86,10 @@ def _counted(
     choice: MemoryChoice,
     precision: str,
     device: str,
+    processes: int,
 ) -> StepMemory:
-    return step_memory(outline_of(base_model), plan, shape, choice, precision=precision, device=device)
+    outline = outline_of(base_model)
+    return step_memory(outline, plan, shape, choice, precision=precision, device=device, processes=processes)
 
 
 @lru_cache(maxsize=64)

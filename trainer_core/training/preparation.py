@@ -11,7 +11,6 @@ import torch
 
 from ..devices import is_gpu
 from ..families.base_model import BaseModel
-from ..families.gpu.trial import can_fuse
 from ..families.loading import load_base_model
 from ..families.offloading import offload
 from ..families.quantised import quantise
@@ -106,9 +105,8 @@ class Preparation:
         if is_gpu(self.parts.device):
             for part in (model.unet, model.vae):
                 part.to(memory_format=torch.channels_last)  # else convolutions turn what they are given
-            fuses = can_fuse(self.parts.device, FORMATS[self.parts.precision])
-            will_compile = self.plan.precision.compile
-            use_gpu_layers(model.unet, fuses=fuses, will_compile=will_compile)
+            dtype, will_compile = FORMATS[self.parts.precision], self.plan.precision.compile
+            use_gpu_layers(model.unet, self.parts.device, dtype, will_compile=will_compile)
         elif self._has_cpu_layers:
             adapter = self.plan.adapter
             in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call

@@ -20,7 +20,16 @@ import psutil
 
 from ..errors import TrainingError
 from ..families.loading import identity_of
-from ..files import check_folder_writable, digest, file_name, read_json, sha256_of_file, write_atomic, write_json
+from ..files import (
+    check_folder_writable,
+    clear_unfinished,
+    digest,
+    file_name,
+    read_json,
+    sha256_of_file,
+    write_atomic,
+    write_json,
+)
 from ..job import Job
 from .reports import SavedEpoch, StepReport, TrainedLora
 
@@ -82,7 +91,10 @@ class Run:
         return (self.folder / RESULT).is_file()
 
     def start(self, about: dict[str, Any]) -> None:
-        """Create the folder, and write into it the job and what is to be shown of it."""
+        """Create the folder, and write into it the job and what is to be shown of it. What killed processes were
+        writing goes."""
+        for folder in (self.folder, self.cache):
+            clear_unfinished(folder)
         write_json(self.folder / "job.json", self.job.to_json())
         write_json(self.folder / ABOUT, about)
 

@@ -8,6 +8,7 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.nn import functional
 
 from ...devices import is_gpu
@@ -18,13 +19,14 @@ _MOST_OFF = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
 
 @cache
 def can_fuse(device: str, dtype: torch.dtype) -> bool:
-    """Whether every kernel, in a model's format, gives what PyTorch gives; asked once in a process, takes seconds."""
+    """Whether every kernel, in a model's format, gives what PyTorch gives; asked once in a process, takes seconds.
+    Tried for real also where a step is only counted, on tensors without storage."""
     if not _has_gpu(device):
         return False
     try:
         if importlib.util.find_spec("triton") is None:
             return False
-        with torch.inference_mode(False), torch.enable_grad():
+        with unset_fake_temporarily(), torch.inference_mode(False), torch.enable_grad():
             return _is_right(device, dtype)
     except Exception:  # noqa: BLE001 - no compiler, no driver, an old GPU: Triton has many ways to say no
         return False
