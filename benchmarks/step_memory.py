@@ -22,6 +22,7 @@ from trainer_core.families.quantised import quantise
 from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.names import targets_of
 from trainer_core.training.checkpointing import checkpoint_blocks
+from trainer_core.training.device_layers import has_cpu_layers, transform_for_cpu, use_layers_of_cpu
 from trainer_core.training.memory import step_memory
 from trainer_core.training.memory_choice import MemoryChoice
 from trainer_core.training.plan import OptimizerPlan, TrainingPlan
@@ -52,6 +53,7 @@ class Case:
         return StepShape(pictures=self.pictures, width=self.side, height=self.side, chunks=1)
 
 
+_PIXELS_PER_LATENT = 8
 CASES = (
     Case(family="sd15", side=512, pictures=1, precision="fp32", checkpoint_every=0, base="full"),
     Case(family="sd15", side=512, pictures=2, precision="fp32", checkpoint_every=0, base="full"),
@@ -66,7 +68,9 @@ CASES = (
 
 
 def estimated(case: Case) -> int:
-    memory = step_memory(full_size(case.family), PLAN, case.shape, case.choice, precision=case.precision, device="cpu")
+    shape, usual = case.shape, case.pictures * case.side**2
+    model = full_size(case.family)
+    memory = step_memory(model, PLAN, shape, case.choice, precision=case.precision, device="cpu", usual_pixels=usual)
     return memory.total
 
 
@@ -76,9 +80,14 @@ def measured(case: Case) -> int:
     model = _random_weights(full_size(case.family), FORMATS[case.precision])
     if case.base != "full":
         quantise(model.unet, case.base)
+    has_own_layers = has_cpu_layers("cpu", case.precision)
+    if has_own_layers:
+        use_layers_of_cpu(model, in_parts=True)
     unet, *_ = targets_of(model, PLAN.adapter.targets, PLAN.adapter.blocks)
     adapters = Adapters(*unet, PLAN.network.rank, PLAN.network.alpha)
     adapters.initialise(0)
+    if has_own_layers:
+        transform_for_cpu(model.unet, case.pictures * (case.side // _PIXELS_PER_LATENT) ** 2)
     if case.checkpoint_every:
         checkpoint_blocks(model, case.checkpoint_every)
     optimizer = torch.optim.AdamW(adapters.parameters())

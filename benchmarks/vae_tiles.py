@@ -73,7 +73,8 @@ def main() -> None:
         print(f"{way}: {found[way]['bytes'] / GB:.2f} GB beside the weights, {found[way]['seconds']:.1f} s")
     if not options.vae:
         counted = [
-            encoding_memory(full_size("sdxl"), options.side, options.side, tiles=tiles, device="cuda") / GB
+            encoding_memory(full_size("sdxl"), options.side, options.side, tiles=tiles, device="cuda", precision="bf16")
+            / GB
             for tiles in (False, True)
         ]
         print("estimate for a GPU, weights and overhead included: {:.2f} GB whole, {:.2f} GB in tiles".format(*counted))

@@ -15,10 +15,10 @@ from torch.nn import functional
 from tests.tiny_models import tiny_sd15
 from tests.training_jobs import prepared, small_job
 from trainer_core.families.attention import use_attention
-from trainer_core.families.cpu import attention, matrices
+from trainer_core.families.cpu import attention, matrices, winograd
 from trainer_core.families.cpu.attention import attend
 from trainer_core.families.cpu.feed_forward import FeedForwardInParts
-from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, use_cpu_layers
+from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, transform_convolutions, use_cpu_layers
 from trainer_core.lora.joint import JointAttention
 
 pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
@@ -31,13 +31,6 @@ CONVOLUTIONS = {
     "of one place": ((24, 16, 1, 1), 1, 0, 6),
 }
 """Weight, stride, padding, side of the input."""
-
-
-@pytest.fixture(autouse=True, params=[False, True], ids=["oneDNN", "MKL for turned weights"])
-def mkl_is_wide(request, monkeypatch) -> bool:
-    """As on processors with and without AVX-512."""
-    monkeypatch.setattr(matrices, "MKL_IS_WIDE", request.param)
-    return request.param
 
 
 def tiny_unet(use_linear_projection: bool = False) -> UNet2DConditionModel:
@@ -125,12 +118,14 @@ def test_other_number_formats_and_autocast_are_left_to_pytorch():
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(384, 384), (400, 600)])
+@pytest.mark.parametrize("flash", [False, True], ids=["ours", "PyTorch's"])
 @pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
-def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, mkl_is_wide, monkeypatch):
+def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, flash, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
+    monkeypatch.setattr(attention, "_FLASH_IS_FASTER", flash)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
-    assert (found.grad_fn.name() == "_AttentionBackward") == (not mkl_is_wide)
+    assert (found.grad_fn.name() == "_AttentionBackward") != flash
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
 
 
@@ -151,11 +146,14 @@ def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypa
 @pytest.mark.parametrize("is_linear", [False, True], ids=["projected as a picture", "projected as tokens"])
 def test_a_unet_with_all_of_it_answers_and_learns_as_before(is_linear, largest, monkeypatch):
     monkeypatch.setattr(matrices, "_LARGEST", largest)
+    monkeypatch.setattr(attention, "_FLASH_IS_FASTER", False)
+    monkeypatch.setattr(winograd, "_LEAST_CHANNELS", 1)
     inputs = (drawn(1, 4, 24, 24).requires_grad_(), torch.tensor([500]), drawn(1, 77, 64, seed=1))
     unet = tiny_unet(is_linear)
     before = unet(*inputs).sample
     before = [before, *gradients(before, inputs[0])]
     use_cpu_layers(unet)
+    transform_convolutions(unet)
     use_attention(unet, JointAttention(attend))
     after = unet(*inputs).sample
     assert_alike([after, *gradients(after, inputs[0])], before)

@@ -39,13 +39,13 @@ def test_the_estimate_is_what_encoding_allocates(build, tiles, monkeypatch):
     with torch.no_grad(), MemoryCount() as count:
         vae.encode(torch.zeros(1, 3, 128, 192))
     outline = build()
-    counted = encoding_memory(outline, 192, 128, tiles=tiles, device="cuda")
+    counted = encoding_memory(outline, 192, 128, tiles=tiles, device="cuda", precision="bf16")
     assert counted - bytes_of(outline.vae) - FIXED_OVERHEAD["cuda"] == pytest.approx(count.peak, rel=0.01)
 
 
 def test_tiles_of_a_large_picture_need_the_same_however_large_it_is():
     whole, tiled, larger = (
-        encoding_memory(full_size("sdxl"), side, side, tiles=tiles, device="cuda") / GB
+        encoding_memory(full_size("sdxl"), side, side, tiles=tiles, device="cuda", precision="bf16") / GB
         for side, tiles in ((1024, False), (1024, True), (1536, True))
     )
     assert tiled < whole / 2 and larger < tiled * 1.1
@@ -53,7 +53,8 @@ def test_tiles_of_a_large_picture_need_the_same_however_large_it_is():
 
 def test_on_a_cpu_the_other_parts_of_the_model_take_their_room_too():
     on_cpu, on_gpu = (
-        encoding_memory(full_size("sd15"), 64, 64, tiles=False, device=device) for device in ("cpu", "cuda")
+        encoding_memory(full_size("sd15"), 64, 64, tiles=False, device=device, precision="bf16")
+        for device in ("cpu", "cuda")
     )
     others = on_cpu - on_gpu - FIXED_OVERHEAD["cpu"] + FIXED_OVERHEAD["cuda"]
     model = full_size("sd15")
@@ -119,7 +120,11 @@ def test_a_picture_that_cannot_be_encoded_is_refused_with_what_would_help(short_
 def short_of_memory(monkeypatch):
     """As if a tile fitted and a whole picture did not."""
     monkeypatch.setattr(module, "TILE", 32)
-    monkeypatch.setattr(memory_fit, "_counted_encoding", lambda *counted: 1 if counted[-2] else 2**60)
+
+    def counted(base_model, base_identity, width, height, tiles, *_):
+        return 1 if tiles else 2**60
+
+    monkeypatch.setattr(memory_fit, "_counted_encoding", counted)
 
 
 def test_a_run_in_tiles_goes_on_with_them_and_keeps_its_latents_apart(tmp_path, short_of_memory, monkeypatch):

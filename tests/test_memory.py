@@ -126,6 +126,7 @@ def test_gradients_that_graphs_add_to_are_there_all_the_time():
     added = kept.step - plain.step
     assert 1.5 * weights < added < 2.1 * weights, "gradients that stay, and a copy beside activations that do"
     assert _whole_sd15(AS_SET, plan=plans[0]) == _whole_sd15(AS_SET, plan=plans[1]), "a CPU has none"
+    assert _whole_sd15(AS_SET, device="cuda", plan=plans[1], processes=2) == plain, "nor have several processes"
 
 
 def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
@@ -133,9 +134,9 @@ def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
     assert wide / narrow < 2.2  # the matrix would grow fourfold
 
 
-def _whole_sd15(choice, *, pictures=1, width=512, device="cpu", plan=UNET_ONLY):
+def _whole_sd15(choice, *, pictures=1, width=512, device="cpu", plan=UNET_ONLY, processes=1):
     shape = StepShape(pictures=pictures, width=width, height=512, chunks=1)
-    return step_memory(full_size("sd15"), plan, shape, choice, precision="bf16", device=device)
+    return step_memory(full_size("sd15"), plan, shape, choice, precision="bf16", device=device, processes=processes)
 
 
 def test_the_largest_batch_is_the_one_with_most_pixels():

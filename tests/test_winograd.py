@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -19,6 +21,9 @@ from trainer_core.families.cpu.layers import (
     use_cpu_layers,
 )
 from trainer_core.families.cpu.winograd import WinogradConv2d
+from trainer_core.training import preparation
+from trainer_core.training.device_layers import usual_pixels
+from trainer_core.training.plan import TrainingPlan
 
 pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
 
@@ -36,14 +41,12 @@ def frozen(inputs: int, outputs: int, *, bias: bool = True) -> tuple[FrozenConv2
     return own, plain
 
 
-@pytest.mark.parametrize("mkl_is_wide", [False, True], ids=["oneDNN", "MKL for turned weights"])
 @pytest.mark.parametrize("largest", [2**22, 10_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("size", [(8, 12), (7, 9), (1, 4), (3, 1)], ids=str)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("channels", [(16, 24, True), (24, 16, False)], ids=str)
-def test_answers_and_gradients_are_pytorchs(channels, batch, size, largest, mkl_is_wide, monkeypatch):
+def test_answers_and_gradients_are_pytorchs(channels, batch, size, largest, monkeypatch):
     monkeypatch.setattr(winograd, "_LARGEST", largest)
-    monkeypatch.setattr(matrices, "MKL_IS_WIDE", mkl_is_wide)
     inputs, outputs, bias = channels
     own, plain = frozen(inputs, outputs, bias=bias)
     WinogradConv2d.transform(own)
@@ -86,7 +89,7 @@ def test_only_the_transformed_weight_is_kept_and_the_kernel_can_be_had_from_it()
     own, plain = frozen(16, 24)
     WinogradConv2d.transform(own)
     assert [name for name, _ in own.named_parameters()] == ["bias"]
-    assert own.transformed_44OC.numel() == round((1 + winograd.GROWTH) * plain.weight.numel())
+    assert own.transformed_16OC.numel() == round((1 + winograd.GROWTH) * plain.weight.numel())
     torch.testing.assert_close(own.weight, plain.weight)
     x = drawn(1, 16, 6, 6)
     with torch.autocast("cpu", torch.bfloat16):
@@ -101,7 +104,7 @@ def test_nothing_is_kept_for_the_backward_pass_but_the_weight():
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr()) or t, lambda t: t):
         own(drawn(1, 16, 8, 8).requires_grad_())
-    assert kept == [own.transformed_44OC.data_ptr()]
+    assert kept == [own.transformed_16OC.data_ptr()]
 
 
 def test_only_large_plain_3x3_convolutions_are_transformed_and_none_that_somebody_reads():
@@ -119,14 +122,15 @@ def test_only_large_plain_3x3_convolutions_are_transformed_and_none_that_somebod
     assert [type(layer) for layer in model] == [WinogradConv2d, *[FrozenConv2d] * 5, nn.Conv2d]
     weights = bytes_of_transforms(model)
     assert weights == round(winograd.GROWTH * model[1].weight.nbytes), "what is transformed grows no more"
+    assert bytes_of_transforms(model, keeping=[model[1]]) == 0
 
 
 def test_blocks_of_many_places_are_those_where_pictures_are_large_enough():
     unet = tiny_sd15().unet
     down, up = unet.down_blocks, unet.up_blocks
-    assert list(blocks_of_many_places(unet, 255)) == []
+    assert list(blocks_of_many_places(unet, 191)) == []
     first = [down[0], up[-2].upsamplers[0], up[-1].resnets]
-    assert list(blocks_of_many_places(unet, 256)) == list(blocks_of_many_places(unet, 1023)) == first
+    assert list(blocks_of_many_places(unet, 192)) == list(blocks_of_many_places(unet, 767)) == first
     everywhere = {layer for block in blocks_of_many_places(unet, 2**20) for layer in block.modules()}
     plain = {layer for layer in unet.modules() if isinstance(layer, nn.Conv2d) and layer.padding == (1, 1)}
     assert everywhere & plain == plain - {unet.conv_in, unet.conv_out}
@@ -149,29 +153,44 @@ def test_a_run_transforms_its_models_but_for_what_adapters_read(tmp_path, kind, 
         if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.stride == (1, 1):
             kinds[layer in adapted].add(type(layer))
     assert kinds == {True: {FrozenConv2d if stays else WinogradConv2d}, False: {FrozenConv2d}}, "conv_in, conv_out"
-
-
-@pytest.mark.usefixtures("transforms_all")
-def test_the_memory_of_a_step_counts_what_is_transformed(tmp_path):
-    trainer = prepared(small_job(tmp_path), tmp_path / "runs")
-    model = trainer.learner.model
-    assert any(isinstance(layer, WinogradConv2d) for layer in model.unet.modules())
-    parts = (model.unet, *model.text_encoders)
+    parts = (unet, *trainer.learner.model.text_encoders)
     tensors = (tensor for part in parts for tensor in (*part.parameters(), *part.buffers()))
-    frozen = [tensor for tensor in tensors if not tensor.requires_grad]
-    assert trainer.step_memory().base == sum(tensor.nbytes for tensor in frozen)
+    assert trainer.step_memory().base == sum(tensor.nbytes for tensor in tensors if not tensor.requires_grad)
 
 
-@pytest.mark.parametrize(("places", "transformed"), [(64, True), (65, False), (2 * 64, False)])
-def test_what_counts_is_how_many_places_a_whole_batch_of_the_smallest_bucket_has(
-    tmp_path, transforms_all, monkeypatch, places, transformed
-):
-    """Not of the batches that come first, so that a run that goes on computes as it began."""
-    monkeypatch.setattr(layers, "_MANY_PLACES", places)
-    learner = prepared(small_job(tmp_path, batch_size=1), tmp_path / "runs").learner  # 64 pixels, 8x8 latents
-    assert (
-        any(isinstance(layer, WinogradConv2d) for layer in learner.model.unet.down_blocks[0].modules()) == transformed
+@pytest.mark.parametrize(("least", "transformed"), [(2 * 8 * 8, True), (2 * 8 * 8 + 1, False)])
+def test_what_counts_is_how_many_places_a_usual_batch_has(tmp_path, transforms_all, monkeypatch, least, transformed):
+    monkeypatch.setattr(layers, "_MANY_PLACES", least)
+    learner = prepared(small_job(tmp_path), tmp_path / "runs").learner  # two pictures of 64 pixels, 8x8 latents each
+    first = learner.model.unet.down_blocks[0]
+    assert any(isinstance(layer, WinogradConv2d) for layer in first.modules()) == transformed
+
+
+def test_a_usual_batch_is_the_one_in_the_middle(tmp_path):
+    job = small_job(tmp_path)
+    plan = TrainingPlan(batch_size=4, accumulation=1)
+    one, *others = job.dataset.images  # each twice
+    larger = [dataclasses.replace(image, bucket=(64, 128)) for image in others]
+    dataset = job.dataset.with_images([one, *larger])  # batches: 2 of 64x64, 4 and 2 of 64x128
+    pixels = 64 * 64
+    assert usual_pixels(dataset, plan, processes=1, parts=1) == 2 * 2 * pixels
+    assert usual_pixels(dataset, plan, processes=1, parts=2) == 2 * pixels
+    assert usual_pixels(dataset, plan, processes=4, parts=1) == 2 * pixels
+    assert usual_pixels(job.dataset, plan, processes=1, parts=1) == 4 * pixels
+    assert usual_pixels(job.dataset, plan, processes=2, parts=1) == 2 * pixels
+
+
+def test_pictures_go_through_a_vae_that_is_transformed(tmp_path, transforms_all, monkeypatch):
+    seen = []
+    real = preparation.encode_pictures
+    monkeypatch.setattr(
+        preparation,
+        "encode_pictures",
+        lambda model, *rest, **more: seen.append(model.vae) or real(model, *rest, **more),
     )
+    prepared(small_job(tmp_path), tmp_path / "runs")
+    kinds = {type(layer) for layer in seen[0].modules() if isinstance(layer, nn.Conv2d)}
+    assert kinds == {WinogradConv2d, FrozenConv2d}, "the latter for 1x1 kernels and every second place"
 
 
 def test_a_run_with_transformed_weights_is_the_run_without_but_for_rounding(tmp_path, transforms_all, monkeypatch):

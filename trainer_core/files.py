@@ -71,8 +71,8 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
 def clear_unfinished(folder: Path) -> None:
     """Delete what writers left anywhere below `folder` that were killed, by a power cut or the system."""
     until = time.time() - _SECONDS_UNTIL_LEFT_BEHIND
-    for path in folder.rglob(".*.tmp"):
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # others may change the folder meanwhile; the next run tries again
+        for path in folder.rglob(".*.tmp"):
             if _TEMPORARY.fullmatch(path.name) and path.is_file() and path.lstat().st_mtime < until:
                 path.unlink()
 

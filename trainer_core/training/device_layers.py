@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+
 import torch
 from diffusers import UNet2DConditionModel
+from torch import nn
 
+from ..dataset.types import Dataset
 from ..families.attention import use_attention
 from ..families.base_model import BaseModel
 from ..families.cpu.attention import attend
@@ -13,6 +18,23 @@ from ..families.gpu.trial import can_fuse
 from ..lora.joint import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
+from .batches import epoch_batches
+from .plan import TrainingPlan
+from .shares import largest_share
+
+
+def usual_pixels(dataset: Dataset, plan: TrainingPlan, *, processes: int, parts: int) -> int:
+    """Of the pictures that go through the UNet at a time: half of an epoch's batches have fewer, half more. It depends
+    on nothing that changes within a run, so that one that goes on computes as it began.
+
+    Args:
+        processes: How many share a step.
+        parts: In how many a batch goes through the model.
+    """
+    most = largest_share(plan, processes)
+    batches = epoch_batches(dataset, plan.batch_size, plan.seed, 0)
+    pixels = (-(-min(len(batch), most) // parts) * math.prod(dataset.images[batch[0]].bucket) for batch in batches)
+    return statistics.median_low(pixels)
 
 
 def has_cpu_layers(device: str, precision: str) -> bool:
@@ -21,25 +43,33 @@ def has_cpu_layers(device: str, precision: str) -> bool:
 
 
 def use_layers_of_cpu(model: BaseModel, *, in_parts: bool) -> None:
-    """Have a frozen model in fp32 compute as is fastest on a CPU; `in_parts` as `use_cpu_layers` has it."""
+    """Have a frozen model in fp32 compute as is fastest on a CPU, before it has adapters; `in_parts` as
+    `use_cpu_layers` has it. The UNet's convolutions are for `transform_for_cpu`."""
     for part in (model.unet, model.vae, *model.text_encoders):
-        use_cpu_layers(part, in_parts=in_parts)
-    transform_convolutions(model.vae)
+        if part is not None:
+            use_cpu_layers(part, in_parts=in_parts)
+    if model.vae is not None:
+        transform_convolutions(model.vae)
     use_attention(model.unet, JointAttention(attend))
 
 
 def transform_for_cpu(unet: UNet2DConditionModel, places: int) -> None:
-    """Transform the convolutions of a UNet that has these layers and its adapters. Those stay that adapters read the
-    weights of, for what they read is to be exact. `places`: of the latents of a usual batch."""
-    adapted = (layer for layer in unet.modules() if isinstance(layer, AdapterLayer))
-    read = {layer.base for layer in adapted if type(layer) is not LoraLayer}
+    """Transform the convolutions of a UNet that has its adapters. Those stay whose weights adapters read, for what they
+    read is to be exact. `places`: what the latents of a usual batch have together."""
+    read = _read_by_adapters(unet)
     for block in blocks_of_many_places(unet, places):
-        transform_convolutions(block, read)
+        transform_convolutions(block, keeping=read)
 
 
 def bytes_of_cpu_layers(unet: UNet2DConditionModel, places: int) -> int:
     """By how much `transform_for_cpu` makes a UNet larger."""
-    return sum(map(bytes_of_transforms, blocks_of_many_places(unet, places)))
+    read = _read_by_adapters(unet)
+    return sum(bytes_of_transforms(block, keeping=read) for block in blocks_of_many_places(unet, places))
+
+
+def _read_by_adapters(unet: UNet2DConditionModel) -> set[nn.Module]:
+    adapted = (layer for layer in unet.modules() if isinstance(layer, AdapterLayer))
+    return {layer.base for layer in adapted if type(layer) is not LoraLayer}
 
 
 def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, *, will_compile: bool) -> None:

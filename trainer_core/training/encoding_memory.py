@@ -7,8 +7,10 @@ from diffusers import AutoencoderKL
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..families.base_model import BaseModel
+from ..families.cpu.layers import bytes_of_transforms
 from ..families.loading import parts_of
 from ..families.without_storage import WithoutStorage
+from .device_layers import has_cpu_layers
 from .memory import FIXED_OVERHEAD, bytes_of
 from .memory_choice import free_memory
 from .memory_count import MemoryCount
@@ -31,10 +33,16 @@ def encode_in_tiles(vae: AutoencoderKL) -> None:
     vae.tile_latent_min_size = TILE // 2 ** (len(vae.config.block_out_channels) - 1)
 
 
-def encoding_memory(outline: BaseModel, width: int, height: int, *, tiles: bool, device: str) -> int:
-    """Bytes in use while a picture of so many pixels goes through the VAE in fp32. `outline` is used up."""
+def encoding_memory(outline: BaseModel, width: int, height: int, *, tiles: bool, device: str, precision: str) -> int:
+    """Bytes in use while a picture of so many pixels goes through the VAE in fp32. `outline` is used up.
+
+    Args:
+        precision: What the run computes in.
+    """
     is_cpu = torch.device(device).type == "cpu"
     weights = sum(bytes_of(part) for part in parts_of(outline) if is_cpu and part is not outline.vae)
+    if has_cpu_layers(device, precision):
+        weights += bytes_of_transforms(outline.vae)
     peak = _peak(outline.vae, width, height, tiles=tiles)
     return weights + bytes_of(outline.vae) + peak + FIXED_OVERHEAD.get(torch.device(device).type, 0)
 

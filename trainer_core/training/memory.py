@@ -67,8 +67,14 @@ def step_memory(
     precision: str,
     device: str,
     processes: int = 1,
+    usual_pixels: int = 0,
 ) -> StepMemory:
-    """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters."""
+    """Go through one step without computing it. `outline` is used up: its modules become stand-ins with adapters.
+
+    Args:
+        shape: The largest batch.
+        usual_pixels: Of a batch, as device_layers.py has it: what a CPU's layers are chosen by.
+    """
     trains_text, dtype = bool(plan.optimizer.rate_of_text_encoder), FORMATS[precision]
     with torch.inference_mode(False), torch.enable_grad(), FakeTensorMode():
         encoders = outline.text_encoders if trains_text else []
@@ -81,10 +87,10 @@ def step_memory(
             use_gpu_layers(outline.unet, device, dtype, will_compile=plan.precision.compile)
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
-        if has_cpu_layers(device, precision):
-            base += bytes_of_cpu_layers(outline.unet, shape.places(outline.pixels_per_latent))
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
+        if has_cpu_layers(device, precision):
+            base += bytes_of_cpu_layers(outline.unet, usual_pixels // outline.pixels_per_latent**2)
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
         may_have_graphs = plan.precision.cuda_graphs and is_gpu(device)

@@ -10,6 +10,7 @@ from ..dataset.types import Dataset
 from ..families.loading import outline_of
 from ..job import Job
 from .batches import epoch_batches
+from .device_layers import usual_pixels
 from .encoding_memory import encoding_memory
 from .memory import largest_shape, step_memory
 from .memory_choice import MemoryChoice, choose, choose_tiles, free_memory, keep_choice, kept_choice
@@ -54,10 +55,11 @@ class MemoryFit:
         buckets = (image.bucket for image in self._dataset.images)
         width, height = max(buckets, key=lambda bucket: bucket[0] * bucket[1])
         base_model, device = self._job.base_model, self._device
-        return _counted_encoding(base_model, self._base_identity, width, height, tiles, device)
+        return _counted_encoding(base_model, self._base_identity, width, height, tiles, device, self._precision)
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
         job, plan = self._job, _what_counts(self._job.plan)
+        pixels = usual_pixels(self._dataset, job.plan, processes=self._processes, parts=choice.parts)
         return _counted(
             job.base_model,
             self._base_identity,
@@ -67,6 +69,7 @@ class MemoryFit:
             self._precision,
             self._device,
             self._processes,
+            pixels,
         )
 
     @cached_property
@@ -87,14 +90,25 @@ def _counted(
     precision: str,
     device: str,
     processes: int,
+    usual_pixels: int,
 ) -> StepMemory:
-    outline = outline_of(base_model)
-    return step_memory(outline, plan, shape, choice, precision=precision, device=device, processes=processes)
+    return step_memory(
+        outline_of(base_model),
+        plan,
+        shape,
+        choice,
+        precision=precision,
+        device=device,
+        processes=processes,
+        usual_pixels=usual_pixels,
+    )
 
 
 @lru_cache(maxsize=64)
-def _counted_encoding(base_model: Path, base_identity: str, width: int, height: int, tiles: bool, device: str) -> int:
-    return encoding_memory(outline_of(base_model), width, height, tiles=tiles, device=device)
+def _counted_encoding(
+    base_model: Path, base_identity: str, width: int, height: int, tiles: bool, device: str, precision: str
+) -> int:
+    return encoding_memory(outline_of(base_model), width, height, tiles=tiles, device=device, precision=precision)
 
 
 def _what_counts(plan: TrainingPlan) -> TrainingPlan:

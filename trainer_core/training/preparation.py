@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from . import objective
 from .batches import BatchOrder, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
-from .device_layers import has_cpu_layers, transform_for_cpu, use_gpu_layers, use_layers_of_cpu
+from .device_layers import has_cpu_layers, transform_for_cpu, use_gpu_layers, use_layers_of_cpu, usual_pixels
 from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
 from .latents import Latents
@@ -53,7 +52,7 @@ class Preparation:
         parts = self.parts
         yield StageReport(stage="loading the base model", done=0, total=1)
         model = self._load()
-        places = self._places_of_batch(model)
+        pixels_per_latent = model.pixels_per_latent  # known while the VAE is there
         masks = {}
         if self.plan.loss.masked:
             masks = yield from read_masks(parts.dataset.images, model.pixels_per_latent, flip=self.plan.augment.flip)
@@ -72,7 +71,8 @@ class Preparation:
         model.unet.to(parts.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
         if self._has_cpu_layers:
-            transform_for_cpu(model.unet, places)
+            pixels = usual_pixels(parts.dataset, self.plan, processes=parts.team.size, parts=self.choice.parts)
+            transform_for_cpu(model.unet, pixels // pixels_per_latent**2)
         learner = Learner(
             model,
             parts.dataset,
@@ -115,12 +115,6 @@ class Preparation:
     @property
     def _has_cpu_layers(self) -> bool:
         return has_cpu_layers(self.parts.device, self.parts.precision)
-
-    def _places_of_batch(self, model: BaseModel) -> int:
-        """Of the latents that go through the UNet at a time, of a whole batch of the smallest bucket."""
-        pictures = self.plan.batch_size // (self.parts.team.size * self.choice.parts)
-        smallest = min(math.prod(image.bucket) for image in self.parts.dataset.images)
-        return max(1, pictures) * smallest // model.pixels_per_latent**2
 
     def _encode_pictures(self, model: BaseModel) -> Generator[StageReport, None, Latents]:
         """Every process encodes its share into the cache, and then takes all from there."""

@@ -90,11 +90,13 @@ class Run:
     def is_finished(self) -> bool:
         return (self.folder / RESULT).is_file()
 
-    def start(self, about: dict[str, Any]) -> None:
-        """Create the folder, and write into it the job and what is to be shown of it. What killed processes were
-        writing goes."""
+    def clear(self) -> None:
+        """Delete what killed processes were writing."""
         for folder in (self.folder, self.cache):
             clear_unfinished(folder)
+
+    def start(self, about: dict[str, Any]) -> None:
+        """Create the folder, and write into it the job and what is to be shown of it."""
         write_json(self.folder / "job.json", self.job.to_json())
         write_json(self.folder / ABOUT, about)
 

@@ -18,10 +18,6 @@ class StepShape:
     chunks: int
     """Of 75 tokens, in the longest caption that may come."""
 
-    def places(self, pixels_per_latent: int) -> int:
-        """Of all its pictures' latents."""
-        return self.pictures * (self.height // pixels_per_latent) * (self.width // pixels_per_latent)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepMemory:

@@ -134,6 +134,7 @@ class Trainer:
         """
         if self.run.is_finished or self.learner is not None:
             return
+        self.run.clear()
         check_room(self.run_folder, self.size())
         yield StageReport(stage="estimating memory", done=0, total=1)
         with self._team.first_alone():

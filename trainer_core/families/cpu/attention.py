@@ -19,13 +19,13 @@ _SCORES = 2**21
 """At a time, one for each query and key: 8 MB. Smaller parts are more calls than the caches make up for."""
 _FEWEST = 384
 """Queries and keys from which on this is faster; of fewer, the calls cost more than the arithmetic."""
+_FLASH_IS_FASTER = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+"""PyTorch's flash kernel multiplies with MKL, which without AVX-512 has the whole width of every processor."""
 
 
 def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`functional.scaled_dot_product_attention`, the same but for the order of additions. PyTorch's flash kernel
-    multiplies with MKL, and is faster where that has the processor's whole width."""
-    is_long = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST
-    is_faster = is_long and not matrices.MKL_IS_WIDE
+    """`functional.scaled_dot_product_attention`, the same but for the order of additions."""
+    is_faster = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST and not _FLASH_IS_FASTER
     if mask is None and is_faster and matrices.can_multiply(query_BNQD, key_BNKD, value_BNKD):
         return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
     return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)

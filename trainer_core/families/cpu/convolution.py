@@ -50,9 +50,9 @@ def is_plain(layer: nn.Conv2d) -> bool:
 class _Convolution(torch.autograd.Function):
     """A convolution with a frozen weight: nothing of the input is kept, and no weight's gradient is computed.
 
-    oneDNN's own convolutions are at the machine's limit where places are many. Where they are fewer than the output
-    channels, the weight is the larger part, and multiplying by it as it lies is faster: columns of the input times the
-    weight, and back.
+    oneDNN's own convolutions are at the machine's limit where places are many (large ones of 3x3 are faster yet as
+    winograd.py has them). Where places are fewer than the output channels, the weight is the larger part, and
+    multiplying by it as it lies is faster: columns of the input times the weight, and back.
     """
 
     @staticmethod

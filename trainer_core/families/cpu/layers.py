@@ -17,8 +17,9 @@ from .winograd import GROWTH, WinogradConv2d, can_transform
 
 # Shape suffixes: B batch, C channels, H and W height and width.
 
-_MANY_PLACES = 256
-"""Of a batch, from which on a transformed weight is faster; below, reading it takes longest, and it is larger."""
+_MANY_PLACES = 192
+"""Of a batch, from which on a transformed weight is faster by a quarter or more; with fewer there is less to be had for
+its size."""
 
 
 class FrozenLinear(nn.Linear):
@@ -67,23 +68,22 @@ def transform_convolutions(model: nn.Module, keeping: Collection[nn.Module] = ()
         keeping: Layers whose weights somebody else reads.
     """
     if can_multiply():
-        for layer in list(_transformable(model)):
-            if layer not in keeping:
-                WinogradConv2d.transform(layer)
+        for layer in list(_transformable(model, keeping)):
+            WinogradConv2d.transform(layer)
 
 
-def bytes_of_transforms(model: nn.Module) -> int:
+def bytes_of_transforms(model: nn.Module, keeping: Collection[nn.Module] = ()) -> int:
     """By how much `transform_convolutions` would make a model larger."""
-    return round(sum(GROWTH * layer.weight.nbytes for layer in _transformable(model))) if can_multiply() else 0
+    return round(sum(GROWTH * layer.weight.nbytes for layer in _transformable(model, keeping))) if can_multiply() else 0
 
 
-def _transformable(model: nn.Module) -> Iterator[nn.Conv2d]:
+def _transformable(model: nn.Module, keeping: Collection[nn.Module]) -> Iterator[nn.Conv2d]:
     layers = (layer for layer in model.modules() if type(layer) in (nn.Conv2d, FrozenConv2d))
-    return (layer for layer in layers if is_plain(layer) and can_transform(layer))
+    return (layer for layer in layers if is_plain(layer) and can_transform(layer) and layer not in keeping)
 
 
 def blocks_of_many_places(unet: UNet2DConditionModel, places: int) -> Iterator[nn.Module]:
-    """The parts of a UNet where a batch's pictures have many places. `places`: what its latents have together."""
+    """The parts of a UNet where a batch has many places. `places`: what its latents have together."""
     deepest = len(unet.down_blocks) - 1
     levels = [*enumerate(unet.down_blocks), (deepest, unet.mid_block)]
     for place, block in enumerate(unet.up_blocks):

@@ -1,4 +1,4 @@
-"""Matrices multiplied on a CPU in fp32: by oneDNN, or by MKL where that is faster.
+"""Matrices multiplied by oneDNN on a CPU in fp32; what is not in fp32 on a CPU is left to PyTorch, but by `multiply`.
 
 PyTorch multiplies fp32 matrices with MKL, which on AMD uses half of the width of AVX-512. oneDNN is in the same wheels
 and multiplies matrices as they lie.
@@ -15,12 +15,9 @@ from torch.nn import functional
 # Shape suffixes: C and O channels in and out, P places (all of a batch).
 
 _MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
-MKL_IS_WIDE = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
-"""Whether MKL has the processor's whole width. Then it is faster than oneDNN with a turned weight, which oneDNN brings
-into another order first, and it adds to a matrix in place."""
 _FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
 """Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that
-libraries reorder for themselves."""
+oneDNN reorders for itself."""
 _LARGEST = 30 * 2**20
 """Bytes. malloc gives larger tensors back to the system each time, so that their pages are zeroed anew at every use,
 which takes longer than their arithmetic: 12 ms for 42 MB."""
@@ -36,18 +33,20 @@ def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Te
 
 def can_multiply(*tensors: Tensor | None) -> bool:
     """Whether oneDNN takes these (None: none is needed): fp32 on a CPU, outside autocast."""
+    if _MULTIPLY is None:
+        return False
     given = [tensor for tensor in tensors if tensor is not None]
+    if given and not given[0].is_cpu:
+        return False  # at once: a GPU waits for whoever asks
     is_fp32_on_cpu = all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in given)
     is_counted = any(isinstance(tensor, FakeTensor) for tensor in given)  # how much memory is needed, without data
-    return _MULTIPLY is not None and is_fp32_on_cpu and not is_counted and not torch.is_autocast_enabled("cpu")
+    return is_fp32_on_cpu and not is_counted and not torch.is_autocast_enabled("cpu")
 
 
 def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
     """x W^T + b + added, without a gradient, of what `can_multiply`. The weight may be a transposed matrix."""
     if not (weight_OC.is_contiguous() or weight_OC.t().is_contiguous()):
         weight_OC = weight_OC.contiguous()  # a part of a larger matrix would be multiplied a thousand times slower
-    if MKL_IS_WIDE and bias_O is None and not weight_OC.is_contiguous():
-        return _multiply_by_turned(x, weight_OC.t(), added)
     if added is not None:
         return _MULTIPLY.binary(x, added, weight_OC, bias_O, "add")
     if _is_wide(x, weight_OC):
@@ -58,18 +57,6 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
     return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
 
 
-def _multiply_by_turned(x: Tensor, weight_CO: Tensor, added: Tensor | None) -> Tensor:
-    """x W + added by MKL; of few places the other way round."""
-    x_PC = x.flatten(0, -2)
-    if added is not None:
-        y_PO = torch.addmm(added.flatten(0, -2), x_PC, weight_CO)
-    elif len(x_PC) <= _FEW_PLACES:
-        y_PO = torch.mm(weight_CO.t(), x_PC.t()).t().contiguous()
-    else:
-        y_PO = torch.mm(x_PC, weight_CO)
-    return y_PO.view(*x.shape[:-1], -1)
-
-
 def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
     """Whether few places meet a large weight, both as they lie."""
     is_few = x.shape[:-1].numel() <= _FEW_PLACES and weight_OC.numel() >= _MANY_WEIGHTS
@@ -78,7 +65,7 @@ def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
 
 def add_product(sum_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> Tensor:
     """sum + x W^T on any device, without a gradient. `sum` may be taken for it, and is worth nothing afterwards."""
-    if can_multiply(sum_PO, x_PC, weight_OC) and not MKL_IS_WIDE:
+    if can_multiply(sum_PO, x_PC, weight_OC):
         return multiply(x_PC, weight_OC, added=sum_PO)
     return sum_PO.addmm_(x_PC, weight_OC.t())
 
@@ -91,8 +78,8 @@ def product(x_PC: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None) -> Te
 
 
 def product_into(answer_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> None:
-    """x W^T on any device, without a gradient."""
-    if can_multiply(answer_PO, x_PC, weight_OC) and not MKL_IS_WIDE:
+    """x W^T on any device, without a gradient, written into `answer_PO`, which may be a part of a larger matrix."""
+    if can_multiply(answer_PO, x_PC, weight_OC):
         answer_PO.copy_(multiply(x_PC, weight_OC))
     else:
         torch.mm(x_PC, weight_OC.t(), out=answer_PO)

@@ -44,41 +44,42 @@ def can_transform(layer: nn.Conv2d) -> bool:
 class WinogradConv2d(nn.Conv2d):
     """A 3x3 convolution of a frozen model, which keeps its weight transformed."""
 
-    transformed_44OC: Tensor
+    transformed_16OC: Tensor
 
     @staticmethod
     def transform(layer: nn.Conv2d) -> None:
         """Make a layer one of these, for good."""
         G_43 = torch.tensor(_G)
-        found_44OC = torch.einsum("ih,ochw,jw->ijoc", G_43, layer.weight, G_43).contiguous()
+        found_44OC = torch.einsum("ih,ochw,jw->ijoc", G_43, layer.weight, G_43)
         del layer.weight
-        layer.register_buffer("transformed_44OC", found_44OC, persistent=False)
+        # not of four dimensions, or whoever asks a model for channels last would turn it
+        layer.register_buffer("transformed_16OC", found_44OC.flatten(0, 1).contiguous(), persistent=False)
         layer.__class__ = WinogradConv2d
 
     @property
     def weight(self) -> Tensor:
         """The kernel, but for rounding; computed at every call."""
-        inverse_34 = torch.tensor(_INVERSE_OF_G)
-        return torch.einsum("hi,ijoc,wj->ochw", inverse_34, self.transformed_44OC, inverse_34)
+        inverse_34 = self.transformed_16OC.new_tensor(_INVERSE_OF_G)
+        return torch.einsum("hi,ijoc,wj->ochw", inverse_34, self.transformed_16OC.unflatten(0, (4, 4)), inverse_34)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        if not can_multiply(x_BCHW, self.transformed_44OC, self.bias):
+        if not can_multiply(x_BCHW, self.transformed_16OC, self.bias):
             return functional.conv2d(x_BCHW, self.weight, self.bias, padding=1)
-        return _Winograd.apply(x_BCHW, self.transformed_44OC, self.bias)
+        return _Winograd.apply(x_BCHW, self.transformed_16OC, self.bias)
 
 
 class _Winograd(torch.autograd.Function):
     """Keeps nothing of its input."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x_BCHW: Tensor, transformed_44OC: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.save_for_backward(transformed_44OC)
-        return _convolved(x_BCHW, [list(row) for row in transformed_44OC], bias_O)
+    def forward(ctx: FunctionCtx, x_BCHW: Tensor, transformed_16OC: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(transformed_16OC)
+        return _convolved(x_BCHW, [list(row) for row in transformed_16OC.unflatten(0, (4, 4))], bias_O)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_BOHW: Tensor) -> tuple[Tensor | None, ...]:
-        (transformed_44OC,) = ctx.saved_tensors
+        transformed_44OC = ctx.saved_tensors[0].unflatten(0, (4, 4))
         order = (3, 1, 2, 0)
         turned = [[transformed_44OC[i, j].t() for j in order] for i in order]
         return _convolved(grad_BOHW, turned, None), None, None
@@ -90,15 +91,16 @@ def _convolved(x_BCHW: Tensor, transformed_44OC: list[list[Tensor]], bias_O: Ten
     outputs = len(transformed_44OC[0][0])
     rows, columns = (height + 1) // 2, (width + 1) // 2
     x_BHWC = x_BCHW.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    x_BHWC = functional.pad(x_BHWC, (0, 0, 1, 1 + width % 2, 1, 1 + height % 2))
     answer_BHWO = x_BHWC.new_empty(batch, 2 * rows, 2 * columns, outputs)
     answer_BS2T2O = answer_BHWO.view(batch, rows, 2, columns, 2, outputs)
     parts = -(-rows * batch * columns * 16 * max(channels, outputs) // _LARGEST)
     top = 0
     for part in answer_BS2T2O.tensor_split(min(parts, rows), 1):
-        seen_BHWC = x_BHWC[:, 2 * top : 2 * top + 2 * part.shape[1] + 2]
-        _tiles_back(_multiplied(_tiles(seen_BHWC), transformed_44OC, bias_O), part)
-        top += part.shape[1]
+        bottom = top + 2 * part.shape[1]
+        seen_BHWC = x_BHWC[:, max(top - 1, 0) : bottom + 1]
+        border = (0, 0, 1, 1 + width % 2, int(top == 0), max(bottom + 1 - height, 0))
+        _tiles_back(_multiplied(_tiles(functional.pad(seen_BHWC, border)), transformed_44OC, bias_O), part)
+        top = bottom
     return answer_BHWO[:, :height, :width].permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
