@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..devices import is_gpu
+from ..devices import give_back_memory, is_gpu
 from ..families.base_model import BaseModel
 from ..families.loading import load_base_model
 from ..families.offloading import offload
@@ -64,15 +64,12 @@ class Preparation:
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
-        if is_gpu(parts.device):
-            torch.cuda.empty_cache()  # what the VAE and the encoders took
+        give_back_memory(parts.device)  # what the VAE and the encoders took
         if self.choice.offload:
             offload(model.unet, parts.device)
         model.unet.to(parts.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
-        if self._has_cpu_layers:
-            pixels = usual_pixels(parts.dataset, self.plan, processes=parts.team.size, parts=self.choice.parts)
-            transform_for_cpu(model.unet, pixels // pixels_per_latent**2)
+        self._suit_batches(model, pixels_per_latent)
         learner = Learner(
             model,
             parts.dataset,
@@ -111,6 +108,14 @@ class Preparation:
             adapter = self.plan.adapter
             in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
             use_layers_of_cpu(model, in_parts=in_parts)
+
+    def _suit_batches(self, model: BaseModel, pixels_per_latent: int) -> None:
+        """Have the UNet, which has its adapters, compute batches of the usual size as is fastest on a CPU."""
+        if self._has_cpu_layers:
+            processes, in_parts = self.parts.team.size, self.choice.parts
+            pixels = usual_pixels(self.parts.dataset, self.plan, processes=processes, parts=in_parts)
+            transform_for_cpu(model.unet, pixels // pixels_per_latent**2)
+            give_back_memory(self.parts.device)  # the weights as they were, and what loading took
 
     @property
     def _has_cpu_layers(self) -> bool:
