@@ -35,7 +35,7 @@ from .reports import SavedEpoch, StepReport, TrainedLora
 
 _LOCK = "run.lock"
 TRAINER_VERSION = 1
-"""Part of every run id. Raised when a change to the trainer changes what the same job gives."""
+"""Part of every run id. Raised when a change to the trainer changes what the same job gives by more than rounding."""
 
 STEP_LOG, VALIDATION_LOG = "metrics.jsonl", "validation.jsonl"
 """In a run's folder, JSON objects: one a step, and one each time the LoRA was measured."""
