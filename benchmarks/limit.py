@@ -1,4 +1,5 @@
-"""What no trainer can be faster than: the arithmetic that none can leave out, at the device's best speed."""
+"""What a step is measured by: the arithmetic of the UNet forward and of its inputs' gradients, with convolutions as
+PyTorch computes them, at the device's best speed."""
 
 from __future__ import annotations
 
