@@ -14,9 +14,9 @@ UNet only. The contenders take turns, each time in a new process, so that a load
 favours none, and each has a peak of memory of its own; the first step of a process is not counted. On a busy machine
 look at the CPU seconds, which waiting for a core does not change.
 
-The limit is the arithmetic of the UNet forward and of the gradients of its inputs, with convolutions as PyTorch computes
-them, at the speed of the fastest matrix multiplication that was measured in the same minutes. gpu_rows.py measures all that
-docs/speed.md wants of a GPU in one go.
+The limit is the arithmetic of the UNet forward and of the gradients of its inputs, with convolutions as PyTorch
+computes them, at the speed of the fastest matrix multiplication that was measured in the same minutes. gpu_rows.py
+measures all that docs/speed.md wants of a GPU in one go.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from torch.nn import functional
 from .matrices import can_multiply, multiply
 
 # Shape suffixes: B batch, C and O channels in and out, H and W height and width, S and T rows and columns of tiles,
-# 4 and 2 a tile's rows or columns (of the input, of the answer), P tiles of a part, 3 a kernel's side.
+# 4 and 2 a tile's rows or columns (of the input, of the answer), 16 both of the former, 3 a kernel's side.
 
 GROWTH = 7 / 9
 """By how much of itself a weight grows."""
