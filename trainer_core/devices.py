@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import sys
-
 import torch
 
 
@@ -22,13 +18,3 @@ def device_name(device: str) -> str:
 def half_on_gpu(device: torch.device | str) -> torch.dtype:
     """The number format of models that only answer: half precision, which CPUs are slow at."""
     return torch.float16 if is_gpu(device) else torch.float32
-
-
-def give_back_memory(device: torch.device | str) -> None:
-    """Return to others what tensors no longer take: PyTorch keeps it for a GPU's next ones, malloc for a CPU's (that
-    of glibc does as it is asked here)."""
-    if is_gpu(device):
-        torch.cuda.empty_cache()
-    elif sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..devices import give_back_memory, is_gpu
+from ..devices import is_gpu
 from ..families.base_model import BaseModel
 from ..families.loading import load_base_model
 from ..families.offloading import offload
@@ -64,7 +64,8 @@ class Preparation:
             seed=self.plan.seed,
         )
         encodings = yield from self._encode_captions(model, captions)
-        give_back_memory(parts.device)  # what the VAE and the encoders took
+        if is_gpu(parts.device):
+            torch.cuda.empty_cache()  # what the VAE and the encoders took
         if self.choice.offload:
             offload(model.unet, parts.device)
         model.unet.to(parts.device)
@@ -115,7 +116,6 @@ class Preparation:
             processes, in_parts = self.parts.team.size, self.choice.parts
             pixels = usual_pixels(self.parts.dataset, self.plan, processes=processes, parts=in_parts)
             transform_for_cpu(model.unet, pixels // pixels_per_latent**2)
-            give_back_memory(self.parts.device)  # the weights as they were, and what loading took
 
     @property
     def _has_cpu_layers(self) -> bool:
