@@ -121,7 +121,7 @@ def _step(model: BaseModel, case: Case) -> None:
     config, dtype = model.unet.config, FORMATS[case.precision]
     pooled = torch.zeros(case.pictures, 1280, dtype=dtype) if case.family == "sdxl" else None
     states = torch.zeros(case.pictures, 77, config.cross_attention_dim, dtype=dtype)
-    noisy = torch.randn(case.pictures, 4, case.side // 8, case.side // 8)
+    noisy = torch.randn(case.pictures, 4, *[case.side // _PIXELS_PER_LATENT] * 2)
     sizes = [PictureSize((case.side, case.side), (0, 0), (case.side, case.side))] * case.pictures
     predicted = model.predict(noisy, torch.full((case.pictures,), 500), Conditioning(states, pooled), sizes)
     (predicted.float() - noisy).square().mean().backward()

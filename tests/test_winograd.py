@@ -24,6 +24,7 @@ from trainer_core.families.cpu.winograd import WinogradConv2d
 from trainer_core.training import preparation
 from trainer_core.training.device_layers import usual_pixels
 from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.shares import first_batches
 
 pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
 
@@ -169,15 +170,19 @@ def test_what_counts_is_how_many_places_a_usual_batch_has(tmp_path, transforms_a
 def test_a_usual_batch_is_the_one_in_the_middle(tmp_path):
     job = small_job(tmp_path)
     plan = TrainingPlan(batch_size=4, accumulation=1)
+
+    def usual(dataset, *, processes, parts):
+        return usual_pixels(first_batches(dataset, plan, processes), [image.bucket for image in dataset.images], parts)
+
     one, *others = job.dataset.images  # each twice
     larger = [dataclasses.replace(image, bucket=(64, 128)) for image in others]
     dataset = job.dataset.with_images([one, *larger])  # batches: 2 of 64x64, 4 and 2 of 64x128
     pixels = 64 * 64
-    assert usual_pixels(dataset, plan, processes=1, parts=1) == 2 * 2 * pixels
-    assert usual_pixels(dataset, plan, processes=1, parts=2) == 2 * pixels
-    assert usual_pixels(dataset, plan, processes=4, parts=1) == 2 * pixels
-    assert usual_pixels(job.dataset, plan, processes=1, parts=1) == 4 * pixels
-    assert usual_pixels(job.dataset, plan, processes=2, parts=1) == 2 * pixels
+    assert usual(dataset, processes=1, parts=1) == 2 * 2 * pixels
+    assert usual(dataset, processes=1, parts=2) == 2 * pixels
+    assert usual(dataset, processes=4, parts=1) == 2 * pixels
+    assert usual(job.dataset, processes=1, parts=1) == 4 * pixels
+    assert usual(job.dataset, processes=2, parts=1) == 2 * pixels
 
 
 def test_pictures_go_through_a_vae_that_is_transformed(tmp_path, transforms_all, monkeypatch):

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
 
-from ..dataset.types import Dataset
 from ..families.attention import use_attention
 from ..families.base_model import BaseModel
 from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
 from ..families.gpu.trial import can_fuse
+from ..families.loading import parts_of
 from ..lora.joint import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
-from .batches import epoch_batches
-from .plan import TrainingPlan
-from .shares import largest_share
 
 
-def usual_pixels(dataset: Dataset, plan: TrainingPlan, *, processes: int, parts: int) -> int:
-    """Of the pictures that go through the UNet at a time: half of an epoch's batches have fewer, half more. It depends
-    on nothing that changes within a run, so that one that goes on computes as it began.
+def usual_pixels(batches: Sequence[Sequence[int]], buckets: Sequence[tuple[int, int]], parts: int) -> int:
+    """Of the pictures that go through the UNet at a time: half of the batches have fewer, half more. It depends on
+    nothing that changes within a run, so that one that goes on computes as it began.
 
     Args:
-        processes: How many share a step.
+        batches: `first_batches`.
+        buckets: (width, height) of every picture of the dataset.
         parts: In how many a batch goes through the model.
     """
-    most = largest_share(plan, processes)
-    batches = epoch_batches(dataset, plan.batch_size, plan.seed, 0)
-    pixels = (-(-min(len(batch), most) // parts) * math.prod(dataset.images[batch[0]].bucket) for batch in batches)
-    return statistics.median_low(pixels)
+    return statistics.median_low(-(-len(batch) // parts) * math.prod(buckets[batch[0]]) for batch in batches)
 
 
 def has_cpu_layers(device: str, precision: str) -> bool:
@@ -45,9 +41,8 @@ def has_cpu_layers(device: str, precision: str) -> bool:
 def use_layers_of_cpu(model: BaseModel, *, in_parts: bool) -> None:
     """Have a frozen model in fp32 compute as is fastest on a CPU, before it has adapters; `in_parts` as
     `use_cpu_layers` has it. The UNet's convolutions are for `transform_for_cpu`."""
-    for part in (model.unet, model.vae, *model.text_encoders):
-        if part is not None:
-            use_cpu_layers(part, in_parts=in_parts)
+    for part in parts_of(model):
+        use_cpu_layers(part, in_parts=in_parts)
     if model.vae is not None:
         transform_convolutions(model.vae)
     use_attention(model.unet, JointAttention(attend))

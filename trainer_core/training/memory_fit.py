@@ -9,13 +9,12 @@ from pathlib import Path
 from ..dataset.types import Dataset
 from ..families.loading import outline_of
 from ..job import Job
-from .batches import epoch_batches
 from .device_layers import usual_pixels
 from .encoding_memory import encoding_memory
 from .memory import largest_shape, step_memory
 from .memory_choice import MemoryChoice, choose, choose_tiles, free_memory, keep_choice, kept_choice
 from .plan import OptimizerPlan, PrecisionPlan, TrainingPlan
-from .shares import largest_share
+from .shares import first_batches
 from .step_memory import StepMemory, StepShape
 
 
@@ -52,14 +51,13 @@ class MemoryFit:
         return choice, [*told, *also_told]
 
     def _encoding(self, tiles: bool) -> int:
-        buckets = (image.bucket for image in self._dataset.images)
-        width, height = max(buckets, key=lambda bucket: bucket[0] * bucket[1])
+        width, height = max(self._buckets, key=lambda bucket: bucket[0] * bucket[1])
         base_model, device = self._job.base_model, self._device
         return _counted_encoding(base_model, self._base_identity, width, height, tiles, device, self._precision)
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
         job, plan = self._job, _what_counts(self._job.plan)
-        pixels = usual_pixels(self._dataset, job.plan, processes=self._processes, parts=choice.parts)
+        pixels = usual_pixels(self._batches, self._buckets, choice.parts)
         return _counted(
             job.base_model,
             self._base_identity,
@@ -73,11 +71,16 @@ class MemoryFit:
         )
 
     @cached_property
+    def _batches(self) -> list[list[int]]:
+        return first_batches(self._dataset, self._job.plan, self._processes)
+
+    @cached_property
+    def _buckets(self) -> list[tuple[int, int]]:
+        return [image.bucket for image in self._dataset.images]
+
+    @cached_property
     def _shape(self) -> StepShape:
-        plan = self._job.plan
-        most = largest_share(plan, self._processes)
-        batches = [batch[:most] for batch in epoch_batches(self._dataset, plan.batch_size, plan.seed, 0)]
-        return largest_shape(batches, [image.bucket for image in self._dataset.images], plan)
+        return largest_shape(self._batches, self._buckets, self._job.plan)
 
 
 @lru_cache(maxsize=64)

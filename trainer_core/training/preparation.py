@@ -33,6 +33,7 @@ from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
 from .precision import FORMATS
 from .run_parts import RunParts
+from .shares import first_batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +114,9 @@ class Preparation:
     def _suit_batches(self, model: BaseModel, pixels_per_latent: int) -> None:
         """Have the UNet, which has its adapters, compute batches of the usual size as is fastest on a CPU."""
         if self._has_cpu_layers:
-            processes, in_parts = self.parts.team.size, self.choice.parts
-            pixels = usual_pixels(self.parts.dataset, self.plan, processes=processes, parts=in_parts)
+            dataset = self.parts.dataset
+            batches = first_batches(dataset, self.plan, self.parts.team.size)
+            pixels = usual_pixels(batches, [image.bucket for image in dataset.images], self.choice.parts)
             transform_for_cpu(model.unet, pixels // pixels_per_latent**2)
 
     @property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..dataset.types import Dataset
 from ..errors import TrainingError
 from .amount import Step
+from .batches import epoch_batches
 from .plan import TrainingPlan
 
 
@@ -33,6 +35,12 @@ def check_shares(plan: TrainingPlan, size: int) -> None:
             f"a step has fewer pictures ({pictures}) than there are devices ({size}). Raise batch_size or accumulation "
             "until their product is as large, or train on fewer devices."
         )
+
+
+def first_batches(dataset: Dataset, plan: TrainingPlan, size: int) -> list[list[int]]:
+    """The batches of the first epoch, of each as many pictures as a process of `size` computes together at most."""
+    most = largest_share(plan, size)
+    return [batch[:most] for batch in epoch_batches(dataset, plan.batch_size, plan.seed, 0)]
 
 
 def largest_share(plan: TrainingPlan, size: int) -> int:
