@@ -11,7 +11,8 @@ from trainer_core.families.attention import use_attention
 from trainer_core.families.cpu import matrices
 from trainer_core.families.cpu.attention import attend
 from trainer_core.families.cpu.layers import FrozenLinear
-from trainer_core.lora.joint import Joinable, JointAttention, lora_linears
+from trainer_core.lora.joint import lora_linears
+from trainer_core.lora.joint_attention import JointAttention
 from trainer_core.lora.low_rank import LoraLayer
 
 pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")
@@ -92,7 +93,9 @@ def test_a_joint_step_is_as_near_to_fp32_as_one_layer_by_layer(tmp_path, monkeyp
 
 
 def joins_others(layer) -> bool:
-    return isinstance(layer, Joinable) and layer.joins(drawn(1, layer.base.weight.shape[1]).to(layer.base.weight.dtype))
+    return isinstance(layer, LoraLayer) and layer.joins(
+        drawn(1, layer.base.weight.shape[1]).to(layer.base.weight.dtype)
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,49 +7,15 @@ added: passes over the memory that take longer than a small rank's arithmetic.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from ..families.attention import PlainAttention
 from ..families.cpu.matrices import add_product, gradient_of_weight, product, product_into
 
 # Shape suffixes: T tokens of all pictures, I and O width in and out, R rank, of all layers together.
-
-
-class Joinable(ABC):
-    """An adapter that may be no more than a LoRA on a frozen linear layer."""
-
-    base: nn.Linear
-
-    @abstractmethod
-    def joins(self, x: Tensor) -> bool:
-        """Whether it is, for this input."""
-
-    @property
-    @abstractmethod
-    def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
-        """down, up and the scale, in the format that is computed in."""
-
-
-class JointAttention(PlainAttention):
-    """Queries, keys and values of one input are one multiplication as far as LoRAs go."""
-
-    def project(self, attention: Attention, x_BQC: Tensor, text_BLD: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        if text_BLD is None:
-            return answers_to(x_BQC, (attention.to_q, attention.to_k, attention.to_v))
-        return attention.to_q(x_BQC), *answers_to(text_BLD, (attention.to_k, attention.to_v))
-
-
-def answers_to(x: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, ...]:
-    """What layers give for the same input; jointly where each is a frozen one with nothing but a LoRA."""
-    if all(isinstance(layer, Joinable) and layer.joins(x) for layer in layers):
-        return lora_linears(x, [layer.base for layer in layers], [layer.factors_at_hand for layer in layers])
-    return tuple(layer(x) for layer in layers)
 
 
 def lora_linears(

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from ..families.cpu.convolution import pointwise
 from ..families.cpu.layers import FrozenLinear
 from ..families.cpu.matrices import can_multiply, linear
-from .joint import Joinable, lora_linears
+from .joint import lora_linears
 from .layer import ProductLayer, Shapes, in_format_of
 
 
-class LoraLayer(ProductLayer, Joinable):
+class LoraLayer(ProductLayer):
     """up(down(x)) * alpha / rank (Hu et al., arXiv:2106.09685). Of a convolution, `down` has the kernel."""
 
     kind = "lora"
@@ -45,8 +45,8 @@ class LoraLayer(ProductLayer, Joinable):
         return self.lora_up.flatten(1) @ self.lora_down.flatten(1) * self.scale
 
     def joins(self, x: Tensor) -> bool:
-        """Whether it is a frozen linear layer with nothing but a LoRA, and its factors are at hand: halves, or in fp32
-        on a CPU its own."""
+        """Whether it is, for this input, a frozen linear layer with nothing but a LoRA, and its factors are at hand:
+        halves, or in fp32 on a CPU its own."""
         is_bare = self.is_on and not self.dropout and type(self) is LoraLayer
         if type(self.base) is FrozenLinear:
             return is_bare and not self.halves and can_multiply(x, self.base.weight)
@@ -54,6 +54,7 @@ class LoraLayer(ProductLayer, Joinable):
 
     @property
     def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
+        """down, up and the scale, in the format that is computed in."""
         return (*self.halves, 1.0) if self.halves else (self.lora_down, self.lora_up, self.strength * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
 from ..families.gpu.trial import can_fuse
 from ..families.loading import parts_of
-from ..lora.joint import JointAttention
+from ..lora.joint_attention import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
 
