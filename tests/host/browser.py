@@ -72,7 +72,10 @@ _SET_WIDGET = """([id, name, value]) => {
     widget.value = value;
     widget.callback?.(value);
 }"""
-_WAKE = "() => app.canvas.startRendering()"
+_WAKE = """() => {
+    window.goOn?.();
+    app.canvas.startRendering();
+}"""
 _REST = """async () => {
     document.querySelectorAll(".la-editor").forEach((editor) => editor.remove());
     const { toast, workflow } = app.extensionManager;
@@ -84,6 +87,13 @@ _REST = """async () => {
     app.graph.clear();
     app.canvas.ds.reset();
     app.canvas.stopRendering();
+    const [request, waiting] = [window.requestAnimationFrame, []];
+    window.requestAnimationFrame = (draw) => waiting.push(draw);
+    window.goOn = () => {
+        window.requestAnimationFrame = request;
+        delete window.goOn;
+        waiting.forEach((draw) => request(draw));
+    };
 }"""
 _HEAR = """async (event) => {
     const { api } = await import("/scripts/api.js");
@@ -169,7 +179,7 @@ class ComfyPage:
     @contextmanager
     def visit(self) -> Iterator[Self]:
         """For one test, which answers for the errors of its own. Nothing of it stays, and until the next the page
-        draws nothing: that takes a tenth of a core for each page."""
+        gets no frame to draw: ComfyUI's loops take a tenth of a core for each page."""
         self.problems.clear()
         self.page.evaluate(_WAKE)
         try:
