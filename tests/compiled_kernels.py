@@ -1,0 +1,94 @@
+"""Every Triton kernel compiled for GPUs that are not here, as machine code. Prints JSON for test_gpu_kernels.py.
+
+python -m tests.compiled_kernels        without TRITON_INTERPRET, which would leave nothing to compile
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from trainer_core.families.gpu import convolution, gate, group_norm, layer_norm
+
+GPUS = {
+    "RTX 20": (GPUTarget("cuda", 75, 32), torch.float16),
+    "RTX 30": (GPUTarget("cuda", 86, 32), torch.bfloat16),
+    "H100": (GPUTarget("cuda", 90, 32), torch.bfloat16),
+    "RTX 50": (GPUTarget("cuda", 120, 32), torch.bfloat16),
+    "RX 7900": (GPUTarget("hip", "gfx1100", 32), torch.float16),
+}
+_POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
+_NUMBERS = {int: "i32", float: "fp32"}
+_DIVISIBLE = [["tt.divisibility", 16]]
+"""What Triton takes from an address, or a number, that is a multiple of 16: it loads 16 bytes at a time."""
+_CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+
+Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
+
+
+def launches(dtype: torch.dtype) -> list[Launch]:
+    """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
+    found: list[Launch] = []
+    for module in (convolution, gate, group_norm, layer_norm):
+        module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
+    with FakeTensorMode():
+        groups, layer = nn.GroupNorm(32, 320, dtype=dtype), nn.LayerNorm(1280, dtype=dtype)
+        picture = torch.zeros(2, 320, 64, 64, dtype=dtype, requires_grad=True)
+        tokens = torch.zeros(2, 1024, 1280, dtype=dtype, requires_grad=True)
+        wide = torch.zeros(2, 1024, 10240, dtype=dtype, requires_grad=True)
+        shift = torch.zeros(2, 320, dtype=dtype)
+        answers = [
+            group_norm.group_norm(picture, groups.requires_grad_(False), shift, silu=True),
+            *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False)),
+            gate.gate(wide),
+            convolution.add(picture, picture, shift[0]),
+        ]
+        sum(answer.sum() for answer in answers).backward()
+    return found
+
+
+def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:
+    """Bytes of machine code, and of memory that a thread takes because its registers do not do (NVIDIA's only)."""
+    kernel, arguments, sizes = launch
+    names, signature, attributes = kernel.arg_names, {}, {}
+    for place, (name, given) in enumerate(zip(names, arguments, strict=False)):
+        signature[name] = _POINTERS[given.dtype] if isinstance(given, Tensor) else _NUMBERS[type(given)]
+        if isinstance(given, Tensor) or given % 16 == 0:
+            attributes[(place,)] = _DIVISIBLE
+    constants = {(names.index(name),): value for name, value in sizes.items()}
+    source = ASTSource(kernel, signature | dict.fromkeys(sizes, "constexpr"), constants, attributes)
+    found = triton.compile(source, target=target)
+    if target.backend == "hip":
+        return {"code": len(found.asm["hsaco"])}
+    return {"code": len(found.asm["cubin"]), "spilled": _spilled(found.asm["cubin"])}
+
+
+def _spilled(code: bytes) -> int:
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        said = subprocess.run([_CUOBJDUMP, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    used = dict(word.split(":") for word in said.split() if word.startswith(("STACK:", "LOCAL:")))
+    return int(used["STACK"]) + int(used["LOCAL"])
+
+
+def main() -> None:
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for gpu, (target, dtype) in GPUS.items():
+        found[gpu] = {launch[0].__name__: compiled(launch, target) for launch in launches(dtype)}
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

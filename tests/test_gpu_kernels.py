@@ -1,0 +1,49 @@
+"""Triton's kernels become machine code for GPUs from RTX 20 on, with registers for all that they hold."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is for Linux")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, int]]]:
+    """GPU -> kernel -> figures; compiled anew."""
+    given = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment = given | {"TRITON_CACHE_DIR": str(tmp_path_factory.mktemp("triton"))}
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.compiled_kernels"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return json.loads(ran.stdout)
+
+
+def kernels() -> set[str]:
+    """What is decorated with triton.jit and writes something: the others are parts of these."""
+    trees = [ast.parse(file.read_text("utf-8")) for file in (ROOT / "trainer_core/families/gpu").glob("*.py")]
+    functions = [part for tree in trees for part in ast.walk(tree) if isinstance(part, ast.FunctionDef)]
+    compiled = [one for one in functions if "triton.jit" in map(ast.unparse, one.decorator_list)]
+    return {one.name for one in compiled if "tl.store" in ast.unparse(one)}
+
+
+@pytest.mark.parametrize("gpu", ["RTX 20", "RTX 30", "H100", "RTX 50", "RX 7900"])
+def test_every_kernel_becomes_machine_code(found, gpu):
+    assert set(found[gpu]) == kernels()
+    assert all(figures["code"] > 1000 for figures in found[gpu].values())
+
+
+def test_no_kernel_holds_more_than_there_are_registers(found):
+    spilled = {gpu: [one.get("spilled", 0) for one in kernels.values()] for gpu, kernels in found.items()}
+    assert sum(map(len, spilled.values())) >= 50
+    assert not any(map(any, spilled.values())), spilled
