@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from . import device_clock
@@ -47,7 +48,8 @@ class Measured:
 
 
 class StepClock:
-    """Is told of the end of every step, and measures what lies between."""
+    """Is told of the end of every step, and measures what lies between. It makes a GPU wait only at the end of a turn's
+    first and last step: between them a trainer may ask for the next step while one is computed, as in a run."""
 
     def __init__(self, task: Task) -> None:
         self._task, self._device = task, task.setting.device
@@ -65,16 +67,15 @@ class StepClock:
         Raises:
             SystemExit: all turns are done, or nobody wants another one.
         """
-        device_clock.synchronise(self._device)
-        now, now_cpu = time.perf_counter(), time.process_time()
-        self._seconds.append(now - self._last)
-        self._cpu_seconds.append(now_cpu - self._last_cpu)
-        if len(self._seconds) == 1:
+        if not self._ends:
+            device_clock.synchronise(self._device)
+            self._first = time.perf_counter() - self._began, time.process_time() - self._began_cpu
             self._after_first()
-        if len(self._seconds) == self._task.steps:
+        self._ends.append((device_clock.mark(self._device), time.process_time()))
+        if len(self._ends) == self._task.steps:
+            device_clock.synchronise(self._device)
             self._end_turn(list(remarks))
             self._begin_turn()
-        self._last, self._last_cpu = time.perf_counter(), time.process_time()
 
     def _hold_before_first_step(self) -> None:
         """Every trainer's UNet goes by one of these names, and learns where it is called with gradients."""
@@ -94,9 +95,9 @@ class StepClock:
         hook = torch.nn.modules.module.register_module_forward_pre_hook(hold)
 
     def _begin_turn(self) -> None:
-        self._seconds: list[float] = []
-        self._cpu_seconds: list[float] = []
-        self._last, self._last_cpu = time.perf_counter(), time.process_time()
+        self._ends: list[tuple[device_clock.Mark, float]] = []
+        """Of each step: where the device was, and CPU seconds."""
+        self._began, self._began_cpu = time.perf_counter(), time.process_time()
 
     def _after_first(self) -> None:
         """The first step has what no other has, so that peaks count from the second one."""
@@ -109,9 +110,14 @@ class StepClock:
         of_steps = peak_bytes()
         self._highest = max(self._highest, of_steps)
         allocated, reserved = device_clock.peaks(self._device) or (None, None)
+        steps = [
+            self._first,
+            *((device_clock.seconds_between(a, b), of_b - of_a) for (a, of_a), (b, of_b) in pairwise(self._ends)),
+        ]
+        seconds, cpu_seconds = (list(values) for values in zip(*steps, strict=True))
         measured = Measured(
-            seconds=self._seconds,
-            cpu_seconds=self._cpu_seconds,
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
             to_first_step=self._to_first_step,
             peak_bytes=self._highest,
             peak_bytes_of_steps=of_steps if self._can_tell else None,

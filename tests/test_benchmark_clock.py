@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+import time
+from dataclasses import replace
 
 import pytest
 import torch
 
-from benchmarks import device_clock, speed_table, step_clock
+from benchmarks import device_clock, speed_table
 from benchmarks.step_clock import Measured, StepClock
 from benchmarks.task import USUAL, Setting, Task
 
@@ -20,7 +22,7 @@ TASK = Task(
     base="",
     pictures="",
     tokenizer="",
-    steps=2,
+    steps=3,
     turns=2,
     holds=False,
     began=0.0,
@@ -28,13 +30,14 @@ TASK = Task(
 
 
 class Gpu:
-    """Stands in for torch.cuda, and remembers what it was asked in order."""
+    """Stands in for torch.cuda: remembers what it was asked in order, and passes a mark every 100 ms."""
 
     def __init__(self, monkeypatch) -> None:
-        self.asked = []
+        self.asked, self.marks = [], 0
         answers = {"max_memory_allocated": 3 * 2**30, "max_memory_reserved": 4 * 2**30}
         for name in ("synchronize", "reset_peak_memory_stats", "empty_cache", *answers):
             monkeypatch.setattr(torch.cuda, name, self._remembering(name, answers.get(name)))
+        monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: Event(self))
 
     def _remembering(self, name, answer):
         def ask():
@@ -44,33 +47,53 @@ class Gpu:
         return ask
 
 
-def test_on_a_gpu_the_clock_waits_for_it_and_counts_its_memory_after_the_first_step(monkeypatch, capsys):
+class Event:
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+
+    def record(self) -> None:
+        self._gpu.asked.append("mark")
+        self._gpu.marks += 1
+        self.place = self._gpu.marks
+
+    def elapsed_time(self, later: Event) -> float:
+        return 100.0 * (later.place - self.place)
+
+
+def test_on_a_gpu_the_clock_waits_at_a_turns_first_and_last_step_and_counts_its_memory_between(monkeypatch, capsys):
     gpu = Gpu(monkeypatch)
     monkeypatch.setattr(sys, "stdin", io.StringIO("go on\n"))
-    times = iter(range(100))
-
-    def now():
-        gpu.asked.append("clock")
-        return next(times)
-
     clock = StepClock(TASK)
-    monkeypatch.setattr(step_clock.time, "perf_counter", now)
+    assert gpu.asked == [], "a trainer may set things up before"
     clock.stepped()
-    assert gpu.asked == ["synchronize", "clock", "reset_peak_memory_stats", "clock"]
+    assert gpu.asked == ["synchronize", "reset_peak_memory_stats", "mark"]
+    gpu.asked.clear()
+    clock.stepped()
+    assert gpu.asked == ["mark"]
     gpu.asked.clear()
     clock.stepped(["a remark"])
-    assert [name for name in gpu.asked if name != "clock"] == [
-        "synchronize",
-        "max_memory_allocated",
-        "max_memory_reserved",
-        "empty_cache",
-    ]
+    assert gpu.asked == ["mark", "synchronize", "max_memory_allocated", "max_memory_reserved", "empty_cache"]
+    clock.stepped()
     clock.stepped()
     with pytest.raises(SystemExit):
         clock.stepped()
     first, second = map(Measured.from_line, capsys.readouterr().out.splitlines())
     assert (first.peak_allocated, first.peak_reserved, first.remarks) == (3 * 2**30, 4 * 2**30, ["a remark"])
     assert second.peak_allocated == 3 * 2**30
+    assert first.seconds[1:] == second.seconds[1:] == [0.1, 0.1] and 0 < first.seconds[0] < 1
+
+
+def test_on_a_cpu_a_step_is_what_passes_between_two(monkeypatch, capsys):
+    at = {"perf_counter": iter([5.0, 7.0, 7.5, 10.5, 11.0]), "process_time": iter([2.0, 4.0, 4.5, 8.5, 8.75])}
+    for name, times in at.items():
+        monkeypatch.setattr(time, name, lambda times=times: next(times))
+    clock = StepClock(replace(TASK, setting=replace(ON_A_GPU, device="cpu"), turns=1))
+    clock.stepped()
+    clock.stepped()
+    with pytest.raises(SystemExit):
+        clock.stepped()
+    found = Measured.from_line(capsys.readouterr().out)
+    assert found.seconds == [2.0, 3.0, 0.5] and found.cpu_seconds == [2.0, 4.0, 0.25]
 
 
 def test_on_a_cpu_no_gpu_is_asked(monkeypatch):
