@@ -18,6 +18,7 @@ from ..families.tokenizers import CONTEXT
 from ..lora.adapters import Adapters
 from ..lora.halves import halves_at_hand
 from ..lora.names import targets_of
+from .blocks_alike import count_alike_once
 from .checkpointing import checkpoint_blocks
 from .device_layers import bytes_of_cpu_layers, has_cpu_layers, use_gpu_layers
 from .memory_choice import MemoryChoice
@@ -142,6 +143,7 @@ def _peak_of_step(
     sizes = [PictureSize((1, 1), (0, 0), (1, 1))] * shape.pictures
     unet = [part for part in adapters if part.module is model.unet]
     count = MemoryCount()
+    count_alike_once(model.unet, count)
     for _ in range(passes):
         with AsOnDevice(device), count, halves_at_hand(unet, FORMATS[precision]):
             with autocast(precision, "cpu"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,6 +39,15 @@ class MemoryCount(TorchDispatchMode):
             if place not in given:
                 self._add(storage)
         return result
+
+    @contextmanager
+    def without(self, size: int) -> Iterator[None]:
+        """As if so many bytes were gone already."""
+        self.live -= size
+        try:
+            yield
+        finally:
+            self.live += size
 
     def _add(self, storage: torch.UntypedStorage) -> None:
         size = storage.nbytes()

@@ -1,0 +1,80 @@
+"""Blocks that are counted from another of their kind take what they would take themselves, at the same times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.full_size_models import full_size
+from tests.tiny_models import tiny_sd15, tiny_sdxl
+from trainer_core.training import blocks_alike, device_layers, memory
+from trainer_core.training.memory import step_memory
+from trainer_core.training.memory_choice import MemoryChoice
+from trainer_core.training.plan import TrainingPlan
+from trainer_core.training.step_memory import StepMemory, StepShape
+
+AS_SET = {"checkpoint_every": 0, "parts": 1, "base": "full"}
+
+
+def counted(model, changes=None, *, choice=None, precision="bf16", device="cpu") -> StepMemory:
+    plan = TrainingPlan.from_json({"network": {"rank": 4, "alpha": 4}} | (changes or {}))
+    shape = StepShape(pictures=4, width=256, height=192, chunks=2)
+    return step_memory(
+        model, plan, shape, MemoryChoice(**AS_SET | (choice or {})), precision=precision, device=device
+    )  # fmt: skip
+
+
+@pytest.fixture
+def each_block(monkeypatch):
+    """Calls a function again with every block gone through."""
+
+    def again(count):
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, "count_alike_once", lambda *_: None)
+            return count()
+
+    return again
+
+
+@pytest.mark.parametrize("make", [tiny_sd15, tiny_sdxl])
+@pytest.mark.parametrize(
+    ("changes", "choice", "precision"),
+    [
+        ({}, {}, "bf16"),
+        ({}, {}, "fp32"),
+        ({}, {"checkpoint_every": 1, "parts": 2}, "bf16"),
+        ({}, {"checkpoint_every": 1, "parts": 4}, "fp32"),
+        ({}, {"checkpoint_every": 2}, "bf16"),
+        ({}, {"checkpoint_every": 1, "base": "nf4"}, "bf16"),
+        ({}, {"checkpoint_every": 1, "offload": True}, "bf16"),
+        ({"optimizer": {"text_encoder_rate": 1e-5}}, {"checkpoint_every": 1}, "bf16"),
+        ({"adapter": {"targets": "with convolutions", "block_weights": "IN00-05=0"}}, {}, "fp32"),
+        ({"adapter": {"kind": "dora"}}, {"checkpoint_every": 1}, "bf16"),
+        ({"adapter": {"kind": "loha"}}, {}, "fp32"),
+        ({"adapter": {"dropout": 0.3, "rank_dropout": 0.2}}, {"checkpoint_every": 2}, "bf16"),
+    ],
+)
+def test_the_count_is_that_of_every_block(each_block, make, changes, choice, precision):
+    def count():
+        return counted(make(), changes, choice=choice, precision=precision)
+
+    found, exact = count(), each_block(count)
+    assert abs(found.step - exact.step) <= 64 and found.base == exact.base
+
+
+@pytest.mark.parametrize("choice", [{}, {"checkpoint_every": 1, "parts": 2}])
+def test_so_it_is_with_a_gpus_layers(each_block, monkeypatch, choice):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
+
+    def count():
+        return counted(tiny_sdxl(), choice=choice, device="cuda")
+
+    assert abs(count().step - each_block(count).step) <= 64
+
+
+def test_of_sdxls_seventy_blocks_two_are_gone_through(monkeypatch):
+    measured = []
+    plain = blocks_alike._Alike._forwards
+    monkeypatch.setattr(blocks_alike._Alike, "_forwards", lambda self: measured.append(self.kind) or plain(self))
+    counted(full_size("sdxl"))
+    assert len(measured) == 2
