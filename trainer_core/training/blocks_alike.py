@@ -104,7 +104,7 @@ def _counted(
     kind = parts, _outlines(block.state_dict(keep_vars=True).values()), _outlines(inputs)
     alike = _Alike(count, seen, kind, run, _outlines(inputs), partial(_weights, block))
     forwards, keeps = alike.forwards(), _keeps_what_is_saved(count)
-    return _End.apply(_Begin.apply(alike, forwards, keeps, len(inputs), *inputs, *_weights(block)), forwards, keeps)
+    return _End.apply(_Begin.apply(alike, forwards, keeps, *inputs, *_weights(block)), forwards, keeps)
 
 
 def _weights(block: nn.Module) -> list[Tensor]:
@@ -224,12 +224,11 @@ class _Begin(torch.autograd.Function):
     """A block that takes what another took, up to where it has kept all. Its answer has no memory yet."""
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, alike: _Alike, forwards: _Forwards, keeps: bool, inputs: int, *tensors: Tensor
-    ) -> Tensor:
+    def forward(ctx: FunctionCtx, alike: _Alike, forwards: _Forwards, keeps: bool, *tensors: Tensor) -> Tensor:
         ctx.alike, ctx.kept = alike, forwards.kept
         _bytes(forwards.until_kept if keeps else forwards.keeping_nothing)
-        ctx.save_for_backward(_bytes(forwards.kept), *tensors[:inputs])
+        needed = [one for one, outline in zip(tensors, alike.inputs, strict=False) if outline.requires_grad]
+        ctx.save_for_backward(_bytes(forwards.kept), *needed)
         return tensors[0].new_empty(()).expand(forwards.answer.shape)
 
     @staticmethod
@@ -238,15 +237,15 @@ class _Begin(torch.autograd.Function):
         alike = ctx.alike
         backwards = alike.backwards(gradient)
         beside = _bytes(backwards.until_looked)
-        _, *inputs = ctx.saved_tensors  # where a checkpointed block runs again
+        _ = ctx.saved_tensors  # where a checkpointed block runs again
         del beside
         _bytes(backwards.highest)
         with alike.count.without(ctx.kept):  # by now it would be gone, bit by bit
-            tensors = (*inputs, *alike.weights())
+            outlines = (*alike.inputs, *_outlines(alike.weights()))
             gradients = [
-                torch.empty_like(one) if has else None for one, has in zip(tensors, backwards.reached, strict=True)
+                one.made().detach() if has else None for one, has in zip(outlines, backwards.reached, strict=True)
             ]
-        return None, None, None, None, *gradients
+        return None, None, None, *gradients
 
 
 class _End(torch.autograd.Function):
