@@ -12,12 +12,13 @@ from trainer_core.training.memory_choice import MemoryChoice
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.step_memory import StepMemory, StepShape
 
+UNET_ONLY = {"network": {"rank": 4, "alpha": 4}, "optimizer": {"text_encoder_rate": 0}}
 AS_SET = {"checkpoint_every": 0, "parts": 1, "base": "full"}
 
 
-def counted(model, changes=None, *, choice=None, precision="bf16", device="cpu") -> StepMemory:
-    plan = TrainingPlan.from_json({"network": {"rank": 4, "alpha": 4}} | (changes or {}))
-    shape = StepShape(pictures=4, width=256, height=192, chunks=2)
+def counted(model, changes=None, *, choice=None, precision="bf16", device="cpu", side=192) -> StepMemory:
+    plan = TrainingPlan.from_json(UNET_ONLY | (changes or {}))
+    shape = StepShape(pictures=4, width=side + 64, height=side, chunks=2)
     return step_memory(
         model, plan, shape, MemoryChoice(**AS_SET | (choice or {})), precision=precision, device=device
     )  # fmt: skip
@@ -68,6 +69,13 @@ def test_so_it_is_with_a_gpus_layers(each_block, monkeypatch, choice):
 
     def count():
         return counted(tiny_sdxl(), choice=choice, device="cuda")
+
+    assert abs(count().step - each_block(count).step) <= 64
+
+
+def test_text_states_are_kept_by_whoever_keeps_them(each_block):
+    def count():
+        return counted(full_size("sd15"), side=512)
 
     assert abs(count().step - each_block(count).step) <= 64
 

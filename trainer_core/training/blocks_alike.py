@@ -51,6 +51,7 @@ class _Forwards:
     """At the most."""
     kept: int
     """For the backward pass, without the inputs."""
+    keeps_input: list[bool]
     answer: _Outline
 
 
@@ -163,11 +164,12 @@ class _Alike:
         before = count.peak = count.live
         with saved_tensors_hooks(lambda _: None, lambda _: None):
             self.run(inputs)
-        keeping_nothing, until_kept = count.peak - before, 0
+        keeping_nothing, until_kept, kept = count.peak - before, 0, set()
 
         def keep(tensor: Tensor) -> Tensor:
             nonlocal until_kept
             until_kept = count.peak - before
+            kept.add(_place(tensor))
             return tensor.detach()  # an answer that its own function keeps would hold itself
 
         count.peak = before
@@ -178,6 +180,7 @@ class _Alike:
             until_kept=until_kept,
             highest=count.peak - before,
             kept=count.live - before - answer.untyped_storage().nbytes(),
+            keeps_input=[_place(tensor) in kept for tensor in inputs],
             answer=_Outline.of(answer),
         )
 
@@ -227,8 +230,8 @@ class _Begin(torch.autograd.Function):
     def forward(ctx: FunctionCtx, alike: _Alike, forwards: _Forwards, keeps: bool, *tensors: Tensor) -> Tensor:
         ctx.alike, ctx.kept = alike, forwards.kept
         _bytes(forwards.until_kept if keeps else forwards.keeping_nothing)
-        needed = [one for one, outline in zip(tensors, alike.inputs, strict=False) if outline.requires_grad]
-        ctx.save_for_backward(_bytes(forwards.kept), *needed)
+        inputs = [one for one, is_kept in zip(tensors, forwards.keeps_input, strict=False) if is_kept]
+        ctx.save_for_backward(_bytes(forwards.kept), *inputs)
         return tensors[0].new_empty(()).expand(forwards.answer.shape)
 
     @staticmethod
@@ -261,6 +264,11 @@ class _End(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient, None, None
+
+
+def _place(tensor: Tensor) -> int:
+    """Of its storage, which views share."""
+    return tensor.untyped_storage()._cdata
 
 
 def _bytes(count: int) -> Tensor:
