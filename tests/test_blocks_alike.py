@@ -19,9 +19,8 @@ AS_SET = {"checkpoint_every": 0, "parts": 1, "base": "full"}
 def counted(model, changes=None, *, choice=None, precision="bf16", device="cpu", side=192) -> StepMemory:
     plan = TrainingPlan.from_json(UNET_ONLY | (changes or {}))
     shape = StepShape(pictures=4, width=side + 64, height=side, chunks=2)
-    return step_memory(
-        model, plan, shape, MemoryChoice(**AS_SET | (choice or {})), precision=precision, device=device
-    )  # fmt: skip
+    how = MemoryChoice(**AS_SET | (choice or {}))
+    return step_memory(model, plan, shape, how, precision=precision, device=device)
 
 
 @pytest.fixture

@@ -52,19 +52,19 @@ class _LoraLinears(torch.autograd.Function):
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x_TI, inner_TR, down_RI, *rest = ctx.saved_tensors
         count = len(ctx.scales)
-        layers = zip(gradients, rest[:count], rest[count:], inner_TR.split(ctx.ranks, 1), strict=True)
-        of_inner_TR, of_x, of_ups, by_weights = torch.empty_like(inner_TR), None, [], []
-        for (gradient, weight_OI, up_OR, inner), of_inner in zip(layers, of_inner_TR.split(ctx.ranks, 1), strict=True):
-            gradient_TO = gradient.reshape(len(x_TI), -1)
+        weights, ups = rest[:count], rest[count:]
+        gradients_TO = [gradient.reshape(len(x_TI), -1) for gradient in gradients]
+        of_inner_TR, of_ups, of_x = torch.empty_like(inner_TR), [], None
+        inners = zip(inner_TR.split(ctx.ranks, 1), of_inner_TR.split(ctx.ranks, 1), strict=True)
+        for gradient_TO, up_OR, (inner, of_inner) in zip(gradients_TO, ups, inners, strict=True):
             product_into(of_inner, gradient_TO, up_OR.t())
             of_ups.append(gradient_of_weight(gradient_TO, inner))
-            by_weights.append((gradient_TO, weight_OI.t()))
         _scaled(of_inner_TR, ctx.ranks, ctx.scales)
         of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
         if ctx.needs_input_grad[0]:
             of_x_TI = product(of_inner_TR, down_RI.t())
-            for gradient_TO, weight_IO in by_weights:
-                of_x_TI = add_product(of_x_TI, gradient_TO, weight_IO)
+            for gradient_TO, weight_OI in zip(gradients_TO, weights, strict=True):
+                of_x_TI = add_product(of_x_TI, gradient_TO, weight_OI.t())
             of_x = of_x_TI.view(ctx.shape)
         return of_x, None, *[None] * (2 * count), *of_downs, *of_ups
 

@@ -36,7 +36,11 @@ class _Outline(NamedTuple):
         return _Outline(tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad)
 
     def made(self) -> Tensor:
-        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, requires_grad=self.requires_grad)
+        """One like it, without a gradient."""
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype)
+
+    def as_input(self) -> Tensor:
+        return self.made().requires_grad_(self.requires_grad)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +79,12 @@ def count_alike_once(module: nn.Module, count: MemoryCount) -> None:
     """
     seen: dict[Hashable, Any] = {}
     for block in module.modules():
-        kinds = {type(part) for part in block.modules() if isinstance(part, AdapterLayer)}
-        if isinstance(block, BasicTransformerBlock) and kinds <= {LoraLayer}:
+        if isinstance(block, BasicTransformerBlock) and _has_only_loras(block):
             block.forward = partial(_counted, block, block.forward, count, seen)
+
+
+def _has_only_loras(block: nn.Module) -> bool:
+    return all(type(part) is LoraLayer for part in block.modules() if isinstance(part, AdapterLayer))
 
 
 def _counted(
@@ -90,9 +97,9 @@ def _counted(
 ) -> Tensor:
     """A block's forward pass."""
     leaves, order = tree_flatten((arguments, named))
-    inputs = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-    others = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
     places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    inputs = [leaves[place] for place in places]
+    others = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
 
     def run(tensors: Sequence[Tensor]) -> Tensor:  # holds none of the inputs itself
         given = [*others]
@@ -102,8 +109,9 @@ def _counted(
         return forward(*arguments, **named)
 
     parts = tuple((name, type(part)) for name, part in block.named_modules())
-    kind = parts, _outlines(block.state_dict(keep_vars=True).values()), _outlines(inputs)
-    alike = _Alike(count, seen, kind, run, _outlines(inputs), partial(_weights, block))
+    outlines = _outlines(inputs)
+    kind = parts, _outlines(block.state_dict(keep_vars=True).values()), outlines
+    alike = _Alike(count, seen, kind, run, outlines, partial(_weights, block))
     forwards, keeps = alike.forwards(), _keeps_what_is_saved(count)
     return _End.apply(_Begin.apply(alike, forwards, keeps, *inputs, *_weights(block)), forwards, keeps)
 
@@ -160,7 +168,7 @@ class _Alike:
         return self.seen[kind]
 
     def _forwards(self) -> _Forwards:
-        count, inputs = self.count, [outline.made() for outline in self.inputs]
+        count, inputs = self.count, [outline.as_input() for outline in self.inputs]
         before = count.peak = count.live
         with saved_tensors_hooks(lambda _: None, lambda _: None):
             self.run(inputs)
@@ -185,7 +193,7 @@ class _Alike:
         )
 
     def _backwards(self, gradient: _Outline) -> _Backwards:
-        count, inputs, looks = self.count, [outline.made() for outline in self.inputs], []
+        count, inputs, looks = self.count, [outline.as_input() for outline in self.inputs], []
 
         def look(tensor: Tensor) -> Tensor:
             looks.append(count.live)
@@ -193,12 +201,12 @@ class _Alike:
 
         with saved_tensors_hooks(Tensor.detach, look):
             end = _WithGradient.apply(self.run(inputs), gradient)
+        size = gradient.made().nbytes
         before = count.peak = count.live
         tensors = [*inputs, *self.weights()]
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         found = torch.autograd.grad(end, wanted, allow_unused=True)
         reached = {id(tensor) for tensor, one in zip(wanted, found, strict=True) if one is not None}
-        size = gradient.made().nbytes
         return _Backwards(
             until_looked=looks[0] - before - size if looks else 0,
             highest=count.peak - before - size,
@@ -245,9 +253,7 @@ class _Begin(torch.autograd.Function):
         _bytes(backwards.highest)
         with alike.count.without(ctx.kept):  # by now it would be gone, bit by bit
             outlines = (*alike.inputs, *_outlines(alike.weights()))
-            gradients = [
-                one.made().detach() if has else None for one, has in zip(outlines, backwards.reached, strict=True)
-            ]
+            gradients = [one.made() if has else None for one, has in zip(outlines, backwards.reached, strict=True)]
         return None, None, None, *gradients
 
 
@@ -258,7 +264,7 @@ class _End(torch.autograd.Function):
     def forward(ctx: FunctionCtx, _: Tensor, forwards: _Forwards, keeps: bool) -> Tensor:
         if keeps:
             _bytes(forwards.highest - forwards.kept)
-        return forwards.answer.made().detach()
+        return forwards.answer.made()
 
     @staticmethod
     @once_differentiable
