@@ -1,6 +1,6 @@
 /** Below Epoch Sheet and Preview Sample: a button for each kept LoRA, which puts it where Load LoRA lists it. */
 
-import { addPanel, after, refit, rememberOutput } from "./host/node.mjs";
+import { addPanel, after, clearPreview, refit, rememberOutput } from "./host/node.mjs";
 import { make } from "./parts/element.mjs";
 import { readKept } from "./runs/kept.mjs";
 import { takeRun } from "./runs/live.mjs";
@@ -27,6 +27,7 @@ export class UsePanel {
       if (this.#kept) takeRun(node, this.#kept.run);
     });
     after(node, "onConfigure", () => this.refresh());
+    after(node, "onExecuted", () => clearPreview(node));
     this.refresh();
   }
 

@@ -91,8 +91,8 @@ def test_check_dataset_says_how_many_steps_there_are(page: ComfyPage, troubled: 
 
 
 def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str, renderer: str) -> None:
-    """The same graph in both renderers: the second one only reads what the first has trained."""
-    drawing = {"width": 64, "height": 64, "steps": 1}
+    """The same training in both renderers: the second one only reads what the first has trained, and draws."""
+    drawing = {"width": 64, "height": 64, "steps": 1, "seed": len(renderer)}
     train = {"base_model": SLIM, "name": "pressed", "epochs": 2, "rank": 4, "validate_every_epochs": 0}
     nodes = [
         ("sheet", "LoraAtelierEpochSheet", {"prompts": "mochi", "cell": 64} | drawing),  # first, so that it is in view
@@ -107,6 +107,7 @@ def test_an_epoch_is_used_by_a_press_and_a_name(page: ComfyPage, pictures: str, 
     page.run()
     offered = [["Use epoch 1", "Use epoch 2"], ["Use epoch 2"]]
     page.until(lambda: epochs_offered(page) == offered)
+    page.until(lambda: previews(page) == [])
     sheet, sample = page.find(".la-use").all()
     prefix = renderer.split()[0]  # a file of the same name and content would not be written again
     assert told_in(use(page, sheet.locator("button").first, f"{prefix} early"), "ss_epoch") == "1"
@@ -145,6 +146,11 @@ def epochs_offered(page: ComfyPage) -> list[list[str]]:
     """What the buttons below each node say."""
     says = "(one) => [...one.querySelectorAll('.la-use-epoch > span:first-child')].map((span) => span.textContent)"
     return page.page.eval_on_selector_all(".la-use", f"(panels) => panels.map({says})")
+
+
+def previews(page: ComfyPage) -> list[str]:
+    """The nodes that show a picture from their work, which Nodes 2.0 draws above what came of it."""
+    return page.page.evaluate("() => Object.keys(app.nodePreviewImages)")
 
 
 def use(page: ComfyPage, button: Locator, name: str) -> Path:

@@ -1,7 +1,7 @@
 /** A node: its widgets, its size, and what is shown below them. */
 
 import { app } from "../../../scripts/app.js";
-import { isKept } from "./graph.mjs";
+import { executionIds, isKept } from "./graph.mjs";
 
 const SETTING_ALWAYS_ADVANCED = "Comfy.Node.AlwaysShowAdvancedWidgets";
 const MARK = " ●";
@@ -128,6 +128,13 @@ export function rememberOutput(node, name, act) {
 /** @param {any} node that left something while it was not in view; none is given nothing @param {any} output */
 export function giveOutput(node, output) {
   takers.get(node)?.(output);
+}
+
+/** Take away the picture that a node showed while it worked: Nodes 2.0 leaves it beside what came of the work.
+ * @param {any} node */
+export function clearPreview(node) {
+  const outputs = app.extensionManager._p?._s.get("nodeOutput"); // ComfyUI gives packs no other way to it
+  for (const id of executionIds(node)) outputs?.revokePreviewsByExecutionId?.(id);
 }
 
 /** Show an element at the end of the node. It saves nothing.
