@@ -133,7 +133,8 @@ export function giveOutput(node, output) {
 /** Take away the picture that a node showed while it worked: Nodes 2.0 leaves it beside what came of the work.
  * @param {any} node */
 export function clearPreview(node) {
-  const outputs = app.extensionManager._p?._s.get("nodeOutput"); // ComfyUI gives packs no other way to it
+  const { _p: stores } = /** @type {any} */ (app.extensionManager); // ComfyUI gives packs no other way to them
+  const outputs = stores?._s.get("nodeOutput");
   for (const id of executionIds(node)) outputs?.revokePreviewsByExecutionId?.(id);
 }
 
