@@ -14,7 +14,7 @@ from ..trainer_core.devices import device_name
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.families.base_model import BaseModel
 from ..trainer_core.families.loading import outline_of
-from ..trainer_core.files import read_json
+from ..trainer_core.runs import pictures
 from ..trainer_core.runs.pace import Work, expected_seconds_per_step
 from ..trainer_core.runs.summary import find_run
 from ..trainer_core.training.arithmetic import run_size
@@ -55,7 +55,7 @@ def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
 def _dataset_of_run(run: Any) -> Dataset:
     if not isinstance(run, str):
         raise TrainingError("this dataset is not known before the graph is run. Queue it once.")
-    return Dataset.from_json(read_json(find_run(host.runs_folder(), run) / "job.json")["dataset"])
+    return pictures.dataset_of(find_run(host.runs_folder(), run))
 
 
 def _outline(base_model: Path) -> BaseModel:

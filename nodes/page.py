@@ -29,5 +29,5 @@ def add_routes() -> None:
     BoardRoutes("health", HealthBoard, host.health_boards_folder(), shown).add(routes)
     TaggerRoutes(host.tagger_places, host.list_found_taggers).add(routes)
     add_preset_routes(routes)
-    RunRoutes(host.runs_folder()).add(routes)
+    RunRoutes(host.runs_folder(), shown).add(routes)
     add_arithmetic_routes(routes)

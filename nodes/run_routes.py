@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import NoneType
@@ -12,19 +12,21 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
+from ..trainer_core.dataset.types import DatasetImage
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import read_json
 from ..trainer_core.runs.history import MOST_POINTS, run_history
 from ..trainer_core.runs.pace import read_pace
+from ..trainer_core.runs.pictures import pictures_of
 from ..trainer_core.runs.shown import ShownRuns
 from ..trainer_core.runs.step_log import StepLog
 from ..trainer_core.runs.summary import find_run, has_run, list_runs
-from ..trainer_core.training.run import ABOUT, WORKFLOW, Request, RunLock
+from ..trainer_core.training.run import ABOUT, JOB, WORKFLOW, Request, RunLock
 from ..trainer_core.training.samples import sample_path
 from . import running
 from .publishing import publish_kept
 from .routes import NotThere, Routes, number
-from .thumbnail_routes import jpeg, picture_answer
+from .thumbnail_routes import as_cropped, jpeg, picture_answer, shown_picture, thumbnail
 
 _REQUESTS: tuple[Request, ...] = ("finish", "sample", "save")
 """What the page may ask of a run; it is stopped as any node is, by ComfyUI's own button."""
@@ -33,6 +35,8 @@ _LONGEST_ID = 200
 """Letters of a workflow's or a node's id."""
 _LOGS_KEPT = 8
 """Runs whose logs stay read, for pages that ask again and again."""
+_JOBS_KEPT = 4
+"""Runs whose pictures stay known, for pages that show them one after the other."""
 _SAMPLE_SECONDS = 60
 """A sample never changes; but its run may be deleted and trained again, with other prompts."""
 
@@ -40,14 +44,17 @@ _SAMPLE_SECONDS = 60
 class RunRoutes:
     """The routes below /lora_atelier/runs."""
 
-    def __init__(self, runs: Path) -> None:
+    def __init__(self, runs: Path, pictures: Sequence[Path]) -> None:
         self._runs = runs
+        self._pictures = pictures
+        """Pictures that runs have learned from are shown from nowhere else."""
 
     def add(self, routes: Routes) -> None:
         routes.reads("/runs", self._list)
         routes.reads("/runs/of", self._of)
         routes.reads("/runs/history", self._history)
         routes.reads("/runs/sample", self._sample)
+        routes.reads("/runs/picture", self._picture)
         routes.reads("/runs/workflow", self._workflow)
         for request in _REQUESTS:
             routes.changes(f"/runs/{request}", _asker(request))
@@ -87,6 +94,15 @@ class RunRoutes:
             return picture_answer(request, tag, "image/png", path.read_bytes, _SAMPLE_SECONDS)
         side = int(number(request, "side", 256, *_SIDES))
         return picture_answer(request, tag, "image/jpeg", lambda: _small(path, side), _SAMPLE_SECONDS)
+
+    def _picture(self, request: web.Request) -> web.Response:
+        """A picture that the run learns from, by its name in the history; without a name its first one."""
+        folder = self._folder(request.query.get("run", ""))
+        pictures = _pictures_of(folder, (folder / JOB).stat().st_mtime_ns)
+        name = request.query.get("name") or next(iter(pictures), "")
+        if name not in pictures:
+            raise NotThere(f"this run has no picture {name!r}.")
+        return thumbnail(request, shown_picture(pictures[name], self._pictures), as_cropped)
 
     def _workflow(self, request: web.Request) -> dict[str, Any]:
         path = self._folder(request.query.get("run", "")) / WORKFLOW
@@ -137,6 +153,11 @@ def _asker(request: Request):
         return {"name": running.ask(request, value.get("run"))}
 
     return ask
+
+
+@lru_cache(maxsize=_JOBS_KEPT)
+def _pictures_of(folder: Path, changed: int) -> dict[str, DatasetImage]:
+    return pictures_of(folder)
 
 
 @lru_cache(maxsize=_LOGS_KEPT)

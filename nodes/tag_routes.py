@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from PIL import Image
 
 from ..trainer_core.boards import Boards
 from ..trainer_core.captions.advisor import advise
@@ -20,14 +19,13 @@ from ..trainer_core.captions.choosing import TagChoice
 from ..trainer_core.captions.composing import Composition
 from ..trainer_core.captions.kinds import kind_of
 from ..trainer_core.captions.tags import split_tags
-from ..trainer_core.dataset.pictures import training_pixels
 from ..trainer_core.dataset.types import DatasetImage
 from ..trainer_core.dataset.wording import FileNames
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import is_within
 from ..trainer_core.tagging.answers import AnswerStore
 from .routes import NotThere, Routes, number
-from .thumbnail_routes import numbered_picture, thumbnail
+from .thumbnail_routes import as_cropped, numbered_picture, thumbnail
 
 _BOARD = "/tagging/{board}"
 
@@ -102,7 +100,7 @@ class TagRoutes:
 
     def _thumbnail(self, request: web.Request) -> web.Response:
         _, board, _ = self._open(request)
-        return thumbnail(request, self._picture(request, board), _as_cropped)
+        return thumbnail(request, self._picture(request, board), as_cropped)
 
     def _save(self, request: web.Request, value: Mapping[str, Any]) -> dict[str, Any]:
         _, board, answers = self._open(request)
@@ -185,7 +183,3 @@ def _answers(folder: Path, identity: str) -> AnswerStore:
 def _answers_as_of(folder: Path, identity: str, size: int) -> AnswerStore:
     """Read once while its file does not grow."""
     return AnswerStore(folder, identity)
-
-
-def _as_cropped(image: DatasetImage) -> Image.Image:
-    return training_pixels(replace(image, bucket=None))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 from PIL import Image
 
 from ..trainer_core.dataset.opening import UnreadableFile
+from ..trainer_core.dataset.pictures import training_pixels
 from ..trainer_core.dataset.types import DatasetImage
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.files import is_within
@@ -27,10 +29,27 @@ def numbered_picture(images: Sequence[DatasetImage], name: str, roots: Sequence[
     """
     if not (name.isascii() and name.isdigit() and len(name) < 8 and int(name) < len(images)):
         raise NotThere(f"there is no picture {name!r} on this board.")
-    image = images[int(name)]
+    return shown_picture(images[int(name)], roots)
+
+
+def shown_picture(image: DatasetImage, roots: Sequence[Path]) -> DatasetImage:
+    """The picture, if it lies in a folder from which pictures are shown.
+
+    Raises:
+        NotThere: it lies elsewhere.
+    """
     if not any(is_within(root, image.path) for root in roots):
         raise NotThere("this picture is not in a folder that ComfyUI shows.")
     return image
+
+
+def as_cropped(image: DatasetImage) -> Image.Image:
+    """What training sees of a picture, as large as it is on disk.
+
+    Raises:
+        UnreadableFile, TrainingError: the file broke or was changed since the dataset was read.
+    """
+    return training_pixels(replace(image, bucket=None))
 
 
 def thumbnail(

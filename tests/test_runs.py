@@ -18,6 +18,7 @@ from trainer_core.errors import TrainingError
 from trainer_core.lora.file import lora_bytes
 from trainer_core.runs.history import run_history
 from trainer_core.runs.pace import Pace, StepTimes, Work, expected_seconds_per_step, read_pace
+from trainer_core.runs.pictures import dataset_of, pictures_of
 from trainer_core.runs.saves import BEST, LAST, choose_kept, kept_loras
 from trainer_core.runs.shown import ShownRuns
 from trainer_core.runs.step_log import StepLog
@@ -159,6 +160,16 @@ def test_the_history_of_a_finished_run_tells_everything(runs):
     assert history["verdict"]["kind"] in ("underfit", "good", "overfit") and history["verdict"]["sentences"]
     assert history["plan"]["network"] == {"rank": 4, "alpha": 2.0}
     assert str(runs) not in json.dumps(history)
+
+
+def test_measured_pictures_are_found_by_their_names(tmp_path):
+    trainer = train(small_job(tmp_path, regularisation=True, validation={}), tmp_path / "runs")
+    folder = trainer.run_folder
+    measured = run_history(folder, StepLog(folder), points=100, is_training=False)["pictures"]
+    found = pictures_of(folder)
+    assert sorted(found) == sorted(picture["name"] for picture in measured) and len(found) == 4
+    assert all(image.path.is_file() and not image.is_regularisation for image in found.values())
+    assert dataset_of(folder) == trainer.run.job.dataset
 
 
 def test_a_stopped_run_keeps_its_place_and_says_no_verdict(runs):

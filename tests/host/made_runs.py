@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageFilter
 
+from trainer_core.dataset.folder import read_folder
 from trainer_core.demo import world
 from trainer_core.files import write_json
 from trainer_core.lora.file import lora_bytes
@@ -20,7 +21,7 @@ from trainer_core.picture_request import PictureRequest
 from trainer_core.runs.step_log import STEP_LOG
 from trainer_core.training.arithmetic import RunSize
 from trainer_core.training.plan import NetworkPlan, OptimizerPlan, TrainingPlan
-from trainer_core.training.run import ABOUT, RESULT, VALIDATION_LOG, VERDICT, WORKFLOW
+from trainer_core.training.run import ABOUT, JOB, RESULT, VALIDATION_LOG, VERDICT, WORKFLOW
 from trainer_core.training.samples import Sample, sample_path, sample_png
 from trainer_core.training.validation_report import ValidationReport, append_report
 from trainer_core.training.verdict import Verdict
@@ -51,6 +52,8 @@ class MadeRun:
     verdict: Verdict | None = None
     is_finished: bool = True
     workflow: dict | None = None
+    pictures: Path | None = None
+    """A new folder for what it was trained on; None where that is gone."""
     seed: int = 0
 
     @property
@@ -75,6 +78,8 @@ def make_run(runs: Path, made: MadeRun) -> str:
     folder.mkdir(parents=True)
     _tell_about(folder, made)
     _log_steps(folder, made)
+    if made.pictures:
+        _draw_pictures(folder, made.pictures)
     if made.epochs:
         _measure(folder, made)
         _draw_samples(folder, made)
@@ -122,7 +127,7 @@ def _log_steps(folder: Path, made: MadeRun) -> None:
 
 def _measure(folder: Path, made: MadeRun) -> None:
     rng = random.Random(made.seed)
-    hard = {f"mochi_{place:02d}.png": rng.uniform(0.07, 0.2) for place in range(_PICTURES)}
+    hard = {_picture_name(place): rng.uniform(0.07, 0.2) for place in range(_PICTURES)}
     held_out = dict(list(hard.items())[:2])
     trained = dict(list(hard.items())[2:])
     for epoch in range(made.epochs + 1):
@@ -135,6 +140,17 @@ def _measure(folder: Path, made: MadeRun) -> None:
             held_out_loss=_mean(others.values()), per_picture=now, per_held_out=others,
         )  # fmt: skip
         append_report(folder / VALIDATION_LOG, report)
+
+
+def _draw_pictures(folder: Path, pictures: Path) -> None:
+    pictures.mkdir(parents=True)
+    for place in range(_PICTURES):
+        world.draw(world.random_scene(random.Random(place)), _SIDE).save(pictures / _picture_name(place))
+    write_json(folder / JOB, {"dataset": read_folder(pictures).to_json()})
+
+
+def _picture_name(place: int) -> str:
+    return f"mochi_{place:02d}.png"
 
 
 def _draw_samples(folder: Path, made: MadeRun) -> None:

@@ -8,6 +8,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -17,6 +18,9 @@ from tests.host.listening import Listener
 from tests.host.runs import history, listed_runs, run_named, runs_folder
 from tests.host.server import ComfyServer, make_base
 from tests.host.waiting import wait_until
+from trainer_core.dataset.folder import read_folder
+from trainer_core.files import write_json
+from trainer_core.training.run import ABOUT, JOB
 
 LONG = {"name": "live", "epochs": 40, "batch_size": 1, "seed": 3, "validate_every_epochs": 1}
 BAD_NAMES = ["", ".", "..", "../runs", "live/../live", "/etc", "none", "a%00b", "..%2f..", "latents"]
@@ -85,6 +89,30 @@ def test_a_sample_that_the_browser_has_is_not_sent_again(comfy, finished):
         urllib.request.urlopen(urllib.request.Request(url, headers={"If-None-Match": tag}))
 
 
+def test_pictures_are_shown_as_they_are_trained(comfy, finished):
+    path = f"/lora_atelier/runs/picture?run={finished}&size=64"
+    for measured in history(comfy, finished)["pictures"]:
+        shown = Image.open(io.BytesIO(comfy.read(f"{path}&name={quote(measured['name'])}")))
+        assert shown.format == "JPEG" and max(shown.size) == 64
+    assert Image.open(io.BytesIO(comfy.read(path))).size == shown.size, "the first one"
+    for name in ("none.png", "../../secret.png"):
+        assert comfy.status(f"{path}&name={quote(name)}") == 404
+
+
+def test_pictures_are_shown_from_folders_of_pictures_only(comfy, finished, tmp_path):
+    elsewhere = tmp_path / "secret.png"
+    Image.new("RGB", (64, 64)).save(elsewhere)
+    folder = runs_folder(comfy) / "elsewhere-1"
+    folder.mkdir()
+    shutil.copy(runs_folder(comfy) / finished / ABOUT, folder)
+    write_json(folder / JOB, {"dataset": read_folder(tmp_path).to_json()})
+    try:
+        assert comfy.status("/lora_atelier/runs/picture?run=elsewhere-1") == 404
+        assert comfy.status("/lora_atelier/runs/picture?run=elsewhere-1&name=secret.png") == 404
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_a_kept_epoch_is_put_where_load_lora_finds_it(comfy, finished):
     status, answer = comfy.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": "my favourite"})
     assert (status, answer) == (200, {"file": "my favourite.safetensors"})
@@ -125,7 +153,7 @@ def test_a_name_that_another_folder_of_loras_has_is_refused(comfy, finished):
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_what_is_no_run_is_not_there(comfy, finished, name):
-    for path in ("history?run={}", "workflow?run={}", "sample?run={}&epoch=0&number=1"):
+    for path in ("history?run={}", "workflow?run={}", "sample?run={}&epoch=0&number=1", "picture?run={}"):
         assert comfy.status("/lora_atelier/runs/" + path.format(name)) == 404
     for path in ("delete", "use"):
         status, _ = comfy.post(f"/lora_atelier/runs/{path}", {"run": name, "epoch": 0, "name": "x"})

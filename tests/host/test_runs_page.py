@@ -25,15 +25,20 @@ _TAB = "Workspace.ToggleSidebarTab.loraAtelierRuns"
 
 @pytest.fixture(scope="module")
 def runs(comfy: ComfyServer) -> dict[str, str]:
-    """Runs by name: one that is overfit, one that is well, one that was stopped, and one that had no step yet."""
+    """Runs by name: one that is overfit, one that is well, one that was stopped, and one that had no step yet. One
+    picture of the first is gone, and all of those in between."""
     folder = runs_folder(comfy)
+    pictures = comfy.base / "input" / "shown"
     made = [
-        MadeRun(name="overfit-mochi", verdict=overfit(), seed=1),
+        MadeRun(name="overfit-mochi", verdict=overfit(), pictures=pictures / "overfit", seed=1),
         MadeRun(name="calm-mochi", seed=2),
         MadeRun(name="half-way", base="sd_xl_base_1.0.safetensors", epochs=3, is_finished=False, workflow=WORKFLOW),
-        MadeRun(name="not-begun", epochs=0, is_finished=False),
+        MadeRun(name="not-begun", epochs=0, is_finished=False, pictures=pictures / "not_begun"),
+        MadeRun(name="nothing-left", epochs=0, is_finished=False),
     ]
-    return {one.name: make_run(folder, one) for one in made}
+    found = {one.name: make_run(folder, one) for one in made}
+    (pictures / "overfit" / "mochi_04.png").unlink()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def card(page: ComfyPage, run: str) -> Locator:
 def listed(page: ComfyPage) -> list[str]:
     """Names of the runs in the list that this module made."""
     names = page.find(".la-run-card strong").all_text_contents()
-    return [name for name in names if name in {"overfit-mochi", "calm-mochi", "half-way", "not-begun"}]
+    return [name for name in names if name in {"overfit-mochi", "calm-mochi", "half-way", "not-begun", "nothing-left"}]
 
 
 # ----------------------------------------------------------------------------------------------------- the list
@@ -75,9 +80,14 @@ def test_runs_are_listed_with_what_became_of_them(page: ComfyPage, runs: dict[st
     assert "Overfit" in card(page, runs["overfit-mochi"]).inner_text()
     stopped = card(page, runs["half-way"]).inner_text()
     assert "Stopped" in stopped and "sd_xl_base_1.0" in stopped and "step 360 / 1,200" in stopped
-    picture = card(page, runs["overfit-mochi"]).locator("img")
-    page.until(lambda: picture.evaluate("(image) => image.naturalWidth > 0"))
-    assert card(page, runs["not-begun"]).locator("img").count() == 0
+
+
+def test_a_run_has_its_newest_sample_or_a_picture_that_it_learns_from(page: ComfyPage, runs: dict[str, str]) -> None:
+    for name in ("overfit-mochi", "not-begun"):
+        picture = card(page, runs[name]).locator("img")
+        page.until(lambda: picture.evaluate("(image) => image.naturalWidth > 0"))  # noqa: B023
+    page.until(lambda: card(page, runs["nothing-left"]).locator("img").count() == 0)
+    assert card(page, runs["nothing-left"]).locator(".la-run-picture").count() == 1
 
 
 def test_the_list_is_searched_by_words(page: ComfyPage) -> None:
@@ -89,7 +99,7 @@ def test_the_list_is_searched_by_words(page: ComfyPage) -> None:
     search.fill("no such run")
     page.find(".la-runs").get_by_text("No run matches.").wait_for()
     search.fill("")
-    page.until(lambda: len(listed(page)) == 4)
+    page.until(lambda: len(listed(page)) == 5)
 
 
 def test_two_curves_are_compared(page: ComfyPage, runs: dict[str, str]) -> None:
@@ -176,6 +186,18 @@ def test_the_large_view_shows_all_of_a_run(view: Locator) -> None:
     losses = [float(one) for one in view.locator(".la-losses tbody td:nth-child(3)").all_text_contents()]
     assert len(losses) == 10 and losses == sorted(losses, reverse=True)
     assert view.locator(".la-losses [data-held-out]").count() == 2
+
+
+def test_losses_are_told_beside_their_pictures(page: ComfyPage, view: Locator) -> None:
+    rows = view.locator(".la-losses tbody tr")
+    rows.first.scroll_into_view_if_needed()
+    rows.last.scroll_into_view_if_needed()
+    seen = """(rows) => rows.map((row) => {
+        const image = row.querySelector("img");
+        return [row.querySelector("span").textContent, image.naturalWidth > 0, image.hasAttribute("data-lost")];
+    })"""
+    wanted = {(f"mochi_{place:02d}.png", place != 4, place == 4) for place in range(10)}
+    page.until(lambda: {tuple(row) for row in rows.evaluate_all(seen)} == wanted)
 
 
 def test_settings_that_differ_come_first_and_all_are_there(view: Locator) -> None:

@@ -21,7 +21,7 @@ from ..files import read_json, write_json
 from ..progress import StageReport
 from ..runs.step_log import StepLog
 from .reports import StepReport
-from .run import VERDICT, Run
+from .run import JOB, VERDICT, Run
 from .samples import Sample, list_samples
 from .shares import check_shares
 from .team import OTHERS_LEFT
@@ -64,7 +64,7 @@ def steps_on(trainer: Trainer, devices: int) -> Iterator[StepReport | StageRepor
     check_devices(devices, trainer.device)
     check_shares(trainer.plan, devices)
     run, reports = trainer.run, _FolderReports(trainer)
-    write_json(run.folder / "job.json", run.job.to_json())
+    write_json(run.folder / JOB, run.job.to_json())
     with open(run.folder / PROCESS_LOG, "wb") as log:
         process = subprocess.Popen(
             _command(trainer, devices),
@@ -137,7 +137,7 @@ class _FolderReports:
 def _command(trainer: Trainer, devices: int) -> list[str]:
     folder = trainer.run_folder.resolve()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
-    train = ["-m", _PACKAGE.name, "train", str(folder / "job.json"), f"--runs={folder.parent}"]
+    train = ["-m", _PACKAGE.name, "train", str(folder / JOB), f"--runs={folder.parent}"]
     kind = torch.device(trainer.device).type
     tokenizers = [f"--tokenizer={path.resolve()}" for path in trainer.tokenizer_folders]
     return [*torchrun, *train, f"--device={kind}", *tokenizers, "--run-only", "--json"]

@@ -43,6 +43,8 @@ _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
 _ONLY_FASTER = {"cuda_graphs": False}
 """Of the plan's precision: learns the same either way. False was its default when run ids began to have it."""
+JOB = "job.json"
+"""What is trained, with every picture by itself."""
 ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
 """What can be shown of a run without a trainer: from its start, and from its end. The last one marks it as done."""
 WORKFLOW = "workflow.json"
@@ -97,7 +99,7 @@ class Run:
 
     def start(self, about: dict[str, Any]) -> None:
         """Create the folder, and write into it the job and what is to be shown of it."""
-        write_json(self.folder / "job.json", self.job.to_json())
+        write_json(self.folder / JOB, self.job.to_json())
         write_json(self.folder / ABOUT, about)
 
     def keep_workflow(self, workflow: dict[str, Any] | None) -> None:

@@ -124,7 +124,7 @@ class LargeView {
     this.progress.value = record.totalSteps > 0 ? record.step / record.totalSteps : 0;
     this.#chart();
     this.timeline.show(record.run, record.samples);
-    this.pictures.show(history.pictures);
+    this.pictures.show(record.run, history.pictures);
     this.saves.show(record.run, record.name, record.saves);
     this.plan.show(history.plan, history.defaults);
     if (this.#news.isNews([record.verdict, history.remarks, history.size])) this.#tell(record, history);

@@ -2,9 +2,13 @@
 
 import { make } from "../parts/element.mjs";
 import { say } from "../words.mjs";
+import { pictureAddress } from "./run_pictures.mjs";
 import { Seen } from "./seen.mjs";
 
 /** @typedef {{name: string, is_held_out: boolean, first: number, last: number, gain: number}} PictureLoss */
+
+/** Pixels, for what a picture grows to under the pointer. */
+const SIDE = 256;
 
 export class PictureLosses {
   #seen = new Seen();
@@ -13,8 +17,8 @@ export class PictureLosses {
     this.element = make("div");
   }
 
-  /** @param {PictureLoss[]} pictures */
-  show(pictures) {
+  /** @param {string} run @param {PictureLoss[]} pictures */
+  show(run, pictures) {
     if (!this.#seen.isNews(pictures)) return;
     if (pictures.length === 0) return this.element.replaceChildren(make("p.la-none", { text: say("view.noPictures") }));
     const most = Math.max(Number.MIN_VALUE, ...pictures.flatMap(({ first, last }) => [first, last]));
@@ -25,13 +29,13 @@ export class PictureLosses {
         "table.la-losses",
         {},
         make("thead", {}, make("tr", {}, ...titles)),
-        make("tbody", {}, ...pictures.map((picture) => line(picture, most))),
+        make("tbody", {}, ...pictures.map((picture) => line(run, picture, most))),
       ),
     );
   }
 }
 
-function line({ name, is_held_out, first, last, gain }, most) {
+function line(run, { name, is_held_out, first, last, gain }, most) {
   const title = say("view.lossFromTo", { first: first.toPrecision(3), last: last.toPrecision(3) });
   const bar = make("div.la-losses-bar", { title });
   bar.style.setProperty("--la-first", `${(100 * first) / most}%`);
@@ -40,11 +44,19 @@ function line({ name, is_held_out, first, last, gain }, most) {
   return make(
     "tr",
     { "data-held-out": is_held_out },
-    make("th", { scope: "row", title: name }, make("span", { text: name }), badge),
+    make("th", { scope: "row", title: name }, face(run, name), make("span", { text: name }), badge),
     make("td", {}, bar),
     make("td", { text: last.toPrecision(3) }),
     make("td", { text: percent(gain), "data-worse": gain <= 0 }),
   );
+}
+
+function face(run, name) {
+  const picture = make("img", {
+    src: pictureAddress(run, SIDE, name), alt: "", loading: "lazy", draggable: "false",
+    on: { error: () => picture.toggleAttribute("data-lost", true) },
+  });
+  return picture;
 }
 
 function percent(share) {

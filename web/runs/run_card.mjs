@@ -9,6 +9,7 @@ import { size } from "./amounts.mjs";
 import { openLargeView } from "./large_view.mjs";
 import { findAgain } from "./live.mjs";
 import { Seen } from "./seen.mjs";
+import { pictureAddress } from "./run_pictures.mjs";
 import { sampleAddress } from "./shown_sample.mjs";
 
 /** @typedef {import("./run_list.mjs").ListedRun} ListedRun */
@@ -118,11 +119,15 @@ function hinted(label, hint, act) {
   return made;
 }
 
-/** @param {ListedRun} run */
+/** Its newest sample, else the first picture that it learns from, else nothing.
+ * @param {ListedRun} run */
 function picture({ run, thumbnail }) {
-  if (!thumbnail) return make("span.la-run-picture");
-  const src = sampleAddress(run, thumbnail, SIDE);
-  return make("img.la-run-picture", { src, alt: "", loading: "lazy", draggable: "false" });
+  const src = thumbnail ? sampleAddress(run, thumbnail, SIDE) : pictureAddress(run, SIDE);
+  const image = make("img.la-run-picture", {
+    src, alt: "", loading: "lazy", draggable: "false",
+    on: { error: () => image.replaceWith(make("span.la-run-picture")) },
+  });
+  return image;
 }
 
 /** @param {ListedRun} run */
