@@ -21,6 +21,14 @@ _LONGEST_FIRST = (
 of their tests."""
 
 
+@pytest.fixture(params=["oneDNN", "MKL"])
+def multiplied_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The library that multiplies fp32 matrices on a CPU, whichever is the faster one here."""
+    monkeypatch.setattr("trainer_core.families.cpu.matrices.MKL_IS_WHOLE", request.param == "MKL")
+    monkeypatch.setattr("trainer_core.families.cpu.matrices._PLACES_FOR_MKL", 1)
+    return request.param
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
 

@@ -63,6 +63,7 @@ def assert_alike(found, expected) -> None:
         torch.testing.assert_close(one, other, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.usefixtures("multiplied_by")
 @pytest.mark.parametrize("outputs", [5, 40], ids=["fewer", "more"])
 @pytest.mark.parametrize("has_added", [False, True])
 def test_a_linear_layer_and_all_its_gradients_are_pytorchs(outputs, has_added):
@@ -75,6 +76,7 @@ def test_a_linear_layer_and_all_its_gradients_are_pytorchs(outputs, has_added):
     assert_alike([found, *gradients(found, *inputs)], [expected, *gradients(expected, *inputs)])
 
 
+@pytest.mark.usefixtures("multiplied_by")
 @pytest.mark.parametrize("largest", [30 * 2**20, 10_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("name", CONVOLUTIONS)
@@ -122,7 +124,7 @@ def test_other_number_formats_and_autocast_are_left_to_pytorch():
 @pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
 def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, flash, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
-    monkeypatch.setattr(attention, "_FLASH_IS_FASTER", flash)
+    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", flash)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
     assert (found.grad_fn.name() == "_AttentionBackward") != flash
@@ -142,11 +144,29 @@ def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypa
     assert shapes == [(1024, 1024), (1024, 1024), (4, 3, 8, 1024)]
 
 
+def test_mkl_has_many_places_where_it_is_whole(monkeypatch):
+    counted = []
+    real = matrices._MULTIPLY
+    monkeypatch.setattr(matrices, "_MULTIPLY", lambda *args: counted.append(1) or real(*args))
+
+    def is_by_mkl(places: int, weight: torch.Tensor) -> bool:
+        counted.clear()
+        matrices.multiply(drawn(2, places // 2, 8), weight)
+        return not counted
+
+    weight, wide, turned = drawn(16, 8), drawn(4104, 8), drawn(8, 4104).t()
+    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", True)
+    assert is_by_mkl(256, weight) and not is_by_mkl(254, weight)
+    assert not is_by_mkl(256, wide) and is_by_mkl(258, wide) and is_by_mkl(256, turned)
+    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", False)
+    assert not is_by_mkl(256, weight)
+
+
+@pytest.mark.parametrize("multiplied_by", ["oneDNN"], indirect=True)  # and attention by our own
 @pytest.mark.parametrize("largest", [30 * 2**20, 40_000], ids=["whole", "in parts"])
 @pytest.mark.parametrize("is_linear", [False, True], ids=["projected as a picture", "projected as tokens"])
-def test_a_unet_with_all_of_it_answers_and_learns_as_before(is_linear, largest, monkeypatch):
+def test_a_unet_with_all_of_it_answers_and_learns_as_before(is_linear, largest, multiplied_by, monkeypatch):
     monkeypatch.setattr(matrices, "_LARGEST", largest)
-    monkeypatch.setattr(attention, "_FLASH_IS_FASTER", False)
     monkeypatch.setattr(winograd, "_LEAST_CHANNELS", 1)
     inputs = (drawn(1, 4, 24, 24).requires_grad_(), torch.tensor([500]), drawn(1, 77, 64, seed=1))
     unet = tiny_unet(is_linear)

@@ -22,6 +22,7 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.usefixtures("multiplied_by")
 @pytest.mark.parametrize("widths", [(12,), (12, 8, 16)])
 @pytest.mark.parametrize("leads_on", [True, False])
 def test_answers_and_gradients_are_those_of_autograd(widths, leads_on):

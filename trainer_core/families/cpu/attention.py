@@ -19,13 +19,12 @@ _SCORES = 2**21
 """At a time, one for each query and key: 8 MB. Smaller parts are more calls than the caches make up for."""
 _FEWEST = 384
 """Queries and keys from which on this is faster; of fewer, the calls cost more than the arithmetic."""
-_FLASH_IS_FASTER = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
-"""PyTorch's flash kernel multiplies with MKL, which without AVX-512 has the whole width of every processor."""
 
 
 def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`functional.scaled_dot_product_attention`, the same but for the order of additions."""
-    is_faster = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST and not _FLASH_IS_FASTER
+    """`functional.scaled_dot_product_attention`, the same but for the order of additions. PyTorch's own, by its flash
+    kernel, is faster where MKL is, with which that multiplies."""
+    is_faster = min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST and not matrices.MKL_IS_WHOLE
     if mask is None and is_faster and matrices.can_multiply(query_BNQD, key_BNKD, value_BNKD):
         return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
     return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)

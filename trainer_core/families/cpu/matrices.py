@@ -1,7 +1,8 @@
-"""Matrices multiplied by oneDNN on a CPU in fp32; what is not in fp32 on a CPU is left to PyTorch, but by `multiply`.
+"""Matrices multiplied on a CPU in fp32 by the faster of two libraries; all others are left to PyTorch, but by
+`multiply`.
 
 PyTorch multiplies fp32 matrices with MKL, which on AMD uses half of the width of AVX-512. oneDNN is in the same wheels
-and multiplies matrices as they lie.
+and multiplies matrices as they lie. Where there is no AVX-512, MKL is the faster one for many places.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from torch.nn import functional
 # Shape suffixes: C and O channels in and out, P places (all of a batch).
 
 _MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+"""oneDNN's."""
+MKL_IS_WHOLE = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
+"""Without AVX-512 MKL has the whole width of every processor."""
+_PLACES_FOR_MKL, _WIDE = 256, 16
+"""From so many places on MKL is faster there, unless the answer has so many times more channels."""
 _FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
 """Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that
 oneDNN reorders for itself."""
@@ -32,7 +38,7 @@ def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Te
 
 
 def can_multiply(*tensors: Tensor | None) -> bool:
-    """Whether oneDNN takes these (None: none is needed): fp32 on a CPU, outside autocast."""
+    """Whether these are multiplied here (None: none is needed): fp32 on a CPU, outside autocast."""
     if _MULTIPLY is None:
         return False
     given = [tensor for tensor in tensors if tensor is not None]
@@ -45,6 +51,8 @@ def can_multiply(*tensors: Tensor | None) -> bool:
 
 def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
     """x W^T + b + added, without a gradient, of what `can_multiply`. The weight may be a transposed matrix."""
+    if _is_for_mkl(x, weight_OC):
+        return _multiply_by_mkl(x, weight_OC, bias_O, added)
     if not (weight_OC.is_contiguous() or weight_OC.t().is_contiguous()):
         weight_OC = weight_OC.contiguous()  # a part of a larger matrix would be multiplied a thousand times slower
     if added is not None:
@@ -57,6 +65,22 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
     return _MULTIPLY(x, weight_OC, bias_O, "none", [], "")
 
 
+def _is_for_mkl(x: Tensor, weight_OC: Tensor) -> bool:
+    """Whether places are many; with a weight as it lies also in proportion to the answer's channels."""
+    places = x.shape[:-1].numel()
+    is_wide = weight_OC.is_contiguous() and len(weight_OC) > _WIDE * places
+    return MKL_IS_WHOLE and places >= _PLACES_FOR_MKL and not is_wide
+
+
+def _multiply_by_mkl(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
+    if added is None:
+        return functional.linear(x, weight_OC, bias_O)
+    y_PO = torch.addmm(added.flatten(0, -2), x.flatten(0, -2), weight_OC.t())
+    if bias_O is not None:
+        y_PO += bias_O
+    return y_PO.view(*x.shape[:-1], len(weight_OC))
+
+
 def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
     """Whether few places meet a large weight, both as they lie."""
     is_few = x.shape[:-1].numel() <= _FEW_PLACES and weight_OC.numel() >= _MANY_WEIGHTS
@@ -65,9 +89,10 @@ def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
 
 def add_product(sum_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> Tensor:
     """sum + x W^T on any device, without a gradient. `sum` may be taken for it, and is worth nothing afterwards."""
-    if can_multiply(sum_PO, x_PC, weight_OC):
+    if can_multiply(sum_PO, x_PC, weight_OC) and not _is_for_mkl(x_PC, weight_OC):
         return multiply(x_PC, weight_OC, added=sum_PO)
-    return sum_PO.addmm_(x_PC, weight_OC.t())
+    sum_PO.flatten(0, -2).addmm_(x_PC.flatten(0, -2), weight_OC.t())
+    return sum_PO
 
 
 def product(x_PC: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None) -> Tensor:
@@ -87,12 +112,13 @@ def product_into(answer_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> None:
 
 def gradient_of_weight(grad_PO: Tensor, x_PC: Tensor) -> Tensor:
     """grad^T x on any device, without a gradient. oneDNN copies the first factor into the order of the answer, so the
-    smaller one comes first."""
+    smaller one comes first; MKL is faster with the larger one first."""
     if not can_multiply(grad_PO, x_PC):
         return grad_PO.t() @ x_PC
-    if grad_PO.shape[1] > x_PC.shape[1]:
-        return multiply(x_PC.t(), grad_PO.t()).t()
-    return multiply(grad_PO.t(), x_PC.t())
+    is_larger = grad_PO.shape[1] > x_PC.shape[1]
+    if MKL_IS_WHOLE:
+        return grad_PO.t() @ x_PC if is_larger else (x_PC.t() @ grad_PO).t()
+    return multiply(x_PC.t(), grad_PO.t()).t() if is_larger else multiply(grad_PO.t(), x_PC.t())
 
 
 def part_count(size: int) -> int:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from .matrices import can_multiply, multiply
+from .matrices import add_product, can_multiply, multiply
 
 # Shape suffixes: B batch, C and O channels in and out, H and W height and width, S and T rows and columns of tiles,
 # 4 and 2 a tile's rows or columns (of the input, of the answer), 16 both of the former, 3 a kernel's side.
@@ -134,8 +134,8 @@ def _multiplied(
         other = multiply(tiles_4BSTC[2], weights_4OC[2])
         total = one + other
         difference = one.sub_(other)
-        left = multiply(tiles_4BSTC[0], weights_4OC[0], added=total)
-        found.append([left, multiply(tiles_4BSTC[3], weights_4OC[3], added=difference)])
+        left = add_product(total, tiles_4BSTC[0], weights_4OC[0])
+        found.append([left, add_product(difference, tiles_4BSTC[3], weights_4OC[3])])
     return found
 
 
