@@ -99,6 +99,15 @@ def test_the_estimate_knows_the_optimizers_state(folder, tmp_path, name):
     assert trainer.step_memory().lora == pytest.approx(real, rel=0.15)
 
 
+def test_what_a_step_needs_is_told_in_gigabytes():
+    large = StepMemory(base=5 * GB, lora=GB // 4, step=8 * GB, overhead=GB // 2)
+    parts = "(base model 5.0, LoRA and optimizer 0.2, activations and gradients 8.0, overhead 0.5)"
+    assert large.line() == f"a step needs about 13.8 GB of memory {parts}"
+    small = StepMemory(base=GB // 50, lora=GB // 100, step=GB // 20, overhead=GB // 2)
+    parts = "(base model 0.02, LoRA and optimizer 0.01, activations and gradients 0.05, overhead 0.50)"
+    assert small.line() == f"a step needs about 0.58 GB of memory {parts}"
+
+
 def test_checkpointing_parts_and_fewer_bits_need_less_each():
     needed = [_whole_sd15(choice, pictures=4) for choice in [AS_SET, *savings(UNET_ONLY, 4, on_gpu=True)]]
     totals = [memory.total for memory in needed]

@@ -38,6 +38,9 @@ class StepMemory:
 
     def line(self) -> str:
         """ "a step needs about 13.9 GB of memory (base model 4.8, LoRA 0.5, activations and gradients 8.0, ...)"."""
-        parts = f"base model {self.base / GB:.1f}, LoRA and optimizer {self.lora / GB:.1f}, "
-        parts += f"activations and gradients {self.step / GB:.1f}, overhead {self.overhead / GB:.1f}"
-        return f"a step needs about {self.total / GB:.1f} GB of memory ({parts})"
+        digits = 1 if self.total >= GB else 2
+        base, lora, step, overhead, total = (
+            f"{value / GB:.{digits}f}" for value in (self.base, self.lora, self.step, self.overhead, self.total)
+        )
+        parts = f"base model {base}, LoRA and optimizer {lora}, activations and gradients {step}, overhead {overhead}"
+        return f"a step needs about {total} GB of memory ({parts})"
