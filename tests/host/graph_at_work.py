@@ -1,4 +1,5 @@
-"""The picture of a graph at work that README.md shows, and Train LoRA's panel after a run for its help pages.
+"""The pictures of a graph at work and of the large view that README.md shows, and Train LoRA's panel after a run for
+its help pages.
 
 python -m tests.host.graph_at_work
 """
@@ -19,7 +20,8 @@ from tests.host.help_pictures import PICTURES
 from tests.host.server import ComfyServer, find_installation, make_base
 from tests.host.templates.__main__ import WORKFLOWS
 
-GRAPH = Path(__file__).parents[2] / "docs" / "graph-at-work.jpg"
+_DOCS = Path(__file__).parents[2] / "docs"
+GRAPH, LARGE_VIEW = _DOCS / "graph-at-work.jpg", _DOCS / "large-view.jpg"
 _PANELS = {"en": "live_panel.jpg", "zh": "live_panel.zh.jpg"}
 _SETTINGS = {
     "Comfy.VueNodes.Enabled": False,
@@ -44,6 +46,7 @@ _GAP, _TITLE = 40, 30
 """Between two nodes; a node's title stands above its place."""
 _WIDTH, _PANEL_WIDTH = 1600, 640
 _AROUND_PANEL = 12
+_LARGE = {"width": 1480, "height": 1400}
 _EDGES = (80, 120)
 """Where the canvas is free of the page's menus, from its left and its top."""
 _GROWING = 3000
@@ -152,12 +155,24 @@ def panel(page: ComfyPage, node: int) -> Any:
     }
 
 
+def large_view(page: ComfyPage) -> bytes:
+    """The large view of the run that is shown on the node."""
+    page.page.set_viewport_size(_LARGE)
+    page.find(".la-run").get_by_role("button", name="Large view").click()
+    page.find(".la-losses img").last.scroll_into_view_if_needed()  # pictures come as they are looked at
+    page.page.wait_for_timeout(_GROWING)
+    page.find(".la-large-main h2").first.scroll_into_view_if_needed()
+    page.page.wait_for_timeout(_GROWING)
+    return photograph(page, page.find(".la-large").bounding_box())
+
+
 def take_pictures(page: ComfyPage) -> None:
-    """Run the graph once; the graph in English, Train LoRA's panel in each language."""
+    """Run the graph once; the graph and the large view in English, Train LoRA's panel in each language."""
     ids = page.build(*quick_start())
     page.run()
     place(page, ids)
     GRAPH.write_bytes(photograph(page, look(page, list(ids.values()), _WIDTH)))
+    LARGE_VIEW.write_bytes(large_view(page))
     workflow = page.workflow()
     for language, name in _PANELS.items():
         page.set({"Comfy.Locale": language})
