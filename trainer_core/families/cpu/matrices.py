@@ -19,7 +19,7 @@ _MULTIPLY = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backen
 """oneDNN's."""
 MKL_IS_WHOLE = torch.backends.mkl.is_available() and "AVX512" not in torch.backends.cpu.get_cpu_capability()
 """Without AVX-512 MKL has the whole width of every processor."""
-_PLACES_FOR_MKL, _WIDE = 256, 16
+_PLACES_FOR_MKL, _MANY_CHANNELS = 256, 16
 """From so many places on MKL is faster there, unless the answer has so many times more channels."""
 _FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
 """Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that
@@ -68,8 +68,8 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
 def _is_for_mkl(x: Tensor, weight_OC: Tensor) -> bool:
     """Whether places are many; with a weight as it lies also in proportion to the answer's channels."""
     places = x.shape[:-1].numel()
-    is_wide = weight_OC.is_contiguous() and len(weight_OC) > _WIDE * places
-    return MKL_IS_WHOLE and places >= _PLACES_FOR_MKL and not is_wide
+    makes_many = weight_OC.is_contiguous() and len(weight_OC) > _MANY_CHANNELS * places
+    return MKL_IS_WHOLE and places >= _PLACES_FOR_MKL and not makes_many
 
 
 def _multiply_by_mkl(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
@@ -88,10 +88,11 @@ def _is_wide(x: Tensor, weight_OC: Tensor) -> bool:
 
 
 def add_product(sum_PO: Tensor, x_PC: Tensor, weight_OC: Tensor) -> Tensor:
-    """sum + x W^T on any device, without a gradient. `sum` may be taken for it, and is worth nothing afterwards."""
+    """sum + x W^T on any device, without a gradient. `sum` may be taken for it, and is worth nothing afterwards; of
+    more than two dimensions it is contiguous."""
     if can_multiply(sum_PO, x_PC, weight_OC) and not _is_for_mkl(x_PC, weight_OC):
         return multiply(x_PC, weight_OC, added=sum_PO)
-    sum_PO.flatten(0, -2).addmm_(x_PC.flatten(0, -2), weight_OC.t())
+    sum_PO.view(-1, len(weight_OC)).addmm_(x_PC.flatten(0, -2), weight_OC.t())
     return sum_PO
 
 

@@ -2,7 +2,7 @@
 
 Winograd's minimal filtering (Lavin and Gray, arXiv:1509.09308), F(2x2, 3x3): of every 2x2 places of the answer, the 4x4
 of the input under them and the kernel are brought where the convolution is a product of 16 values each. Over all
-channels these are 16 multiplications of matrices, which oneDNN computes. With V = B^T x B and U = G w G^T:
+channels these are 16 multiplications of matrices (matrices.py). With V = B^T x B and U = G w G^T:
 
         1  0 -1  0           1   0   0
         0  1  1  0          1/2 1/2 1/2              1  1  1  0
