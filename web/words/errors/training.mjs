@@ -111,6 +111,7 @@ export const TRAINING_ERRORS = [
 
   // Runs and epochs
   ["this run has no sample {number} of epoch {epoch}.", "此训练没有第 {epoch} 轮的第 {number} 张样图。", "此訓練沒有第 {epoch} 輪的第 {number} 張樣圖。"],
+  ["this run has no picture {name}.", "此训练没有图片 {name}。", "此訓練沒有圖片 {name}。"],
   ["this run was not started from a graph of the page.", "此训练不是从页面的工作流启动的。", "此訓練不是從頁面的工作流程啟動的。"],
   ["Start it again from where it was.", "请从原来启动它的地方再次启动。", "請從原本啟動它的地方再次啟動。"],
   ["this run was just deleted, or is of another version.", "此训练刚被删除，或属于别的版本。", "此訓練剛被刪除，或屬於別的版本。"],
