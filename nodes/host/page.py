@@ -43,7 +43,7 @@ class Progress:
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     def finish(self, picture: Image.Image) -> None:
-        """Leave `picture` on the node: the page goes on showing the last one sent, also once the node is done."""
+        """Leave `picture` on the node: the classic renderer goes on showing the last one sent once the node is done."""
         self._bar.update_absolute(self._total, self._total, ("JPEG", picture, None))
 
 

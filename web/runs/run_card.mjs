@@ -8,8 +8,8 @@ import { say } from "../words.mjs";
 import { size } from "./amounts.mjs";
 import { openLargeView } from "./large_view.mjs";
 import { findAgain } from "./live.mjs";
-import { Seen } from "./seen.mjs";
 import { pictureAddress } from "./run_pictures.mjs";
+import { Seen } from "./seen.mjs";
 import { sampleAddress } from "./shown_sample.mjs";
 
 /** @typedef {import("./run_list.mjs").ListedRun} ListedRun */

@@ -67,9 +67,11 @@ def multiply(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: 
 
 def _is_for_mkl(x: Tensor, weight_OC: Tensor) -> bool:
     """Whether places are many; with a weight as it lies also in proportion to the answer's channels."""
+    if not MKL_IS_WHOLE:
+        return False
     places = x.shape[:-1].numel()
     makes_many = weight_OC.is_contiguous() and len(weight_OC) > _MANY_CHANNELS * places
-    return MKL_IS_WHOLE and places >= _PLACES_FOR_MKL and not makes_many
+    return places >= _PLACES_FOR_MKL and not makes_many
 
 
 def _multiply_by_mkl(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None, added: Tensor | None) -> Tensor:
