@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 import time
 from dataclasses import replace
@@ -26,7 +25,8 @@ from trainer_core.runs.summary import find_run, list_runs
 from trainer_core.training.loss_chart import running_mean
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import StepReport
-from trainer_core.training.run import ABOUT, RESULT, STEP_LOG, RunLock, StopAsked
+from trainer_core.training.run import ABOUT, RESULT, STEP_LOG, StopAsked
+from trainer_core.training.run_lock import RunLock
 from trainer_core.training.samples import Sample
 from trainer_core.training.trainer import Trainer
 
@@ -199,14 +199,11 @@ def test_runs_are_listed_newest_first(runs):
     assert finished.family == "SD1.5" and finished.base == "tiny_sd15.safetensors" and finished.megabytes > 0
 
 
-def test_a_run_that_another_process_trains_is_told(runs, tmp_path, monkeypatch):
+def test_a_run_that_another_process_trains_is_told(runs):
     folder = folder_of(runs, "stopped")
-    (folder / "run.lock").write_text(str(os.getppid()))
-    try:
-        assert RunLock.is_held(folder)
+    with RunLock(folder):
         assert {one.state for one in list_runs(runs)} == {"training", "finished"}
-    finally:
-        (folder / "run.lock").unlink()
+    assert {one.state for one in list_runs(runs)} == {"stopped", "finished"}
 
 
 def test_what_cannot_be_read_is_left_out(runs, tmp_path):

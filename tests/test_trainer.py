@@ -15,6 +15,7 @@ from trainer_core.errors import TrainingError
 from trainer_core.lora.file import read_header
 from trainer_core.training.amount import Step
 from trainer_core.training.keeping import INTERRUPTED
+from trainer_core.training.run_lock import RunLock
 from trainer_core.training.trainer import Trainer
 
 
@@ -257,9 +258,7 @@ def test_the_prior_loss_weight_reaches_the_gradient(folder, tmp_path):
 
 def test_two_processes_do_not_train_one_run(folder, tmp_path):
     trainer = Trainer(small_job(folder), tmp_path)
-    trainer.run_folder.mkdir(parents=True)
-    (trainer.run_folder / "run.lock").write_text("1")  # a process that is alive on every system
-    with pytest.raises(TrainingError, match="another process"):
+    with RunLock(trainer.run_folder), pytest.raises(TrainingError, match="another process"):
         next(trainer.steps())
 
 

@@ -10,6 +10,7 @@ from tests.host.graphs import training_graph
 from tests.host.runs import folders_of, steps_logged
 from tests.host.server import error_message
 from tests.host.waiting import wait_until
+from trainer_core.training.run_lock import RunLock
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
 
@@ -29,7 +30,7 @@ def test_stop_ends_both_processes_and_keeps_the_state(comfy, pictures):
     comfy.post("/interrupt", {})
     entry = comfy.wait(prompt)
     assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])
-    assert not (run / "run.lock").exists() and not (run / "stop").exists()
+    assert not RunLock.is_held(run) and not (run / "stop").exists()
     (newest,) = [path.stem for path in (run / "state").glob("*.json")][-1:]
     assert newest in {f"step-{step:08d}" for step in (steps_logged(run) - 1, steps_logged(run))}
 

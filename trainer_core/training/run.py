@@ -10,13 +10,10 @@ at once, an interrupted one goes on.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
-
-import psutil
 
 from ..errors import TrainingError
 from ..families.loading import identity_of
@@ -33,7 +30,6 @@ from ..files import (
 from ..job import Job
 from .reports import SavedEpoch, StepReport, TrainedLora
 
-_LOCK = "run.lock"
 TRAINER_VERSION = 1
 """Part of every run id. Raised when a change to the trainer changes what the same job gives by more than rounding."""
 
@@ -187,42 +183,6 @@ class Run:
             ),
             losses=self.losses(),
         )
-
-
-class RunLock:
-    """Keeps two processes from training one run. A lock left behind by a dead process does not count."""
-
-    def __init__(self, run: Run) -> None:
-        self._path = run.folder / _LOCK
-
-    def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._create()
-        except FileExistsError:
-            if _is_alive(self._path):
-                raise TrainingError("this run is being trained by another process. Wait for it, or stop it.") from None
-            self._path.unlink(missing_ok=True)
-            self._create()
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
-
-    @staticmethod
-    def is_held(run_folder: Path) -> bool:
-        """Whether another process trains the run."""
-        lock = run_folder / _LOCK
-        return lock.is_file() and _is_alive(lock)
-
-    def _create(self) -> None:
-        with open(self._path, "x", encoding="utf-8") as file:
-            file.write(str(os.getpid()))
-
-
-def _is_alive(lock: Path) -> bool:
-    """Whether the process that made a lock still runs. Our own id in it is left from an earlier life of that id."""
-    text = lock.read_text(encoding="utf-8").strip()
-    return text.isdigit() and int(text) != os.getpid() and psutil.pid_exists(int(text))
 
 
 def known_identity(base_model: Path, memory: Path) -> str:

@@ -28,7 +28,8 @@ from .picture_ranking import RankedPicture, rank_pictures
 from .precision import resolve_precision, tf32
 from .preparation import Preparation
 from .reports import TrainedLora
-from .run import Run, RunLock
+from .run import Run
+from .run_lock import RunLock
 from .run_parts import RunParts
 from .samples import SampleDrawer
 from .shares import check_shares
@@ -165,7 +166,7 @@ class Trainer:
                 with tf32(self.device):
                     yield from loop.follow()
                 return
-            with RunLock(self.run), self.run.answering(), tf32(self.device):
+            with RunLock(self.run_folder), self.run.answering(), tf32(self.device):
                 self.run.start(self._about())
                 yield from loop.lead()
         finally:

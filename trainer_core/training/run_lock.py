@@ -1,0 +1,46 @@
+"""One process trains a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import TrainingError
+
+_LOCK = "run.lock"
+_SECONDS_OF_A_LOOK = 1.0
+"""For so long the lock is tried: whoever looks whether it is held, holds it for a moment."""
+
+
+class RunLock:
+    """Keeps two processes from training one run. The system lets go of it as soon as its process has ended, in whatever
+    way; the file stays."""
+
+    def __init__(self, run_folder: Path) -> None:
+        run_folder.mkdir(parents=True, exist_ok=True)
+        # a generator may be closed by another thread than began it
+        self._lock = FileLock(run_folder / _LOCK, timeout=_SECONDS_OF_A_LOOK, thread_local=False)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise TrainingError("this run is being trained by another process. Wait for it, or stop it.") from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @staticmethod
+    def is_held(run_folder: Path) -> bool:
+        """Whether any process trains the run."""
+        path = run_folder / _LOCK
+        if not path.is_file():
+            return False
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:  # a folder that nobody may write to is trained by nobody
+            return False
