@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.host.templates.__main__ import WORKFLOWS
 from tests.host.workflows import by_editor_form
 from trainer_core.files import read_json
 
@@ -46,3 +47,12 @@ def test_every_node_has_the_room_it_needs(page, path):
     page.load(read_json(path))
     for node in page.page.evaluate(_SHOWN):
         assert node["size"][1] >= node["needed"][1], node
+
+
+def test_a_template_opened_twice_is_two_workflows(page):
+    """Else the second would show the first one's runs and go on with its drafts."""
+    opened = set()
+    for _ in range(2):
+        page.load(read_json(WORKFLOWS / "quick_start.json"))
+        opened.add(page.workflow()["id"])
+    assert len(opened) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +30,10 @@ def api_form(template: Template, info: NodeInfo) -> dict[str, Any]:
 
 
 def editor_form(template: Template, info: NodeInfo, notes: dict[str, str]) -> dict[str, Any]:
-    """The workflow that the page opens. `notes` are Markdown by title."""
+    """The workflow that the page opens. `notes` are Markdown by title.
+
+    It has no id, so that the page gives it a new one each time it is opened: runs and drafts belong to an id.
+    """
     layout = lay_out(template, notes.values())
     numbers = _numbers(template)
     nodes = {name: _editor_node(node, info, numbers[name], layout.nodes[name]) for name, node in template.nodes.items()}
@@ -42,7 +44,6 @@ def editor_form(template: Template, info: NodeInfo, notes: dict[str, str]) -> di
         for number, ((title, text), box) in enumerate(zip(notes.items(), layout.notes, strict=True), first)
     ]
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"lora-atelier/{template.name}")),
         "revision": 0,
         "last_node_id": first + len(notes) - 1,
         "last_link_id": len(links),
