@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from trainer_core.families.loading import outline_of
+from trainer_core.families.architecture import outline_of
 from trainer_core.training.memory_choice import free_memory
 
 from . import device_clock

@@ -34,7 +34,8 @@ from pathlib import Path
 import torch
 
 from trainer_core.devices import device_name
-from trainer_core.families.loading import family_of, outline_of
+from trainer_core.families.architecture import outline_of
+from trainer_core.families.loading import family_of
 
 from .contender_process import contenders, running
 from .limit import fastest_multiplication, flops_of_step

@@ -12,8 +12,8 @@ from aiohttp import web
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.devices import device_name
 from ..trainer_core.errors import TrainingError
+from ..trainer_core.families.architecture import outline_of
 from ..trainer_core.families.base_model import BaseModel
-from ..trainer_core.families.loading import outline_of
 from ..trainer_core.runs import pictures
 from ..trainer_core.runs.pace import Work, expected_seconds_per_step
 from ..trainer_core.runs.summary import find_run

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.full_size_models import full_size
 from tests.training_jobs import small_job
-from trainer_core.families.loading import outline_of
+from trainer_core.families.architecture import outline_of
 from trainer_core.lora.networks import fresh_layer
 from trainer_core.training.amount import saves as saves_of
 from trainer_core.training.arithmetic import lora_size, run_size

@@ -12,8 +12,9 @@ from tests.tiny_models import tiny_sdxl
 from tests.training_jobs import write_base
 from trainer_core.demo.tokenizer import vocabulary_size
 from trainer_core.families import configs
+from trainer_core.families.architecture import outline_of
 from trainer_core.families.identify import UNET, identify
-from trainer_core.families.loading import load_base_model, outline_of
+from trainer_core.families.loading import load_base_model
 from trainer_core.families.writing import original_tensors
 
 

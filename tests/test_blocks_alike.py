@@ -47,7 +47,7 @@ def each_block(monkeypatch):
         ({}, {"checkpoint_every": 1, "base": "nf4"}, "bf16"),
         ({}, {"checkpoint_every": 1, "offload": True}, "bf16"),
         ({"optimizer": {"text_encoder_rate": 1e-5}}, {"checkpoint_every": 1}, "bf16"),
-        ({"adapter": {"targets": "with convolutions", "block_weights": "IN00-05=0"}}, {}, "fp32"),
+        ({"adapter": {"targets": "with convolutions", "block_weights": "IN00-02=0"}}, {}, "fp32"),
         ({"adapter": {"kind": "dora"}}, {"checkpoint_every": 1}, "bf16"),
         ({"adapter": {"kind": "loha"}}, {}, "fp32"),
         ({"adapter": {"dropout": 0.3, "rank_dropout": 0.2}}, {"checkpoint_every": 2}, "bf16"),

@@ -115,7 +115,7 @@ def test_sample_draws_pictures(trained, tmp_path, capsys):
 def test_inspect_tells_rank_targets_and_plan(trained, capsys):
     code, answer = run(capsys, "inspect", trained / "loras" / "mochi.safetensors")
     assert code == 0 and answer["rank"] == 4 and answer["alpha"] == 2 and answer["scale"] == 0.5
-    assert answer["modules"] == {"UNet": 84, "text encoder": 18}
+    assert answer["modules"] == {"UNet": 48, "text encoder": 18}
     assert answer["plan"]["network"] == {"rank": 4, "alpha": 2.0}
     assert answer["metadata"]["modelspec.trigger_phrase"] == "mochi"
 

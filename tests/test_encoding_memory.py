@@ -121,7 +121,7 @@ def short_of_memory(monkeypatch):
     """As if a tile fitted and a whole picture did not."""
     monkeypatch.setattr(module, "TILE", 32)
 
-    def counted(base_model, base_identity, width, height, tiles, *_):
+    def counted(architecture, width, height, tiles, *_):
         return 1 if tiles else 2**60
 
     monkeypatch.setattr(memory_fit, "_counted_encoding", counted)

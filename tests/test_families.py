@@ -22,9 +22,10 @@ from tests.refusals import assert_refused
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
 from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
+from trainer_core.families.architecture import outline_of
 from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize
 from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
-from trainer_core.families.loading import family_of, identity_of, load_base_model, outline_of, parts_of
+from trainer_core.families.loading import family_of, identity_of, load_base_model, parts_of
 from trainer_core.families.writing import original_tensors
 
 BUILDERS = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}

@@ -112,6 +112,14 @@ def test_a_tag_that_is_cut_in_the_middle_is_lost(tokenizer):
     assert findings(prose, tokenizer=tokenizer)["caption long"].text.endswith("loses its end")
 
 
+def test_a_caption_of_many_tags_is_no_work(tokenizer):
+    odd = entry("odd.png", caption=", ".join(f"tag{number:04d}" for number in range(7_000)))
+    for chosen in (tokenizer, None):
+        started = time.process_time()
+        assert "loses tag00" in findings(odd, tokenizer=chosen)["caption long"].text
+        assert time.process_time() - started < 3  # 30 s where every beginning of it is read
+
+
 def test_longer_limits_are_counted_too(tokenizer):
     lengths = (75, 76, 150, 151, 225, 226)
     images = captions(*(" ".join(["cat"] * length) for length in lengths))

@@ -141,7 +141,7 @@ def test_inspect_tells_the_kind_and_its_rank_and_scale(kind, path):
     told = inspect_lora(path)
     assert told["kind"] == kind and told["rank"] == RANK
     assert told["scale"] == (1 if kind == "oft" else ALPHA / RANK)
-    assert lora.kinds == [kind] and len(lora.modules) == 102
+    assert lora.kinds == [kind] and len(lora.modules) == 66
 
 
 def test_only_what_half_precision_would_spoil_is_kept_in_full(path):
@@ -222,7 +222,7 @@ def test_parts_that_the_file_lacks_start_anew_and_are_remarked(path):
 def test_layers_that_the_plan_does_not_train_are_remarked(path):
     lora, _ = random_file(path, BUILDERS["sd15"], AdapterPlan(**WIDE))
     _, remark = started(lora, AdapterPlan())
-    assert remark == "The LoRA to start from: 44 modules of it are not trained by this plan and are left out."
+    assert remark == "The LoRA to start from: 31 modules of it are not trained by this plan and are left out."
 
 
 @pytest.mark.parametrize(

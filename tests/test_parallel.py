@@ -88,7 +88,7 @@ def said(folder: Path, rank: int) -> dict[str, str]:
 def test_two_processes_learn_what_one_learns(folder, alone, together):
     assert losses(folder / together) == pytest.approx(losses(folder / alone), rel=ROUNDING)
     apart = learned(folder / together) - learned(folder / alone)
-    assert apart.norm() < 10 * ROUNDING * learned(folder / alone).norm()  # Adam makes more of the least gradients
+    assert apart.norm() < 20 * ROUNDING * learned(folder / alone).norm()  # Adam makes more of the least gradients
 
 
 def test_two_processes_give_the_same_bytes_again(folder):

@@ -62,6 +62,7 @@ def test_a_killed_run_goes_on_from_its_last_state(straight, tmp_path):
     for newer in trainer.run.state.glob("step-00000004.*"):  # as if it had died before this state was written
         newer.unlink()
     (trainer.run_folder / "epochs" / "mochi-000001.safetensors").unlink()
+    (trainer.run_folder / "run.lock").unlink()  # which the system lets go of
     steps_after = train(job, tmp_path)
     assert digest(steps_after) == expected
     with contextlib.suppress(Exception):

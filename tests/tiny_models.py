@@ -17,12 +17,12 @@ from trainer_core.families.writing import original_tensors
 
 
 def tiny_sd15(*, seed: int = 0, vocabulary: int = 0) -> SD15:
-    """SD1.5's layout: three levels, 32 and 64 channels, transformers on the first two; VAE of factor 8."""
+    """SD1.5's layout: two levels of 32 and 64 channels, transformers on the first and in the middle; VAE of 8."""
     return _build(SD15, seed, vocabulary or vocabulary_size(), _sd15_unet)
 
 
 def tiny_sdxl(*, seed: int = 0, vocabulary: int = 0, prediction_type: str = "epsilon") -> SDXL:
-    """SDXL's layout: transformers on the last two levels, depths 1 and 2, both text encoders."""
+    """SDXL's layout: two levels, transformers of depth 2 on the second and in the middle, both text encoders."""
     model = _build(SDXL, seed, vocabulary or vocabulary_size(), _sdxl_unet)
     model.prediction_type = prediction_type
     model.zero_terminal_snr = prediction_type == "v_prediction"
@@ -51,9 +51,9 @@ def _build(family: type[BaseModel], seed: int, vocabulary: int, make_unet) -> Ba
 
 def _sd15_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        block_out_channels=(32, 64, 64),
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(32, 64),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=1,
         cross_attention_dim=64,
         attention_head_dim=8,
@@ -62,13 +62,13 @@ def _sd15_unet() -> UNet2DConditionModel:
 
 def _sdxl_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        block_out_channels=(32, 64, 64),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        block_out_channels=(32, 64),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
-        transformer_layers_per_block=(1, 1, 2),
+        transformer_layers_per_block=(1, 2),
         cross_attention_dim=128,
-        attention_head_dim=(1, 1, 1),
+        attention_head_dim=(1, 1),
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=256,

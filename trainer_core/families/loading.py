@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -58,45 +57,6 @@ def load_base_model(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[
     for part in parts_of(model):
         part.requires_grad_(False).eval()
     return model
-
-
-def outline_of(path: Path) -> BaseModel:
-    """A base model without its weights (on the meta device): shapes and names only. It has no tokenizers.
-
-    Raises:
-        TrainingError: as `family_of`.
-    """
-    family = family_of(path)
-    outline = _folder_outline if path.is_dir() else _file_outline
-    unet_settings, vae_settings, texts = outline(path, family)
-    with WithoutStorage():
-        unet = UNet2DConditionModel.from_config(unet_settings)
-        vae = AutoencoderKL.from_config(vae_settings)
-        encoders = [kind(config) for kind, config in zip(_TEXT_ENCODERS, texts, strict=False)]
-    return family(unet=unet, vae=vae, text_encoders=encoders, tokenizers=[])
-
-
-Outline = tuple[dict[str, Any], dict[str, Any], list[CLIPTextConfig]]
-"""Settings of the UNet, of the VAE and of each text encoder."""
-
-
-def _folder_outline(path: Path, family: type[BaseModel]) -> Outline:
-    places = ("text_encoder", "text_encoder_2")[: len(family.text_encoder_prefixes)]
-    try:
-        unet = UNet2DConditionModel.load_config(path / "unet", local_files_only=True)
-        vae = AutoencoderKL.load_config(path / "vae", local_files_only=True)
-        return unet, vae, [CLIPTextConfig.from_pretrained(path / place, local_files_only=True) for place in places]
-    except (OSError, ValueError) as problem:
-        raise TrainingError(f"{path.name} cannot be loaded: {str(problem).strip().splitlines()[0]}") from problem
-
-
-def _file_outline(path: Path, family: type[BaseModel]) -> Outline:
-    file = Checkpoint(path)
-    texts = [configs.clip_l_config(file.under(SDXL_TEXT_1 if family is SDXL else SD1_TEXT))]
-    if family is SDXL:
-        texts.append(configs.clip_g_config(file.under(SDXL_TEXT_2)))
-    vae = configs.vae_config(file.under(VAE), family.latent_scale)
-    return configs.unet_config(file.under(UNET)), vae, texts
 
 
 # -------------------------------------------------------------------------------------------- one file, any shape

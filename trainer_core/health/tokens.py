@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from transformers import CLIPTokenizer
@@ -38,5 +39,8 @@ class TokenCounter:
     def lost_tags(self, caption: str, window: int = WINDOW) -> list[str]:
         """The tags of a caption that do not lie wholly within its first `window` tokens."""
         tags = split_tags(caption)
-        beginnings = [", ".join(tags[: end + 1]) for end in range(len(tags))]
-        return [tag for tag, count in zip(tags, self.counts(beginnings), strict=True) if count > window]
+
+        def tokens_until(end: int) -> int:
+            return self.counts([", ".join(tags[: end + 1])])[0]
+
+        return tags[bisect_right(range(len(tags)), window, key=tokens_until) :]  # more tags never are fewer tokens

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..dataset.types import Dataset
-from ..families.loading import outline_of
+from ..families.architecture import Architecture, architecture_of
 from ..job import Job
 from .device_layers import usual_pixels
 from .encoding_memory import encoding_memory
@@ -21,11 +21,9 @@ from .step_memory import StepMemory, StepShape
 class MemoryFit:
     """A job's steps on a device. Nothing is loaded: a step is counted in seconds, from shapes alone."""
 
-    def __init__(
-        self, job: Job, base_identity: str, dataset: Dataset, *, precision: str, device: str, processes: int
-    ) -> None:
+    def __init__(self, job: Job, dataset: Dataset, *, precision: str, device: str, processes: int) -> None:
         """`dataset`: what is trained, all pictures with their crops. `processes`: how many share a step."""
-        self._job, self._base_identity, self._dataset = job, base_identity, dataset
+        self._job, self._dataset = job, dataset
         self._precision, self._device, self._processes = precision, device, processes
         self._on_gpu = device != "cpu"
 
@@ -52,23 +50,23 @@ class MemoryFit:
 
     def _encoding(self, tiles: bool) -> int:
         width, height = max(self._buckets, key=lambda bucket: bucket[0] * bucket[1])
-        base_model, device = self._job.base_model, self._device
-        return _counted_encoding(base_model, self._base_identity, width, height, tiles, device, self._precision)
+        return _counted_encoding(self._architecture, width, height, tiles, self._device, self._precision)
 
     def _needed(self, choice: MemoryChoice) -> StepMemory:
-        job, plan = self._job, _what_counts(self._job.plan)
-        pixels = usual_pixels(self._batches, self._buckets, choice.parts)
         return _counted(
-            job.base_model,
-            self._base_identity,
-            plan,
+            self._architecture,
+            _what_counts(self._job.plan),
             self._shape,
             choice,
             self._precision,
             self._device,
             self._processes,
-            pixels,
+            usual_pixels(self._batches, self._buckets, choice.parts),
         )
+
+    @cached_property
+    def _architecture(self) -> Architecture:
+        return architecture_of(self._job.base_model)
 
     @cached_property
     def _batches(self) -> list[list[int]]:
@@ -85,8 +83,7 @@ class MemoryFit:
 
 @lru_cache(maxsize=64)
 def _counted(
-    base_model: Path,
-    base_identity: str,  # a file may be replaced under its name
+    architecture: Architecture,
     plan: TrainingPlan,
     shape: StepShape,
     choice: MemoryChoice,
@@ -96,7 +93,7 @@ def _counted(
     usual_pixels: int,
 ) -> StepMemory:
     return step_memory(
-        outline_of(base_model),
+        architecture.outline(),
         plan,
         shape,
         choice,
@@ -109,9 +106,9 @@ def _counted(
 
 @lru_cache(maxsize=64)
 def _counted_encoding(
-    base_model: Path, base_identity: str, width: int, height: int, tiles: bool, device: str, precision: str
+    architecture: Architecture, width: int, height: int, tiles: bool, device: str, precision: str
 ) -> int:
-    return encoding_memory(outline_of(base_model), width, height, tiles=tiles, device=device, precision=precision)
+    return encoding_memory(architecture.outline(), width, height, tiles=tiles, device=device, precision=precision)
 
 
 def _what_counts(plan: TrainingPlan) -> TrainingPlan:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..devices import device_name
-from ..families.loading import family_of, outline_of
+from ..families.architecture import outline_of
+from ..families.loading import family_of
 from ..job import Job
 from ..progress import StageReport
 from ..runs.pace import Work
@@ -80,7 +81,6 @@ class Trainer:
         )
         self._memory = MemoryFit(
             job,
-            self.run.base_identity,
             self.dataset,
             precision=self.precision,
             device=device,
