@@ -15,6 +15,7 @@ import pytest
 
 from trainer_core.errors import TrainingError
 from trainer_core.files import (
+    append,
     check_folder_writable,
     clear_unfinished,
     contained,
@@ -98,6 +99,26 @@ def test_a_file_that_somebody_reads_is_replaced_once_windows_lets_it(tmp_path, m
     monkeypatch.setattr(os, "replace", refusing)
     write_atomic(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new" and not refusals
+
+
+def test_a_log_that_somebody_reads_is_added_to_once_windows_lets_it(tmp_path, monkeypatch):
+    real, refusals = open, [PermissionError(13, "The process cannot access the file")] * 3
+
+    def refusing(path, *more, **settings):
+        if refusals:
+            raise refusals.pop()
+        return real(path, *more, **settings)
+
+    append(tmp_path / "log", "one\n")
+    monkeypatch.setattr("trainer_core.files.open", refusing, raising=False)
+    append(tmp_path / "log", "two\n")
+    assert (tmp_path / "log").read_text() == "one\ntwo\n" and not refusals
+
+
+def test_a_log_that_cannot_be_added_to_says_why(tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(TrainingError, match=r"cannot write .*log \(4 bytes\): Is a directory. Free some disk space"):
+        append(tmp_path / "log", "one\n")
 
 
 def test_a_folder_is_writable_though_its_trial_is_held_open(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _SECONDS_UNTIL_LEFT_BEHIND = 3600
 """After its last change a temporary file belongs to nobody any more: writing one changes it all the time."""
 _WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds between attempts to put a file in the place of one that is in use."""
+"""Seconds between attempts to change a file that is in use."""
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -57,15 +57,29 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        _replace(temporary, path)
+        _patiently(lambda: os.replace(temporary, path))
     except OSError as problem:
-        raise TrainingError(
-            f"cannot write {path} ({size:,} bytes): {problem.strerror or problem}. "
-            "Free some disk space or choose a folder you may write to."
-        ) from problem
+        raise _cannot_write(path, size, problem) from problem
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def append(path: Path, text: str) -> None:
+    """Add `text` to a file, which a crash may cut.
+
+    Raises:
+        TrainingError: as `write_atomic`.
+    """
+
+    def add() -> None:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+
+    try:
+        _patiently(add)
+    except OSError as problem:
+        raise _cannot_write(path, len(text), problem) from problem
 
 
 def clear_unfinished(folder: Path) -> None:
@@ -208,12 +222,18 @@ def digest(*parts: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", _AS_ESCAPES), digest_size=16).hexdigest()
 
 
-def _replace(temporary: Path, path: Path) -> None:
-    """Windows refuses while somebody reads the old file, such as the page or a virus scanner; that is soon over."""
+def _patiently(change: Callable[[], None]) -> None:
+    """Windows refuses while somebody else has the file, such as the page or a virus scanner; that is soon over."""
     for seconds in _WAITS:
         try:
-            os.replace(temporary, path)
-            return
+            return change()
         except PermissionError:
             time.sleep(seconds)
-    os.replace(temporary, path)
+    return change()
+
+
+def _cannot_write(path: Path, size: int, problem: OSError) -> TrainingError:
+    return TrainingError(
+        f"cannot write {path} ({size:,} bytes): {problem.strerror or problem}. "
+        "Free some disk space or choose a folder you may write to."
+    )

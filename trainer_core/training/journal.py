@@ -6,6 +6,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ..errors import TrainingError
 from .reports import StepReport
 from .run import Run
 from .step_loss import StepLoss
@@ -70,7 +71,7 @@ class Journal:
     def end(self) -> None:
         """Log what is left of a run that was stopped. That it cannot be read or written is no reason to lose its
         state."""
-        with suppress(RuntimeError, OSError):
+        with suppress(RuntimeError, TrainingError):
             while self._taken:
                 self._run.log(self._oldest())
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from ..errors import TrainingError
 from ..families.loading import identity_of
 from ..files import (
+    append,
     check_folder_writable,
     clear_unfinished,
     digest,
@@ -112,8 +113,7 @@ class Run:
 
     def log(self, report: StepReport) -> None:
         entry = {"step": report.step, "epoch": report.epoch, "loss": report.loss, "rate": report.learning_rate}
-        with open(self.folder / STEP_LOG, "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        append(self.folder / STEP_LOG, json.dumps(entry) + "\n")
 
     def losses(self) -> tuple[float, ...]:
         """Loss of every logged step."""

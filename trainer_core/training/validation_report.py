@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import write_atomic
+from ..files import append, write_atomic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +39,7 @@ class ValidationReport:
 
 
 def append_report(log: Path, report: ValidationReport) -> None:
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(_line(report))
+    append(log, _line(report))
 
 
 def read_reports(log: Path) -> list[ValidationReport]:
