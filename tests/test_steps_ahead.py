@@ -19,7 +19,7 @@ from trainer_core.training.learner import Learner
 from trainer_core.training.loop import optimizer_of
 from trainer_core.training.optimizer import trained_parameters
 from trainer_core.training.reports import StepReport
-from trainer_core.training.run import STEP_LOG, Run
+from trainer_core.training.run import STEP_LOG
 from trainer_core.training.step_loss import StepLoss
 from trainer_core.training.trainer import Trainer
 
@@ -214,12 +214,14 @@ def test_a_log_that_cannot_be_written_loses_no_state(tmp_path, monkeypatch, ahea
     job = small_job(tmp_path, saving={"state_every_steps": 0})
     whole = train(job, tmp_path / "whole")
 
-    def log(run, report):
-        raise OSError("no space left on device")
+    def full_disk(path, how, **settings):
+        if path.name == "metrics.jsonl" and how == "a":
+            raise OSError(28, "No space left on device")
+        return open(path, how, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "log", log)
-        with pytest.raises(OSError, match="no space"):
+        patch.setattr("trainer_core.files.open", full_disk, raising=False)
+        with pytest.raises(TrainingError, match="cannot write .*metrics.jsonl .*No space left"):
             train(job, tmp_path / "stopped")
     (run,) = (tmp_path / "stopped").glob("mochi-*")
     assert [path.stem for path in (run / "state").glob("*.json")] == ["step-00000002"]

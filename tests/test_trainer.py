@@ -15,7 +15,6 @@ from trainer_core.errors import TrainingError
 from trainer_core.lora.file import read_header
 from trainer_core.training.amount import Step
 from trainer_core.training.keeping import INTERRUPTED
-from trainer_core.training.reports import StepReport
 from trainer_core.training.run_lock import RunLock
 from trainer_core.training.trainer import Trainer
 
@@ -130,27 +129,6 @@ def test_a_lora_that_cannot_be_written_does_not_hide_why_the_run_stopped(straigh
         steps.throw(KeyboardInterrupt)
     monkeypatch.undo()
     assert digest(train(job, tmp_path)) == expected
-
-
-def test_a_log_that_cannot_be_written_ends_the_run_with_its_state(straight, tmp_path, monkeypatch):
-    job, expected = straight
-    trainer = Trainer(job, tmp_path)
-    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="cannot write .*metrics.jsonl"):
-        for report in trainer.steps():
-            if isinstance(report, StepReport) and report.step == 5:
-                log = trainer.run_folder / "metrics.jsonl"
-                patch.setattr("trainer_core.files.open", full_disk_for(log), raising=False)
-    assert max(path.stem for path in trainer.run.state.glob("*.json")) == "step-00000006"
-    assert digest(train(job, tmp_path)) == expected
-
-
-def full_disk_for(log):
-    def opened(path, *how, **settings):
-        if path == log:
-            raise OSError(28, "No space left on device")
-        return open(path, *how, **settings)
-
-    return opened
 
 
 def test_a_damaged_state_falls_back_to_the_one_before(straight, tmp_path):
