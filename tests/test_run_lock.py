@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from trainer_core.errors import TrainingError
 from trainer_core.training.run_lock import RunLock
@@ -53,3 +55,11 @@ def test_whose_number_is_in_the_file_does_not_matter(tmp_path):
 def test_looking_makes_no_file(tmp_path):
     assert not RunLock.is_held(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("problem", [NotImplementedError("no flock here"), OSError(errno.EOPNOTSUPP, "not supported")])
+def test_a_disk_without_locks_is_trained_on(tmp_path, monkeypatch, problem):
+    monkeypatch.setattr(FileLock, "acquire", lambda *_, **__: (_ for _ in ()).throw(problem))
+    with RunLock(tmp_path):
+        (tmp_path / "run.lock").touch()
+        assert not RunLock.is_held(tmp_path)

@@ -11,6 +11,8 @@ from ..errors import TrainingError
 _LOCK = "run.lock"
 _SECONDS_OF_A_LOOK = 1.0
 """For so long the lock is tried: whoever looks whether it is held, holds it for a moment."""
+_NO_LOCKS = (NotImplementedError, OSError)
+"""Of disks that know no locks, as some that are mounted from a cloud, or that nobody may write to."""
 
 
 class RunLock:
@@ -27,6 +29,8 @@ class RunLock:
             self._lock.acquire()
         except Timeout:
             raise TrainingError("this run is being trained by another process. Wait for it, or stop it.") from None
+        except _NO_LOCKS:
+            pass
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
@@ -42,5 +46,5 @@ class RunLock:
                 return False
         except Timeout:
             return True
-        except OSError:  # a folder that nobody may write to is trained by nobody
+        except _NO_LOCKS:
             return False
