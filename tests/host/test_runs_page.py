@@ -200,6 +200,17 @@ def test_losses_are_told_beside_their_pictures(page: ComfyPage, view: Locator) -
     page.until(lambda: {tuple(row) for row in rows.evaluate_all(seen)} == wanted)
 
 
+def test_a_picture_grows_under_the_pointer_and_the_next_one_stays_in_reach(page: ComfyPage, view: Locator) -> None:
+    faces = view.locator(".la-losses-face")
+    large = """(faces) => faces.flatMap((face, at) =>
+        face.querySelector("img").getBoundingClientRect().width > 150 ? [at] : [])"""
+    faces.nth(2).scroll_into_view_if_needed()
+    for at in range(3):
+        box = faces.nth(at).bounding_box()
+        page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.until(lambda at=at: faces.evaluate_all(large) == [at])
+
+
 def test_settings_that_differ_come_first_and_all_are_there(view: Locator) -> None:
     changed = view.locator(".la-plan > table tbody tr[data-changed]")
     changed.first.wait_for()

@@ -56,7 +56,7 @@ function face(run, name) {
     src: pictureAddress(run, SIDE, name), alt: "", loading: "lazy", draggable: "false",
     on: { error: () => picture.toggleAttribute("data-lost", true) },
   });
-  return picture;
+  return make("div.la-losses-face", {}, picture); // keeps its place, and the pointer, while the picture grows
 }
 
 function percent(share) {
