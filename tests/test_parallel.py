@@ -52,7 +52,8 @@ def folder(tmp_path_factory) -> Path:
     train(read_job(folder / "job.json"), folder / "alone")
     train(read_job(folder / "unet.json"), folder / "unet_alone")
     train(read_job(folder / "job.json"), folder / "continued", until=3)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    processes = ["--standalone", "--nproc-per-node=2", f"--log-dir={folder / 'torchrun'}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *processes]
     ran = subprocess.run(
         [*torchrun, "-m", "tests.two_processes", str(folder)], cwd=PACK, capture_output=True, text=True, timeout=500
     )
@@ -181,7 +182,10 @@ def test_without_torchrun_a_process_is_alone():
         assert team.add_up(2.5, 1) == [2.5, 1]
 
 
-def test_a_program_of_one_process_trains_in_two_and_can_stop_them(tmp_path):
+def test_a_program_of_one_process_trains_in_two_and_can_stop_them(tmp_path, monkeypatch):
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
     job = small_job(tmp_path, **UNET)
     trainer = Trainer(job, tmp_path / "runs")
     reports = steps_on(trainer, 2)
@@ -195,6 +199,7 @@ def test_a_program_of_one_process_trains_in_two_and_can_stop_them(tmp_path):
     assert later == list(range(done + 1, 7))
     assert trainer.result().losses == pytest.approx(train(job, tmp_path / "alone").result().losses, rel=ROUNDING)
     assert (trainer.run_folder / PROCESS_LOG).exists()
+    assert list(temporary.iterdir()) == [], "torchrun's notes are gone"
 
 
 def test_what_stops_the_processes_is_told_in_their_words(tmp_path):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import torch
@@ -65,22 +66,15 @@ def steps_on(trainer: Trainer, devices: int) -> Iterator[StepReport | StageRepor
     check_shares(trainer.plan, devices)
     run, reports = trainer.run, _FolderReports(trainer)
     write_json(run.folder / JOB, run.job.to_json())
-    with open(run.folder / PROCESS_LOG, "wb") as log:
-        process = subprocess.Popen(
-            _command(trainer, devices),
-            cwd=_PACKAGE.parent,
-            env=os.environ | ({"USE_LIBUV": "0"} if os.name == "nt" else {}),  # torch for Windows comes without it
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield StageReport(stage=f"starting {devices} processes", done=0, total=1)
-        while _runs(process):
-            yield from reports.read()
-            yield reports.reached
-    finally:
-        _stop(process, run, is_training=reports.has_begun)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as notes:
+        process = _begin(trainer, devices, notes)
+        try:
+            yield StageReport(stage=f"starting {devices} processes", done=0, total=1)
+            while _runs(process):
+                yield from reports.read()
+                yield reports.reached
+        finally:
+            _stop(process, run, is_training=reports.has_begun)
     yield from reports.read()
     if process.returncode:
         raise TrainingError(_reason(run.folder / PROCESS_LOG))
@@ -134,9 +128,23 @@ class _FolderReports:
         return (path for path in (self._folder / part).glob(pattern) if not path.name.startswith("."))
 
 
-def _command(trainer: Trainer, devices: int) -> list[str]:
+def _begin(trainer: Trainer, devices: int, notes: str) -> subprocess.Popen:
+    """Start the processes. `notes`: a folder for torchrun's own, which it would leave behind."""
+    with open(trainer.run_folder / PROCESS_LOG, "wb") as log:
+        return subprocess.Popen(
+            _command(trainer, devices, notes),
+            cwd=_PACKAGE.parent,
+            env=os.environ | ({"USE_LIBUV": "0"} if os.name == "nt" else {}),  # torch for Windows comes without it
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _command(trainer: Trainer, devices: int, notes: str) -> list[str]:
     folder = trainer.run_folder.resolve()
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    processes = ["--standalone", f"--nproc-per-node={devices}", f"--log-dir={notes}"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *processes]
     train = ["-m", _PACKAGE.name, "train", str(folder / JOB), f"--runs={folder.parent}"]
     kind = torch.device(trainer.device).type
     tokenizers = [f"--tokenizer={path.resolve()}" for path in trainer.tokenizer_folders]
