@@ -20,11 +20,12 @@ class RunLock:
     way; the file stays."""
 
     def __init__(self, run_folder: Path) -> None:
-        run_folder.mkdir(parents=True, exist_ok=True)
+        self._run_folder = run_folder
         # a generator may be closed by another thread than began it
         self._lock = FileLock(run_folder / _LOCK, timeout=_SECONDS_OF_A_LOOK, thread_local=False)
 
     def __enter__(self) -> None:
+        self._run_folder.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
         except Timeout:
