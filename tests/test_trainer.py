@@ -260,6 +260,10 @@ def test_the_prior_loss_weight_reaches_the_gradient(folder, tmp_path):
 def test_two_processes_do_not_train_one_run(folder, tmp_path):
     trainer = Trainer(small_job(folder), tmp_path)
     with RunLock(trainer.run_folder), pytest.raises(TrainingError, match="another process"):
+        next(trainer.prepare())
+    for _ in trainer.prepare():
+        pass
+    with RunLock(trainer.run_folder), pytest.raises(TrainingError, match="another process"):
         next(trainer.steps())
 
 

@@ -29,12 +29,22 @@ class RunLock:
         try:
             self._lock.acquire()
         except Timeout:
-            raise TrainingError("this run is being trained by another process. Wait for it, or stop it.") from None
+            raise _in_use() from None
         except _NO_LOCKS:
             pass
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    @classmethod
+    def check(cls, run_folder: Path) -> None:
+        """Refuse a run that would not get its lock.
+
+        Raises:
+            TrainingError: another process trains it.
+        """
+        if cls.is_held(run_folder):
+            raise _in_use()
 
     @staticmethod
     def is_held(run_folder: Path) -> bool:
@@ -49,3 +59,7 @@ class RunLock:
             return True
         except _NO_LOCKS:
             return False
+
+
+def _in_use() -> TrainingError:
+    return TrainingError("this run is being trained by another process. Wait for it, or stop it.")

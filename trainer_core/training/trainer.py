@@ -132,9 +132,14 @@ class Trainer:
         """Load the base model and encode the set, freeing each part once it has done its work.
 
         `steps` does this by itself; iterate it first to show its progress. A finished run needs none of it.
+
+        Raises:
+            TrainingError: the run is in use elsewhere, or does not fit into the memory or onto the disk.
         """
         if self.run.is_finished or self.learner is not None:
             return
+        if self._team.is_first:
+            RunLock.check(self.run_folder)  # before minutes are spent on what another process has done
         self.run.clear()
         check_room(self.run_folder, self.size())
         yield StageReport(stage="estimating memory", done=0, total=1)
