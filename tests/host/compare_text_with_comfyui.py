@@ -25,13 +25,13 @@ import torch  # noqa: E402
 torch.set_num_threads(1)
 
 import comfy.sd  # noqa: E402
-import comfy.supported_models as supported  # noqa: E402
 from comfy.conds import CONDCrossAttn  # noqa: E402
 
 from nodes import CLIPSetLastLayer, CLIPTextEncode  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # after ComfyUI is in: both have a package "tests" and "nodes"
 
+from tests.host.tiny_in_comfyui import TEXT_CONFIG, teach_tiny_models  # noqa: E402
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint  # noqa: E402
 from trainer_core.families.base_model import BaseModel, Conditioning  # noqa: E402
 from trainer_core.families.loading import load_base_model  # noqa: E402
@@ -59,20 +59,8 @@ PROMPTS = {
         "(cat:1.1) " * 90,
     ],
 }  # fmt: skip
-TEXT_CONFIG = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 1}
 LAYERS = {"sd15": (None, -1, -2), "sdxl": (None, -2)}
 """Settings of CLIP Set Last Layer; None: the node is not there. SDXL at -1 is no use that anyone trains for."""
-
-
-class TinySD15(supported.SD15):
-    unet_config = {**supported.SD15.unet_config, "model_channels": 32, "context_dim": 64}
-
-
-class TinySDXL(supported.SDXL):
-    unet_config = {
-        **supported.SDXL.unet_config,
-        "model_channels": 32, "context_dim": 128, "adm_in_channels": 6 * 256 + 64, "transformer_depth": [0, 1, 2],
-    }  # fmt: skip
 
 
 def compare(family: str) -> dict:
@@ -148,5 +136,5 @@ def distance(found: Conditioning, expected: Conditioning) -> float:
 
 
 if __name__ == "__main__":
-    supported.models[:0] = [TinySD15, TinySDXL]
+    teach_tiny_models()
     print(json.dumps({family: compare(family) for family in ("sd15", "sdxl")}))

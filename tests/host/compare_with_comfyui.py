@@ -27,11 +27,11 @@ torch.set_num_threads(1)
 
 import comfy.model_management  # noqa: E402
 import comfy.sd  # noqa: E402
-import comfy.supported_models as supported  # noqa: E402
 import comfy.utils  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # after ComfyUI is in: both have a package "tests" and "nodes"
 
+from tests.host.tiny_in_comfyui import TEXT_CONFIG, teach_tiny_models  # noqa: E402
 from tests.random_loras import randomise  # noqa: E402
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint  # noqa: E402
 from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize  # noqa: E402
@@ -61,18 +61,6 @@ ADAPTERS = {
     "lokr, factor 2": AdapterPlan(kind="lokr", lokr_factor=2, **WITH_CONVOLUTIONS),
 }
 """At these sizes, "lokr, convolutions" has whole matrices and "lokr, factor 2" has split ones."""
-TEXT_CONFIG = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 1}
-
-
-class TinySD15(supported.SD15):
-    unet_config = {**supported.SD15.unet_config, "model_channels": 32, "context_dim": 64}
-
-
-class TinySDXL(supported.SDXL):
-    unet_config = {
-        **supported.SDXL.unet_config,
-        "model_channels": 32, "context_dim": 128, "adm_in_channels": 6 * 256 + 64, "transformer_depth": [0, 1, 2],
-    }  # fmt: skip
 
 
 class Warnings(logging.Handler):
@@ -199,6 +187,6 @@ def errors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) ->
 
 
 if __name__ == "__main__":
-    supported.models[:0] = [TinySD15, TinySDXL]
+    teach_tiny_models()
     report = {family: compare(family) for family in ("sd15", "sdxl")}
     print(json.dumps(report))
