@@ -13,6 +13,9 @@ from tests.tiny_models import tiny_sd15
 from tests.training_jobs import prepared, small_job, train
 from trainer_core.demo import DEMO_BASE
 from trainer_core.families.quantised import FORMATS, QuantisedConv2d, QuantisedLinear, _nf4_numbers, quantise
+from trainer_core.lora.adapters import Adapters
+from trainer_core.lora.layer import weight_shape
+from trainer_core.lora.names import targets_of
 from trainer_core.lora.networks import KINDS, fresh_layer
 from trainer_core.training.amount import Step
 from trainer_core.training.plan.adapter import AdapterPlan
@@ -166,3 +169,22 @@ def test_a_run_on_fewer_bits_learns_as_the_whole_one(whole_losses, folder, tmp_p
     assert len(small) == len(whole_losses) == 52
     assert max(abs(one - other) for one, other in zip(whole_losses, small, strict=True)) < 0.1 * noise
     assert small != whole_losses
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora", "loha", "lokr", "oft"])
+def test_adapters_are_attached_without_a_look_at_the_weights(kind, monkeypatch):
+    """Each look makes a weight anew, or fetches it from elsewhere."""
+    model, plan = tiny_sd15(), AdapterPlan(kind=kind, targets="with convolutions")
+    quantise(model.unet, "nf4")
+    unet, targets = targets_of(model, plan.targets)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(FORMATS["nf4"], "unpack", None)
+        adapters = Adapters(unet, targets, 4, 4.0, plan)
+    assert len(targets) > 40 and {parameter.dtype for parameter in adapters.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(6, 4), nn.Conv2d(6, 4, 3), nn.Conv2d(6, 4, (3, 1), groups=2), nn.Conv2d(6, 4, 1, bias=False)]
+)
+def test_the_shape_of_a_weight_is_told_by_its_layer(layer):
+    assert weight_shape(layer) == tuple(layer.weight.shape)

@@ -20,19 +20,39 @@ _FEWEST = 4096
 _FP8_MOST, _INT8_MOST = 448.0, 127.0
 _NF4_BLOCK = 64
 
+Pack = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""A weight with one row an output channel -> (codes, scales)."""
 
-def quantise(unet: nn.Module, kind: str) -> None:
+
+def quantise(unet: nn.Module, kind: str, *, are_stand_ins: bool = False) -> None:
     """Keep the weights of a UNet's blocks in the format `kind`, "full" for as they are.
 
     What stands before and after the blocks stays whole. To be done once LoRAs are merged, and before adapters are
     attached.
+
+    Args:
+        are_stand_ins: The weights are tensors without storage: one of each shape is packed, the others become alike.
     """
+    pack = _PackedOnce(_ALL[kind].pack) if are_stand_ins else None
     for blocks in (unet.down_blocks, unet.mid_block, unet.up_blocks):
         for parent in list(blocks.modules()):
             for name, layer in list(parent.named_children()):
                 if isinstance(layer, (nn.Linear, nn.Conv2d)) and layer.weight.numel() >= _FEWEST:
                     small = QuantisedLinear if isinstance(layer, nn.Linear) else QuantisedConv2d
-                    setattr(parent, name, small(layer, _ALL[kind]))
+                    setattr(parent, name, small(layer, _ALL[kind], pack))
+
+
+class _PackedOnce:
+    """Packs one weight of each shape."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pack, self._packed = pack, {}
+
+    def __call__(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        if weight.shape in self._packed:
+            codes, scales = self._packed[weight.shape]
+            return torch.empty_like(codes), torch.empty_like(scales)
+        return self._packed.setdefault(weight.shape, self._pack(weight))
 
 
 # ------------------------------------------------------------------------------------------------------- formats
@@ -142,10 +162,11 @@ def _nf4_numbers() -> tuple[float, ...]:
 
 
 class Quantised(nn.Module):
-    """What both kinds of layer do; `weight` is made at every look, in the format of the arithmetic."""
+    """What both kinds of layer do; `weight` is made at every look, in the format of the arithmetic. Who wants to know
+    only its shape asks lora/layer.py's `weight_shape`."""
 
-    def _keep(self, layer: nn.Linear | nn.Conv2d, kind: type[Format]) -> None:
-        codes, scales = kind.pack(layer.weight.detach())
+    def _keep(self, layer: nn.Linear | nn.Conv2d, kind: type[Format], pack: Pack | None) -> None:
+        codes, scales = (pack or kind.pack)(layer.weight.detach())
         self.register_buffer("codes", codes)
         self.register_buffer("scales", scales)
         self.register_buffer("table", kind.table())
@@ -174,10 +195,10 @@ class Quantised(nn.Module):
 class QuantisedLinear(Quantised, nn.Linear):
     """A frozen Linear with a small weight."""
 
-    def __init__(self, layer: nn.Linear, kind: type[Format]) -> None:
+    def __init__(self, layer: nn.Linear, kind: type[Format], pack: Pack | None = None) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self._keep(layer, kind)
+        self._keep(layer, kind, pack)
 
     def answer(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
@@ -189,7 +210,7 @@ class QuantisedLinear(Quantised, nn.Linear):
 class QuantisedConv2d(Quantised, nn.Conv2d):
     """A frozen Conv2d with a small weight."""
 
-    def __init__(self, layer: nn.Conv2d, kind: type[Format]) -> None:
+    def __init__(self, layer: nn.Conv2d, kind: type[Format], pack: Pack | None = None) -> None:
         nn.Module.__init__(self)
         self.in_channels, self.out_channels, self.kernel_size = layer.in_channels, layer.out_channels, layer.kernel_size
         self.stride, self.padding, self.dilation, self.groups = (
@@ -199,7 +220,7 @@ class QuantisedConv2d(Quantised, nn.Conv2d):
             layer.groups,
         )
         self.padding_mode = layer.padding_mode
-        self._keep(layer, kind)
+        self._keep(layer, kind, pack)
 
     def answer(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)

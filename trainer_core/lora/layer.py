@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import ClassVar
 
 import torch
@@ -42,7 +43,7 @@ class AdapterLayer(nn.Module, ABC):
         self.is_on = True
         self.dropout: Dropout | None = None
         for suffix, shape in shapes.items():
-            tensor = torch.empty(shape, dtype=torch.float32, device=base.weight.device)
+            tensor = torch.empty(shape, dtype=torch.float32, device=_device_of(base))
             self.register_parameter(_attribute(suffix), nn.Parameter(tensor))
         self._suffixes = tuple(shapes)
 
@@ -147,6 +148,17 @@ class ProductLayer(AdapterLayer):
         if is_pointwise(self.base):
             return pointwise(x, weight)
         return convolution(x, weight, None, self.base)
+
+
+def weight_shape(base: nn.Linear | nn.Conv2d) -> tuple[int, ...]:
+    """Shape of a frozen layer's weight, which a layer of few bits, or one that is elsewhere, would have to make."""
+    if isinstance(base, nn.Linear):
+        return base.out_features, base.in_features
+    return base.out_channels, base.in_channels // base.groups, *base.kernel_size
+
+
+def _device_of(base: nn.Linear | nn.Conv2d) -> torch.device:
+    return next(chain(base.parameters(), base.buffers())).device
 
 
 def in_format_of(weight: Tensor, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ..families.cpu.convolution import pointwise
 from ..families.cpu.layers import FrozenLinear
 from ..families.cpu.matrices import can_multiply, linear
 from .joint import lora_linears
-from .layer import ProductLayer, Shapes, in_format_of
+from .layer import ProductLayer, Shapes, in_format_of, weight_shape
 
 
 class LoraLayer(ProductLayer):
@@ -24,7 +24,7 @@ class LoraLayer(ProductLayer):
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
-        outputs, inputs, *kernel = base.weight.shape
+        outputs, inputs, *kernel = weight_shape(base)
         return {"lora_down.weight": (rank, inputs, *kernel), "lora_up.weight": (outputs, rank, *(1 for _ in kernel))}
 
     @staticmethod
@@ -89,7 +89,7 @@ class DoraLayer(LoraLayer):
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
-        _, inputs, *kernel = base.weight.shape
+        _, inputs, *kernel = weight_shape(base)
         return {**LoraLayer.shapes(base, rank, factor), "dora_scale": (1, inputs, *(1 for _ in kernel))}
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from torch import nn
 
 from ..errors import TrainingError
 from ..training.plan.adapter import AdapterPlan
-from .layer import AdapterLayer, Shapes
+from .layer import AdapterLayer, Shapes, weight_shape
 from .low_rank import DoraLayer, LoraLayer
 from .module import LoraModule
 from .products import LohaLayer, LokrLayer
@@ -52,7 +52,7 @@ def layer_from_file(base: nn.Linear | nn.Conv2d, module: LoraModule) -> AdapterL
     given = {suffix: tuple(tensor.shape) for suffix, tensor in module.tensors.items()}
     layer = kind(base, given if kind is LokrLayer else kind.shapes(base, rank, 0), rank, alpha)
     layer.fill(module.tensors, module.name)
-    if isinstance(layer, LokrLayer) and layer.product().numel() != base.weight.numel():
+    if isinstance(layer, LokrLayer) and layer.product().numel() != math.prod(weight_shape(base)):
         raise TrainingError(
             f"the LoRA does not fit this base model: {module.name} differs. "
             "Choose the base model family it was trained on."

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .layer import ProductLayer, Shapes, in_format_of
+from .layer import ProductLayer, Shapes, in_format_of, weight_shape
 
 
 class _BuiltProduct(ProductLayer):
@@ -31,7 +31,7 @@ class LohaLayer(_BuiltProduct):
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
-        outputs, inputs, *kernel = base.weight.shape
+        outputs, inputs, *kernel = weight_shape(base)
         a, b = (outputs, rank), (rank, inputs * math.prod(kernel))
         return {"hada_w1_a": a, "hada_w1_b": b, "hada_w2_a": a, "hada_w2_b": b}
 
@@ -61,7 +61,7 @@ class LokrLayer(_BuiltProduct):
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
-        outputs, inputs, *kernel = base.weight.shape
+        outputs, inputs, *kernel = weight_shape(base)
         rows, columns = _factor_pair(outputs, factor), _factor_pair(inputs, factor)
         w1 = {"lokr_w1": (rows[0], columns[0])}
         if rank < max(rows[1], columns[1]) / 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .layer import AdapterLayer, Shapes
+from .layer import AdapterLayer, Shapes, weight_shape
 
 _NO_LIMIT = 10000.0
 """Loaders take an OFT file's alpha for the largest norm of Q. This one is never reached."""
@@ -22,7 +22,7 @@ class OftLayer(AdapterLayer):
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
-        outputs = base.weight.shape[0]
+        outputs, *_ = weight_shape(base)
         size = max(divisor for divisor in range(1, min(rank, outputs) + 1) if outputs % divisor == 0)
         return {"oft_blocks": (outputs // size, size, size)}
 

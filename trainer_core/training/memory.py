@@ -83,7 +83,7 @@ def step_memory(
         for module in modules:
             stand_in_for(module, dtype, channels_last=is_gpu(device))
         if choice.packs_weights:
-            quantise(outline.unet, choice.base)
+            quantise(outline.unet, choice.base, are_stand_ins=True)
         if is_gpu(device):
             use_gpu_layers(outline.unet, device, dtype, will_compile=plan.precision.compile)
         shape = replace(shape, pictures=-(-shape.pictures // choice.parts))
