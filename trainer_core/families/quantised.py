@@ -46,7 +46,8 @@ class _PackedOnce:
     """Packs one weight of each shape."""
 
     def __init__(self, pack: Pack) -> None:
-        self._pack, self._packed = pack, {}
+        self._pack = pack
+        self._packed: dict[torch.Size, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         if weight.shape in self._packed:
