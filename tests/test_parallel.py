@@ -39,7 +39,7 @@ EVERYTHING = {
     "saving": {"state_every_steps": 1},
 }
 """8 pictures an epoch: steps of 6 and of 2, so a batch falls to both processes. All that is drawn is drawn."""
-UNET = {"batch_size": 4, "epochs": 3, "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 0.0}}
+UNET = {"batch_size": 4, "epochs": 3, "seed": 5, "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 0.0}}
 ROUNDING = 1e-5
 
 
@@ -89,7 +89,7 @@ def said(folder: Path, rank: int) -> dict[str, str]:
 def test_two_processes_learn_what_one_learns(folder, alone, together):
     assert losses(folder / together) == pytest.approx(losses(folder / alone), rel=ROUNDING)
     apart = learned(folder / together) - learned(folder / alone)
-    assert apart.norm() < 20 * ROUNDING * learned(folder / alone).norm()  # Adam makes more of the least gradients
+    assert apart.norm() < 10 * ROUNDING * learned(folder / alone).norm()  # Adam makes more of the least gradients
 
 
 def test_two_processes_give_the_same_bytes_again(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig
 
 from ..errors import TrainingError
 from ..files import digest
@@ -16,11 +16,9 @@ from . import configs
 from .base_model import BaseModel
 from .checkpoint import Checkpoint
 from .identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE
-from .loading import family_of
+from .loading import TEXT_ENCODERS, family_of
 from .sdxl import SDXL
 from .without_storage import WithoutStorage
-
-_TEXT_ENCODERS = (CLIPTextModel, CLIPTextModelWithProjection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Architecture:
         with WithoutStorage():
             unet = UNet2DConditionModel.from_config(self.unet)
             vae = AutoencoderKL.from_config(self.vae)
-            encoders = [kind(deepcopy(config)) for kind, config in zip(_TEXT_ENCODERS, self.texts, strict=False)]
+            encoders = [kind(deepcopy(config)) for kind, config in zip(TEXT_ENCODERS, self.texts, strict=False)]
         return self.family(unet=unet, vae=vae, text_encoders=encoders, tokenizers=[])
 
 

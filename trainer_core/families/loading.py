@@ -22,7 +22,7 @@ from .tokenizers import find_tokenizer
 from .without_storage import WithoutStorage
 
 FAMILIES: dict[str, type[BaseModel]] = {"sd15": SD15, "sdxl": SDXL}
-_TEXT_ENCODERS = (CLIPTextModel, CLIPTextModelWithProjection)
+TEXT_ENCODERS = (CLIPTextModel, CLIPTextModelWithProjection)
 _FOLDER_FAMILIES = {"StableDiffusionPipeline": SD15, "StableDiffusionXLPipeline": SDXL}
 
 
@@ -154,7 +154,7 @@ def _folder_family(path: Path) -> type[BaseModel]:
 
 def _from_folder(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[Path]) -> BaseModel:
     family = _folder_family(path)
-    kinds = _TEXT_ENCODERS[: len(family.text_encoder_prefixes)]
+    kinds = TEXT_ENCODERS[: len(family.text_encoder_prefixes)]
     places = [("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")]
     try:
         unet = UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=dtype, **_LOCAL)
