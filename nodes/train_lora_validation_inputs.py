@@ -11,8 +11,8 @@ def validation_inputs() -> list[io.Input]:
             min=0,
             max=10_000,
             advanced=True,
-            tooltip="Measure before the first step and after every so many epochs how well the LoRA does; the verdict "
-            "comes from it. Raise it where an epoch is shorter than a minute. 0: never.",
+            tooltip="Measure after every so many epochs how well the LoRA does, the first time also the base model "
+            "without it; the verdict comes from it. Raise it where an epoch is shorter than a minute. 0: never.",
         ),
         io.Float.Input(
             "held_out_share",

@@ -52,10 +52,38 @@ def data_digest(trainer):
     return hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
 
 
-def test_a_run_is_measured_before_the_first_step_and_after_each_epoch(folder, tmp_path):
-    reports = measured(train(small_job(folder, **MEASURED), tmp_path))
-    assert [(report["epoch"], report["step"]) for report in reports] == [(0, 0), (1, 4), (2, 8)]
-    assert all(len(report["per_picture"]) == 4 and report["held_out_loss"] is None for report in reports)
+def measured_epochs(trainer):
+    return [(report["epoch"], report["step"]) for report in measured(trainer)]
+
+
+def test_a_run_is_measured_after_each_epoch_the_first_time_with_the_base_model(folder, tmp_path):
+    trainer = Trainer(small_job(folder, **MEASURED), tmp_path)
+    steps = trainer.steps()
+    next(report for report in steps if isinstance(report, StepReport))
+    assert not (trainer.run_folder / "validation.jsonl").read_text(), "no run waits for it before its first step"
+    list(steps)
+    assert measured_epochs(trainer) == [(0, 0), (1, 4), (2, 8)]
+    assert all(len(report["per_picture"]) == 4 and report["held_out_loss"] is None for report in measured(trainer))
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora", "loha", "lokr", "oft"])
+def test_the_base_model_is_measured_as_it_was_before_the_first_step(folder, tmp_path, kind):
+    job = small_job(folder, adapter={"kind": kind}, epochs=1, **MEASURED)
+    trainer = prepared(job, tmp_path / "untrained")
+    judge, learner = trainer._judge, trainer.learner
+    judge.begin(learner, 0)
+    list(judge._measure(learner, 1, 0))
+    (untrained,), (base, trained) = measured(trainer), measured(train(job, tmp_path / "trained"))
+    assert base["per_picture"] == pytest.approx(untrained["per_picture"], rel=1e-6)
+    assert trained["per_picture"] != pytest.approx(base["per_picture"], rel=1e-6)
+
+
+def test_what_a_run_starts_from_is_measured_before_its_first_step(folder, tmp_path):
+    start = train(small_job(folder, optimizer={"learning_rate": 1e-2}, epochs=1, **MEASURED), tmp_path / "start")
+    job = small_job(folder, adapter={"start_from": str(start.result().file)}, epochs=1, **MEASURED)
+    trainer = train(job, tmp_path / "further")
+    assert measured_epochs(trainer) == [(0, 0), (1, 4)]
+    assert measured(trainer)[0]["per_picture"] == pytest.approx(measured(start)[-1]["per_picture"], rel=1e-2)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3], ids=["text encoder frozen", "text encoder trained"])
@@ -113,7 +141,7 @@ def test_a_run_ended_early_is_measured_at_its_end(folder, tmp_path):
         for report in steps:
             if isinstance(report, StepReport) and report.step == 5:
                 trainer.run.ask("finish")
-    assert [entry["step"] for entry in measured(trainer)] == [0, 4, 6]
+    assert measured_epochs(trainer) == [(0, 0), (1, 4), (2, 6)]
 
 
 IN_THE_PLACE_OF_WHAT_TRAINS = {
@@ -129,14 +157,14 @@ def test_a_run_stopped_in_each_of_its_measurements_is_the_run_that_was_not(folde
     draws = what == "averages"
     job = small_job(folder, **plan, validation={"every_epochs": 2, "two_prompts": draws})
     straight = train(job, tmp_path / "straight")
-    assert [entry["step"] for entry in measured(straight)] == [0, 8, 12]
+    assert measured_epochs(straight) == [(0, 0), (2, 8), (3, 12)]
     of_one = 4 + 1  # pictures, and one at the beginning
-    for stop in (2, of_one + 2, of_one + 2):
+    for stop in (2, of_one + 2, of_one + 2):  # in the base model's; in the one with it; in the last
         trainer = Trainer(job, tmp_path / "stopped")
         with contextlib.closing(trainer.steps()) as steps:
             told = (report for report in steps if isinstance(report, StageReport) and report.stage == "measuring")
             assert len(list(itertools.islice(told, stop))) == stop
-    assert [entry["step"] for entry in measured(trainer)] == [0, 8]
+    assert measured_epochs(trainer) == [(0, 0), (2, 8)]
     trainer = train(job, tmp_path / "stopped")
     assert measured(trainer) == measured(straight)
     assert data_digest(trainer) == data_digest(straight)

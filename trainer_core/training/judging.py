@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -104,12 +105,25 @@ class Judge:
             rewind_reports(self._run.validation_log, step)
 
     def measure(self, learner: Learner, epoch: int, step: int, *, is_last: bool) -> Iterator[StageReport]:
-        """Measure, if it is time after `epoch` epochs and has not been done; 0 is the base model."""
-        every = self._plan.validation.every_epochs
-        is_due = self._validation is not None and (epoch % every == 0 or is_last)
-        if not is_due or any(report.step == step for report in self.reports()):
-            return
+        """Measure, if it is time after `epoch` epochs and has not been done.
 
+        The base model, epoch 0, is measured together with the first of them, its adapters switched off, so that no run
+        waits for it before its first step; only what a LoRA file starts from has to be measured while it is there.
+        """
+        every = self._plan.validation.every_epochs
+        if self._validation is None or not (epoch % every == 0 or is_last):
+            return
+        known = {report.step for report in self.reports()}
+        starts_anew = not self._plan.adapter.start_from
+        if epoch and starts_anew and 0 not in known:
+            with ExitStack() as off:
+                for part in learner.adapters:
+                    off.enter_context(part.switched_off())
+                yield from self._measure(learner, 0, 0)
+        if step not in known and (epoch or not starts_anew):
+            yield from self._measure(learner, epoch, step)
+
+    def _measure(self, learner: Learner, epoch: int, step: int) -> Iterator[StageReport]:
         def predict(noisy_BCHW: Tensor, t_B: Tensor, captions: list[str], sizes: list[PictureSize]) -> Tensor:
             with autocast(learner.precision, self._device):
                 conditioning = self._conditioning(learner, captions)
