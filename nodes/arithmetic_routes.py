@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +11,6 @@ from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.devices import device_name
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.families.architecture import outline_of
-from ..trainer_core.families.base_model import BaseModel
 from ..trainer_core.runs import pictures
 from ..trainer_core.runs.pace import Work, expected_seconds_per_step
 from ..trainer_core.runs.summary import find_run
@@ -39,7 +36,7 @@ def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
     split = hold_out(whole, plan.validation)
     check_trainable(split.training, plan)
     widgets = part_of(training, "again", dict) or part_of(training, "train", dict)
-    outline = _outline(host.find_base_model(str(widgets.get("base_model"))))
+    outline = outline_of(host.find_base_model(str(widgets.get("base_model"))))
     size = run_size(split.training, plan, outline)
     device = host.device()
     precision = resolve_precision(plan.precision.training, device)
@@ -56,13 +53,3 @@ def _dataset_of_run(run: Any) -> Dataset:
     if not isinstance(run, str):
         raise TrainingError("this dataset is not known before the graph is run. Queue it once.")
     return pictures.dataset_of(find_run(host.runs_folder(), run))
-
-
-def _outline(base_model: Path) -> BaseModel:
-    return _outline_as_of(base_model, base_model.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=2)
-def _outline_as_of(base_model: Path, changed: int) -> BaseModel:
-    """Shapes without weights take a second to lay out, and are asked for at each change of a widget."""
-    return outline_of(base_model)

@@ -35,22 +35,26 @@ def each_block(monkeypatch):
     return again
 
 
-@pytest.mark.parametrize("make", [tiny_sd15, tiny_sdxl])
+TRAINS_TEXT = {"optimizer": {"text_encoder_rate": 1e-5}}
+
+
 @pytest.mark.parametrize(
-    ("changes", "choice", "precision"),
+    ("make", "changes", "choice", "precision"),
     [
-        ({}, {}, "bf16"),
-        ({}, {}, "fp32"),
-        ({}, {"checkpoint_every": 1, "parts": 2}, "bf16"),
-        ({}, {"checkpoint_every": 1, "parts": 4}, "fp32"),
-        ({}, {"checkpoint_every": 2}, "bf16"),
-        ({}, {"checkpoint_every": 1, "base": "nf4"}, "bf16"),
-        ({}, {"checkpoint_every": 1, "offload": True}, "bf16"),
-        ({"optimizer": {"text_encoder_rate": 1e-5}}, {"checkpoint_every": 1}, "bf16"),
-        ({"adapter": {"targets": "with convolutions", "block_weights": "IN00-02=0"}}, {}, "fp32"),
-        ({"adapter": {"kind": "dora"}}, {"checkpoint_every": 1}, "bf16"),
-        ({"adapter": {"kind": "loha"}}, {}, "fp32"),
-        ({"adapter": {"dropout": 0.3, "rank_dropout": 0.2}}, {"checkpoint_every": 2}, "bf16"),
+        (tiny_sd15, {}, {}, "bf16"),
+        (tiny_sd15, {}, {"checkpoint_every": 1, "parts": 4}, "fp32"),
+        (tiny_sd15, TRAINS_TEXT, {"checkpoint_every": 1}, "bf16"),
+        (tiny_sdxl, {}, {}, "bf16"),
+        (tiny_sdxl, {}, {}, "fp32"),
+        (tiny_sdxl, {}, {"checkpoint_every": 1, "parts": 2}, "bf16"),
+        (tiny_sdxl, {}, {"checkpoint_every": 2}, "bf16"),
+        (tiny_sdxl, {}, {"checkpoint_every": 1, "base": "nf4"}, "bf16"),
+        (tiny_sdxl, {}, {"checkpoint_every": 1, "offload": True}, "bf16"),
+        (tiny_sdxl, TRAINS_TEXT, {"checkpoint_every": 1}, "bf16"),
+        (tiny_sdxl, {"adapter": {"targets": "with convolutions", "block_weights": "IN00-02=0"}}, {}, "fp32"),
+        (tiny_sdxl, {"adapter": {"kind": "dora"}}, {"checkpoint_every": 1}, "bf16"),
+        (tiny_sdxl, {"adapter": {"kind": "loha"}}, {}, "fp32"),
+        (tiny_sdxl, {"adapter": {"dropout": 0.3, "rank_dropout": 0.2}}, {"checkpoint_every": 2}, "bf16"),
     ],
 )
 def test_the_count_is_that_of_every_block(each_block, make, changes, choice, precision):

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.full_size_models import full_size
+from tests.tiny_models import tiny_sd15
 from tests.training_jobs import prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import PLAN_KEY, read_header
@@ -27,7 +28,6 @@ from trainer_core.training.step_memory import GB, StepMemory, StepShape
 from trainer_core.training.trainer import Trainer
 
 AS_SET = MemoryChoice(checkpoint_every=0, parts=1, base="full")
-WHOLE_SHAPE = {"sd15": StepShape(pictures=1, width=512, height=512, chunks=1)}
 UNET_ONLY = TrainingPlan(optimizer=OptimizerPlan(text_encoder_rate=0.0))
 
 
@@ -110,7 +110,7 @@ def test_what_a_step_needs_is_told_in_gigabytes():
 
 
 def test_checkpointing_parts_and_fewer_bits_need_less_each():
-    needed = [_whole_sd15(choice, pictures=4) for choice in [AS_SET, *savings(UNET_ONLY, 4, on_gpu=True)]]
+    needed = [_whole_sd15(choice) for choice in [AS_SET, *savings(UNET_ONLY, 4, on_gpu=True)]]
     totals = [memory.total for memory in needed]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 8
 
@@ -130,13 +130,21 @@ def test_norms_under_autocast_are_counted_in_fp32_on_a_gpu(device, dtype):
 
 
 def test_gradients_that_graphs_add_to_are_there_all_the_time():
-    plans = [dataclasses.replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=has)) for has in (False, True)]
+    plans = [replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=has)) for has in (False, True)]
     plain, kept = (_whole_sd15(AS_SET, device="cuda", plan=plan) for plan in plans)
     weights = kept.lora / 3  # AdamW has two values for each
     added = kept.step - plain.step
     assert 1.5 * weights < added < 2.1 * weights, "gradients that stay, and a copy beside activations that do"
-    assert _whole_sd15(AS_SET, plan=plans[0]) == _whole_sd15(AS_SET, plan=plans[1]), "a CPU has none"
-    assert _whole_sd15(AS_SET, device="cuda", plan=plans[1], processes=2) == plain, "nor have several processes"
+
+
+def test_only_a_gpu_that_trains_alone_keeps_gradients_for_graphs():
+    def step(device, *, processes=1, has_graphs=True):
+        plan = replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=has_graphs))
+        return _counted(tiny_sd15(), AS_SET, device=device, plan=plan, processes=processes).step
+
+    without = step("cuda", has_graphs=False)
+    assert step("cuda") > without == step("cuda", processes=2)
+    assert step("cpu") == step("cpu", has_graphs=False)
 
 
 def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
@@ -145,9 +153,13 @@ def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
 
 
 @functools.cache
-def _whole_sd15(choice, *, pictures=1, width=512, device="cpu", plan=UNET_ONLY, processes=1):
-    shape = StepShape(pictures=pictures, width=width, height=512, chunks=1)
-    return step_memory(full_size("sd15"), plan, shape, choice, precision="bf16", device=device, processes=processes)
+def _whole_sd15(choice, *, width=512, device="cpu", plan=UNET_ONLY):
+    return _counted(full_size("sd15"), choice, width=width, device=device, plan=plan)
+
+
+def _counted(model, choice, *, width=512, device="cpu", plan=UNET_ONLY, processes=1):
+    shape = StepShape(pictures=4, width=width, height=512, chunks=1)
+    return step_memory(model, plan, shape, choice, precision="bf16", device=device, processes=processes)
 
 
 def test_the_largest_batch_is_the_one_with_most_pixels():

@@ -40,7 +40,7 @@ DEMO_SIZE = 32
 
 DEMO_PLAN = TrainingPlan.from_json(
     {
-        "epochs": 10,
+        "epochs": 6,
         "batch_size": 8,
         "network": {"rank": 16, "alpha": 16},
         "optimizer": {"learning_rate": 2e-3, "text_encoder_rate": 1e-3},

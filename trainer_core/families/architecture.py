@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class Architecture:
     """Of all their settings."""
 
     def outline(self) -> BaseModel:
-        """A base model without its weights (on the meta device): shapes and names only. It has no tokenizers."""
+        """A base model without its weights (on the meta device): shapes and names only. It has no tokenizers. A new one
+        at each call, which may be changed."""
         with WithoutStorage():
             unet = UNet2DConditionModel.from_config(self.unet)
             vae = AutoencoderKL.from_config(self.vae)
@@ -54,12 +56,18 @@ def architecture_of(path: Path) -> Architecture:
 
 
 def outline_of(path: Path) -> BaseModel:
-    """A base model's outline, to be used once.
+    """A base model's outline, to be looked at: all base models of the same layers have the same one.
 
     Raises:
         TrainingError: as `architecture_of`.
     """
-    return architecture_of(path).outline()
+    return _shared_outline(architecture_of(path))
+
+
+@lru_cache(maxsize=4)
+def _shared_outline(architecture: Architecture) -> BaseModel:
+    """Shapes without weights take a second to lay out, and are asked for at each change of a widget."""
+    return architecture.outline()
 
 
 _Settings = tuple[dict[str, Any], dict[str, Any], list[CLIPTextConfig]]

@@ -15,8 +15,8 @@ class ValidationPlan:
     """How a run is judged while it trains: the same noise and timesteps every time, so that its numbers compare."""
 
     every_epochs: int = 1
-    """Measure after every N epochs, the first time the base model too. Raise it where an epoch is shorter than a minute,
-    as each time costs up to 64 forward passes. 0: never; the run gets no verdict."""
+    """Measure after every N epochs, the first time the base model too. Raise it where an epoch is shorter than a
+    minute, as each time costs up to 64 forward passes. 0: never; the run gets no verdict."""
     held_out_share: float = 0.0
     """Share of the pictures that are kept from training and only measured, 0 to 0.5: at least 2 pictures, at most 16,
     and none of fewer than 8. What the LoRA makes of them tells learning from memorising, so the verdict is surer. 0.1
