@@ -12,6 +12,7 @@ from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.training.amount import saves, steps_from, steps_per_epoch
 from trainer_core.training.batches import epoch_batches
+from trainer_core.training.keeping import check_room
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.trainer import Trainer
 
@@ -242,3 +243,20 @@ def test_a_run_that_does_not_fit_on_the_disk_is_refused_before_it_loads_anything
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=1000))
     with pytest.raises(TrainingError, match="MB are free"):
         next(Trainer(small_job(folder), tmp_path).prepare())
+
+
+def test_what_a_stopped_run_has_written_takes_no_more_room(folder, tmp_path, monkeypatch):
+    job = small_job(folder, epochs=8, saving={"every_epochs": 1, "state_every_steps": 2})
+    stopped = train(job, tmp_path, until=21)
+    each = stopped.size().bytes_each
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=16 * each))
+    with pytest.raises(TrainingError, match="MB are free"):
+        check_room(tmp_path / "another", stopped.size())
+    check_room(stopped.run_folder, stopped.size())
+
+
+@pytest.mark.parametrize("field", ["start_from", "merge_first"])
+def test_a_lora_that_is_not_there_is_refused_in_one_line(folder, tmp_path, field):
+    with pytest.raises(TrainingError, match="there is no LoRA .*gone.safetensors.*Correct"):
+        Trainer(small_job(folder, adapter={field: str(tmp_path / "gone.safetensors")}), tmp_path)

@@ -90,6 +90,8 @@ def test_a_run_keeps_to_what_it_decided(learner, anywhere, monkeypatch, tmp_path
     assert told.startswith("compiled") and compiled == compiling._blocks(learner)
     monkeypatch.setattr(compiling, "try_one_block", None)
     assert compile_where_it_pays(learner, path, 10, backend="aot_eager") == told
+    monkeypatch.setattr(compiling, "_impossible", lambda _: "it is for GPUs")
+    assert compile_where_it_pays(learner, path, 10, backend=None) == "not compiled: it is for GPUs", "wherever it began"
 
 
 def test_a_compiled_run_learns_what_a_plain_one_learns(folder, tmp_path, anywhere, monkeypatch):

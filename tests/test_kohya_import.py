@@ -187,6 +187,7 @@ def test_what_cannot_be_imported_is_refused_in_one_line(text, says):
         ("--network_module lycoris.kohya --network_args algo=locon conv_dim=0", "adapter.targets", "attention and mlp"),
         ("--network_module lycoris.kohya --network_args algo=lora dora_wd=True", "adapter.kind", "dora"),
         ("--network_module networks.oft", "adapter.kind", "oft"),
+        ("--network_dim 16 --network_alpha 0", "network.alpha", 16.0),
     ],
 )  # fmt: skip
 def test_an_option_becomes_its_field(options, place, value):
@@ -253,7 +254,9 @@ def test_guesses_and_defaults_are_told():
 def test_sizes_and_buckets_become_the_crop():
     crop = imported("--resolution 512,768 --enable_bucket --min_bucket_reso 320 --bucket_reso_steps 32").job["crop"]
     assert crop == {"size": "512x768", "method": "center", "buckets": True, "enlarge": True, "bucket_step": 32,
-                    "smallest_bucket_side": 320}  # fmt: skip
+                    "smallest_bucket_side": 320, "largest_bucket_side": 1024}  # fmt: skip
+    free = imported("--resolution 1024 --enable_bucket --bucket_no_upscale").job["crop"]
+    assert "largest_bucket_side" not in free, "sd-scripts then keep to no limit"
     assert imported("--resolution 768 --bucket_no_upscale").job["crop"] == {
         "size": "768x768", "method": "center", "buckets": False, "enlarge": False
     }  # fmt: skip
@@ -383,6 +386,18 @@ def test_a_setting_of_the_gui_is_read(tmp_path):
     assert {place: at(plan, place) for place in expected} == expected
     assert found.job["crop"]["size"] == "1024x1024"
     assert [line.split(":")[0] for line in found.unsupported] == ["lr_warmup_steps 10%", "random_crop"]
+
+
+@pytest.mark.parametrize(
+    ("unet", "text", "rates"), [(1e-4, 0, (1e-4, 0.0)), (0, 5e-5, (0.0, 5e-5)), (1e-4, 5e-5, (1e-4, 5e-5))]
+)
+def test_the_gui_trains_a_part_alone_where_only_that_has_a_rate(tmp_path, unet, text, rates):
+    value = {"LoRA_type": "Standard", "learning_rate": 2e-4, "unet_lr": unet, "text_encoder_lr": text, "epoch": 6,
+             "lr_scheduler": "cosine_with_restarts", "lr_scheduler_num_cycles": ""}  # fmt: skip
+    (tmp_path / "gui.json").write_text(json.dumps(value))
+    plan = TrainingPlan.from_json(read_kohya(str(tmp_path / "gui.json")).job["plan"])
+    assert (plan.optimizer.rate_of_unet, plan.optimizer.rate_of_text_encoder) == pytest.approx(rates)
+    assert plan.schedule.cycles == 6, "the GUI's epochs, where no cycles are set"
 
 
 @pytest.mark.parametrize("value", [[], {"base_model": "a", "dataset": {}}, {"LoRA_type": "Flux1"}])

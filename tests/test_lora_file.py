@@ -171,6 +171,8 @@ def test_publishing_counts_up_never_overwrites_and_knows_its_own_copy(tmp_path):
     (folder / "mochi_2.safetensors").unlink()
     assert published(b"four", "mochi.safetensors") == "mochi_4.safetensors"
     assert published(b"five", "mochi[1]") == "mochi[1].safetensors"
+    assert published(b"six", "Mochi") == "Mochi_5.safetensors", "where names that differ in case are one"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "mochi.safetensors", "mochi[1].safetensors", "mochi_3.safetensors", "mochi_4.safetensors",
+        "Mochi_5.safetensors", "mochi.safetensors", "mochi[1].safetensors", "mochi_3.safetensors",
+        "mochi_4.safetensors",
     ]  # fmt: skip

@@ -104,6 +104,17 @@ def test_every_kind_of_adapter_learns_on_every_format(kind, network, make):
         torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("network", ["lora", "dora", "loha", "lokr"])
+def test_no_adapter_keeps_a_whole_weight_for_the_backward_pass(network):
+    base, saved = linear(), []
+    layer = fresh_layer(quantised(base, "nf4"), 4, 4.0, AdapterPlan(kind=network))
+    layer.initialise(torch.Generator().manual_seed(0))
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor), lambda _: None):
+        layer(input_of(base))
+    weights = [tensor for tensor in saved if tensor.shape == base.weight.shape]
+    assert not any(torch.equal(weight, layer.base.weight) for weight in weights)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_no_whole_weight_is_kept_for_the_backward_pass(kind):
     saved = []

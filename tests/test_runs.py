@@ -15,6 +15,7 @@ import torch
 from tests.training_jobs import small_job, train
 from trainer_core.errors import TrainingError
 from trainer_core.lora.file import lora_bytes
+from trainer_core.progress import StageReport
 from trainer_core.runs.history import run_history
 from trainer_core.runs.pace import Pace, StepTimes, Work, expected_seconds_per_step, read_pace
 from trainer_core.runs.pictures import dataset_of, pictures_of
@@ -349,6 +350,32 @@ def test_what_was_asked_of_a_run_that_stops_is_forgotten(tmp_path):
     result = train(job, tmp_path / "runs").result()
     assert (len(result.losses), result.epochs[-1].step) == (8, 8)
     assert 3 not in [saved.step for saved in result.epochs]
+
+
+@pytest.mark.parametrize("stage", ["measuring", "drawing"])
+def test_a_run_stopped_while_it_ends_early_ends_there(tmp_path, stage):
+    """In its last measurement, or as its verdict's pictures are drawn."""
+    plan = {"epochs": 3, "saving": {"keep_last": 1}, "validation": {"two_prompts": True}}
+    job, runs = small_job(tmp_path, **plan), tmp_path / "runs"
+    trainer = Trainer(job, runs)
+    with contextlib.closing(trainer.steps()) as steps:
+        for report in steps:
+            if isinstance(report, StepReport) and report.step == 5:
+                trainer.run.ask("finish")
+            if isinstance(report, StageReport) and stage in report.stage and trainer.run.losses()[5:]:
+                break
+    assert not trainer.run.is_finished and not trainer.run.asked()
+    again = train(job, runs)
+    assert [saved.step for saved in again.result().epochs] == [6] and len(again.result().losses) == 6
+    assert [report.step for report in again._judge.reports()] == [0, 4, 6]
+    assert not (again.run_folder / "end.json").exists()
+
+
+def test_a_run_that_lost_its_end_is_trained_on(tmp_path):
+    job, runs = small_job(tmp_path), tmp_path / "runs"
+    trainer = train(job, runs, until=2)
+    trainer.run.end_at(3)
+    assert len(train(job, runs).result().losses) == 8
 
 
 def test_a_run_that_is_asked_to_stop_goes_on_another_time(tmp_path):

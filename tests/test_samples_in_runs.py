@@ -52,6 +52,15 @@ def test_samples_come_before_the_first_step_and_after_each_epoch_and_change_noth
     assert data_digest(trainer) == data_digest(plain)
 
 
+def test_a_run_that_ends_early_draws_its_last_samples(folder, tmp_path):
+    trainer = Trainer(small_job(folder, epochs=4, samples=SAMPLES | {"every_epochs": 3}), tmp_path)
+    for report in trainer.steps():
+        if isinstance(report, StepReport) and report.step == 5:
+            trainer.run.ask("finish")
+    assert [sample.epoch for sample in list_samples(trainer.run_folder)] == [0, 0, 2, 2]
+    assert THUMBNAIL_KEY in read_header(trainer.result().file)[0]
+
+
 def test_other_prompts_are_the_same_run(folder, tmp_path):
     with_samples = Trainer(small_job(folder, samples=SAMPLES), tmp_path)
     assert with_samples.run_folder == Trainer(small_job(folder), tmp_path).run_folder

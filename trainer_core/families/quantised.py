@@ -190,7 +190,10 @@ class Quantised(nn.Module):
         return whole[: self._shape.numel()].reshape(self._shape).to(self._dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _Apply.apply(x, self)
+        return _Apply.apply(x, self, self.bias)
+
+    def without_bias(self, x: Tensor) -> Tensor:
+        return _Apply.apply(x, self, None)
 
 
 class QuantisedLinear(Quantised, nn.Linear):
@@ -201,8 +204,8 @@ class QuantisedLinear(Quantised, nn.Linear):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self._keep(layer, kind, pack)
 
-    def answer(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
+    def answer(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return functional.linear(x, self.weight, bias)
 
     def gradient(self, shape: torch.Size, gradient: Tensor) -> Tensor:
         return gradient @ self.weight.to(gradient.dtype)
@@ -223,8 +226,8 @@ class QuantisedConv2d(Quantised, nn.Conv2d):
         self.padding_mode = layer.padding_mode
         self._keep(layer, kind, pack)
 
-    def answer(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    def answer(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        return functional.conv2d(x, self.weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def gradient(self, shape: torch.Size, gradient: Tensor) -> Tensor:
         weight = self.weight.to(gradient.dtype)
@@ -235,10 +238,10 @@ class _Apply(torch.autograd.Function):
     """A layer's answer that keeps no weight for the backward pass: it is made a second time there."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layer: QuantisedLinear | QuantisedConv2d) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: QuantisedLinear | QuantisedConv2d, bias: Tensor | None) -> Tensor:
         ctx.layer, ctx.shape, ctx.dtype = layer, x.shape, x.dtype
-        return layer.answer(x)
+        return layer.answer(x, bias)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.layer.gradient(ctx.shape, gradient).to(ctx.dtype), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.layer.gradient(ctx.shape, gradient).to(ctx.dtype), None, None

@@ -55,7 +55,7 @@ def options_of_gui(value: Mapping[str, Any]) -> dict[str, Any]:
     known = {*_OF_THE_GUI, *_NETWORK_ARGUMENTS, *_OF_LYCORIS}
     options = {_NAMES.get(name, name): entry for name, entry in value.items() if name not in known}
     options = {name: entry for name, entry in options.items() if _is_set(entry)}
-    options |= _amount(value) | _network(value)
+    options |= _amount(value) | _parts(value) | _network(value)
     options["script"] = "sdxl_train_network.py" if value.get("sdxl") else "train_network.py"
     options.setdefault("optimizer_args", str(value.get("optimizer_args", "")).split())
     if value.get("noise_offset_type") == "Original":
@@ -71,9 +71,19 @@ def _amount(value: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if not _is_set(value.get("max_train_epochs")) and not _is_set(value.get("max_train_steps")):
         options["max_train_epochs"] = value.get("epoch", 1)
+    if value.get("lr_scheduler") == "cosine_with_restarts" and not _is_set(value.get("lr_scheduler_num_cycles")):
+        options["lr_scheduler_num_cycles"] = value.get("epoch", 1)
     if not _is_set(value.get("lr_warmup_steps")) and _is_set(value.get("lr_warmup")):
         options["lr_warmup_steps"] = f"{value['lr_warmup']}%"
     return options
+
+
+def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Where only one part has a rate, the GUI trains that one alone."""
+    rates = [value.get(name) for name in ("unet_lr", "text_encoder_lr")]
+    if None in rates or _is_set(rates[0]) == _is_set(rates[1]):
+        return {}
+    return {"network_train_unet_only" if _is_set(rates[0]) else "network_train_text_encoder_only": True}
 
 
 def _network(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,11 @@ def _prediction(options: Options, name: str, default: Any) -> str:
     return "v_prediction" if options.flag(name, default) else "as the base model"
 
 
+def _alpha(options: Options, name: str, default: Any) -> float:
+    """0 stands for the rank."""
+    return options.number(name, default) or float(options.whole("network_dim", 4))
+
+
 def _held_out_share(options: Options, name: str, default: Any) -> float:
     share = options.number(name, default)
     if share > MOST_HELD_OUT:
@@ -60,7 +65,7 @@ FIELDS = (
     Field("train_batch_size", "batch_size", Options.whole, 1),
     Field("gradient_accumulation_steps", "accumulation", Options.whole, 1),
     Field("network_dim", "network.rank", Options.whole, 4),
-    Field("network_alpha", "network.alpha", Options.number, 1.0),
+    Field("network_alpha", "network.alpha", _alpha, 1.0),
     Field("scale_weight_norms", "adapter.max_norm", Options.number, 0.0),
     Field("network_weights", "adapter.start_from", Options.text, ""),
     Field("learning_rate", "optimizer.learning_rate", Options.number, 2e-6),

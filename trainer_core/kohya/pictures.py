@@ -11,6 +11,8 @@ from .options import Options, read_whole
 from .toml import Subset
 
 _READ_CAPTIONS = (".txt", ".caption")
+_LARGEST_SIDE = 1024
+"""Of a bucket, where sd-scripts are not told."""
 
 
 def dataset(options: Options, subsets: Sequence[Subset]) -> Any:
@@ -33,12 +35,14 @@ def crop(options: Options, *, is_sdxl: bool) -> dict[str, Any]:
     found["enlarge"] = not options.flag("bucket_no_upscale", False)
     has_buckets = options.flag("enable_bucket", False)
     found["buckets"] = has_buckets
-    limits = {"bucket_reso_steps": "bucket_step", "min_bucket_reso": "smallest_bucket_side",
-              "max_bucket_reso": "largest_bucket_side"}  # fmt: skip
-    for option, field in limits.items():
-        value = options.whole(option, 0)
-        if value and has_buckets:
-            found[field] = value
+    has_limit = found["enlarge"] and max(width, height) <= _LARGEST_SIDE
+    limits = {
+        "bucket_step": options.whole("bucket_reso_steps", 0),
+        "smallest_bucket_side": options.whole("min_bucket_reso", 0),
+        "largest_bucket_side": options.whole("max_bucket_reso", _LARGEST_SIDE if has_limit else 0),
+    }
+    if has_buckets:
+        found |= {field: value for field, value in limits.items() if value}
     options.notes.append("pictures are cropped in the middle, as by sd-scripts; crop.method focus follows the subject")
     return found
 

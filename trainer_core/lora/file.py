@@ -194,14 +194,13 @@ def publish(source: Path, folder: Path, name: str) -> Path:
     same bytes already, it is the answer.
     """
     stem = file_name(name.removesuffix(".safetensors"))
-    taken = {}
-    for path in folder.glob("*.safetensors"):
-        if match := re.fullmatch(re.escape(stem) + r"(?:_(\d+))?", path.stem):
-            taken[int(match[1] or 1)] = path
+    named = re.compile(re.escape(stem) + r"(?:_(\d+))?", re.IGNORECASE)  # as Windows and macOS compare names
+    matches = ((named.fullmatch(path.stem), path) for path in folder.glob("*.safetensors"))
+    taken = sorted(((int(match[1] or 1), path) for match, path in matches if match), reverse=True)
     data = source.read_bytes()
-    for number in sorted(taken, reverse=True):
-        if taken[number].stat().st_size == len(data) and taken[number].read_bytes() == data:
-            return taken[number]
-    target = folder / (f"{stem}_{max(taken) + 1}.safetensors" if taken else f"{stem}.safetensors")
+    for _, path in taken:
+        if path.stat().st_size == len(data) and path.read_bytes() == data:
+            return path
+    target = folder / (f"{stem}_{taken[0][0] + 1}.safetensors" if taken else f"{stem}.safetensors")
     write_atomic(target, data)
     return target

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..families.cpu.convolution import pointwise
 from ..families.cpu.layers import FrozenLinear
 from ..families.cpu.matrices import can_multiply, linear
+from ..families.quantised import Quantised
 from .joint import lora_linears
 from .layer import ProductLayer, Shapes, in_format_of, weight_shape
 
@@ -105,9 +106,15 @@ class DoraLayer(LoraLayer):
         factor_of_inputs = self.dora_scale / norm
         scaled = x * (factor_of_inputs[0] if isinstance(self.base, nn.Linear) else factor_of_inputs)
         # W' x - W x; the bias of the two answers would cancel out
-        moved = self.apply_base(in_format_of(self.base.weight, scaled - x), self.base.weight)
+        moved = self._without_bias((scaled - x).to(x.dtype))
         inner = self._down(scaled, self.lora_down) * self.scale
         return plain + self._up(inner, self.lora_up, moved) * self.strength
+
+    def _without_bias(self, x: Tensor) -> Tensor:
+        """The frozen layer's answer, which is to keep no weight of few bits for the backward pass."""
+        if isinstance(self.base, Quantised):
+            return self.base.without_bias(x)
+        return self.apply_base(x, self.base.weight)
 
     def change_weight(self, weight: Tensor) -> Tensor:
         changed = weight + self.product().reshape(weight.shape)

@@ -18,7 +18,7 @@ class _BuiltProduct(ProductLayer):
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            change = self.change_weight(self.base.weight) * self.strength
+            change = self.product().reshape(weight_shape(self.base)) * self.strength
         answer = self.apply_base(in_format_of(change, x), change)
         return plain + (self.dropout.drop_ranks(answer, self.channels_at) if self.dropout else answer)
 

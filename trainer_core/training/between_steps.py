@@ -62,7 +62,7 @@ class BetweenSteps:
         with self.keeping.showing():
             yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
             samples, plan = self.parts.samples, self.parts.plan
-            if not samples.requests or not plan.samples.is_due(epoch, len(self.parts.lengths)):
+            if not samples.requests or not plan.samples.is_due(epoch, epoch if is_last else len(self.parts.lengths)):
                 return
             yield from self._draw_samples(epoch, step)
         if picture := samples.first_of(epoch):

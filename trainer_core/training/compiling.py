@@ -83,12 +83,12 @@ def compile_where_it_pays(learner: Learner, path: Path, steps: int, *, backend: 
         path: Where the run keeps what it decided, so that it goes on likewise.
         steps: That are left.
     """
+    if reason := _impossible(learner):  # first, for a run may go on elsewhere than where it decided
+        return f"not compiled: {reason}"
     if kept := Decision.kept(path):
         if kept.is_taken:
             _compile(learner, backend)
         return kept.line
-    if reason := _impossible(learner):
-        return f"not compiled: {reason}"
     trial = try_one_block(learner, backend)
     decision = Decision(is_taken=trial.pays(steps), line=trial.line(steps))
     if decision.is_taken:

@@ -31,9 +31,10 @@ from .run_parts import RunParts
 from .state import save_state
 from .thumbnail import thumbnail
 
-_STATES = 18
-"""Resumable states in LoRAs of half precision: two that are kept and one that is being written, each with fp32 weights
-and an optimizer's two fp32 averages."""
+_STATE = 6
+"""A resumable state in LoRAs of half precision: fp32 weights and an optimizer's two fp32 averages."""
+_STATES = 3
+"""Two are kept while one is being written."""
 
 INTERRUPTED = "-interrupted"
 """End of the name of the LoRA that a stopped run leaves."""
@@ -41,14 +42,16 @@ _WITHIN_EPOCH = re.compile(r"-step(\d{8})$")
 
 
 def check_room(folder: Path, size: RunSize) -> None:
-    """Refuse a run whose files do not fit on the disk.
+    """Refuse a run whose files do not fit on the disk. What it has written before is there already.
 
     Raises:
         TrainingError: says how much is missing.
     """
     if size.bytes_each is None:
         return
-    needed = size.saves * size.bytes_each + _STATES * size.bytes_each
+    kept = sum(path.stat().st_size for part in ("epochs", "state") for path in (folder / part).glob("*"))
+    one_more = (1 + _STATE) * size.bytes_each
+    needed = max((size.saves + _STATES * _STATE) * size.bytes_each - kept, one_more)
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
@@ -72,10 +75,14 @@ class Keeping:
     def save_due(self, turn: Step, step: int, *, is_last: bool) -> Path | None:
         """Write the LoRA that is due after `step` steps; with `is_last` in any case, as the end of the run."""
         if is_last:
-            self._planned = [save for save in self._planned if save.step < step] + [Save(turn.epoch + 1, step, "")]
-            self._asked = [save for save in self._asked if save.step < step]
+            self.end(turn.epoch + 1, step)
         due = [save for save in self._planned if save.step == step]
         return self._write(due[0]) if due else None
+
+    def end(self, epoch: int, step: int) -> None:
+        """The run ends here, wherever the plan had its end."""
+        self._planned = [save for save in self._planned if save.step < step] + [Save(epoch, step, "")]
+        self._asked = [save for save in self._asked if save.step < step]
 
     def is_due(self, step: int) -> bool:
         """Whether the plan has a LoRA of this step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import traceback
+from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -52,9 +53,14 @@ class TrainingLoop:
     def lead(self) -> Iterator[Report]:
         """The steps of the process that keeps, measures and draws."""
         parts, run = self.parts, self.parts.run
-        optimizer, average, step = self._begin()
-        yield from self._speed_up(parts.total_steps - step)
+        optimizer, average, step, is_over = self._begin()
+        if not is_over:
+            yield from self._speed_up(parts.total_steps - step)
+        edges = [0, *accumulate(parts.lengths)]
+        epoch = bisect_left(edges, step)
         keeping = Keeping(parts, self.learner, optimizer, average)
+        if is_over:
+            keeping.end(epoch, step)
         run.rewind_log(step)
         keeping.save_missing(step)
         parts.judge.begin(self.learner, step)
@@ -62,9 +68,9 @@ class TrainingLoop:
         between = BetweenSteps(parts=parts, learner=self.learner, keeping=keeping)
         times = StepTimes(run.folder, self.work)
         try:
-            if step in (edges := [0, *accumulate(parts.lengths)]):
-                yield from between.look(edges.index(step), step, is_last=step == parts.total_steps)
-            with closing(self._turns(step)) as turns:
+            if step in edges or is_over:
+                yield from between.look(epoch, step, is_last=is_over)
+            with closing(self._turns(step, is_over)) as turns:
                 for turn, drawn in turns:
                     with times.step():
                         taken = self._next(drawn, turn, step, optimizer)
@@ -74,6 +80,8 @@ class TrainingLoop:
                         is_due = between.is_due(turn, step)
                         journal.add(taken, waits=is_due)  # what stops a run while this waits is after this step
                     asked = run.asked()
+                    if "finish" in asked:
+                        run.end_at(step)
                     ends = step == parts.total_steps or "finish" in asked
                     is_last = self._agree(turn, step, is_last=ends)
                     if is_last or is_due or asked:
@@ -104,9 +112,9 @@ class TrainingLoop:
 
     def follow(self) -> Iterator[StepReport]:
         """The steps of a process that keeps nothing: the first one does, and says when the run ends."""
-        optimizer, _, step = self._begin()
+        optimizer, _, step, is_over = self._begin()
         finite = FiniteWatch()
-        with closing(self._turns(step)) as turns:
+        with closing(self._turns(step, is_over)) as turns:
             for turn, drawn in turns:
                 report = self._next(drawn, turn, step, optimizer).report()
                 step += 1
@@ -120,16 +128,18 @@ class TrainingLoop:
 
     # ------------------------------------------------------------------------------------------------------- a step
 
-    def _begin(self) -> tuple[torch.optim.Optimizer, WeightAverage, int]:
-        """What a run goes on with, and from which step: its state, or a fresh start."""
+    def _begin(self) -> tuple[torch.optim.Optimizer, WeightAverage, int, bool]:
+        """What a run goes on with, from which step, and whether that was its last: its state, or a fresh start."""
         learner = self.learner
         optimizer = optimizer_of(learner, self.plan)
         average = WeightAverage(learner.parameters, self.plan.ema)
         averaged = average.tensors()
         step = load_state(self.parts.run.state, learner.adapters, optimizer, learner.scaler, averaged)
         average.load(averaged)
-        self.parts.team.check_alike(learner.parameters, step)
-        return optimizer, average, step
+        parts = self.parts
+        parts.team.check_alike(learner.parameters, step)
+        (is_over,) = parts.team.add_up(parts.team.is_first and parts.run.ends_at(step))
+        return optimizer, average, step, bool(is_over) or step == parts.total_steps
 
     def _speed_up(self, steps: int) -> Iterator[StageReport]:
         """What the plan allows to be tried before the `steps` that are left."""
@@ -144,9 +154,10 @@ class TrainingLoop:
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
             remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", remarks.append))
 
-    def _turns(self, step: int) -> Generator[tuple[Step, list[Part]]]:
+    def _turns(self, step: int, is_over: bool) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""
-        return one_ahead(steps_from(self.parts.dataset, self.plan, self.parts.lengths, step), self.learner.draw)
+        left = () if is_over else steps_from(self.parts.dataset, self.plan, self.parts.lengths, step)
+        return one_ahead(left, self.learner.draw)
 
     def _next(self, drawn: Sequence[Part], turn: Step, step: int, optimizer: torch.optim.Optimizer) -> TakenStep:
         """The step after `step` whole ones."""

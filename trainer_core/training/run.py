@@ -44,6 +44,8 @@ JOB = "job.json"
 """What is trained, with every picture by itself."""
 ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
 """What can be shown of a run without a trainer: from its start, and from its end. The last one marks it as done."""
+END = "end.json"
+"""At which step a run ends that was asked to finish early, until it is done."""
 WORKFLOW = "workflow.json"
 """The graph that a run was started from, where it was one."""
 Request = Literal["finish", "sample", "save", "stop"]
@@ -60,7 +62,7 @@ class Run:
     """The folder of a job's run.
 
     Raises:
-        TrainingError: the runs folder cannot be written to.
+        TrainingError: the runs folder cannot be written to, or a LoRA that the plan names is not there.
     """
 
     def __init__(self, job: Job, runs_folder: Path, precision: str) -> None:
@@ -69,7 +71,7 @@ class Run:
         self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
         plan = {part: value for part, value in job.plan.to_json().items() if part not in _WITHOUT_EFFECT}
         plan["precision"] |= _ONLY_FASTER
-        others = [sha256_of_file(path) for path in job.plan.adapter.files]
+        others = [sha256_of_file(_existing(path)) for path in job.plan.adapter.files]
         data = [job.dataset.fingerprint(), job.dataset.trigger_words]
         self.id = digest(TRAINER_VERSION, plan, others, data, self.base_identity, precision)[:12]
         earlier = sorted(runs_folder.glob(f"*-{self.id}"))
@@ -154,6 +156,19 @@ class Run:
         for request in REQUESTS:
             self.is_answered(request)
 
+    def end_at(self, step: int) -> None:
+        """From now on, the run ends after this step, also where it is stopped while that is measured or drawn."""
+        write_json(self.folder / END, {"step": step})
+
+    def ends_at(self, step: int) -> bool:
+        """Whether it was asked to end after this step. It forgets having been asked to at another: that was taken back
+        by what is trained since."""
+        path = self.folder / END
+        if path.is_file() and read_json(path).get("step") == step:
+            return True
+        path.unlink(missing_ok=True)
+        return False
+
     def tell(self, verdict: dict[str, Any], remarks: Sequence[str]) -> None:
         """Keep what is to be said of the run now that it is over."""
         write_json(self.folder / VERDICT, {"verdict": verdict, "remarks": list(remarks)})
@@ -162,6 +177,7 @@ class Run:
         """Mark the run as done. Written last: what reads it can rely on everything else."""
         entries = [{"epoch": s.epoch, "step": s.step, "file": s.path.name} for s in saved]
         write_json(self.folder / RESULT, {"epochs": entries})
+        (self.folder / END).unlink(missing_ok=True)
 
     def result(self) -> TrainedLora:
         """The finished run.
@@ -183,6 +199,12 @@ class Run:
             ),
             losses=self.losses(),
         )
+
+
+def _existing(lora: Path) -> Path:
+    if not lora.is_file():
+        raise TrainingError(f"there is no LoRA {str(lora)!r}. Correct start_from or merge_first in the plan.")
+    return lora
 
 
 def known_identity(base_model: Path, memory: Path) -> str:

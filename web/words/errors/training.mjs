@@ -9,6 +9,7 @@ export const TRAINING_ERRORS = [
   ["Add Smart Crop first.", "请先加上“智能裁剪”。", "請先加上「智慧裁切」。"],
   ["the batch size {value} is larger than the set: {pictures} pictures with their repeats make {samples} a epoch.", "批次大小 {value} 大于数据集：{pictures} 张图片连同重复次数，每轮共 {samples} 张。", "批次大小 {value} 大於資料集：{pictures} 張圖片連同重複次數，每輪共 {samples} 張。"],
   ["Lower the batch size to {samples} or raise the repeats.", "请把批次大小降到 {samples}，或提高重复次数。", "請把批次大小降到 {samples}，或提高重複次數。"],
+  ["Correct start_from or merge_first in the plan.", "请在设置里改正 start_from 或 merge_first。", "請在設定裡改正 start_from 或 merge_first。"],
   ["the run would write about {needed} MB, and {free} MB are free.", "训练约需写入 {needed} MB，而磁盘只剩 {free} MB。", "訓練約需寫入 {needed} MB，而磁碟只剩 {free} MB。"],
   ["Free some disk space, keep fewer epochs (save every epochs, keep last), or lower the rank.", "请清理磁盘空间，少保留几轮（保存间隔、保留数量），或降低 rank。", "請清理磁碟空間，少保留幾輪（儲存間隔、保留數量），或降低 rank。"],
   ["{file} became NaN in the VAE.", "{file} 经过 VAE 后变成 NaN。", "{file} 經過 VAE 後變成 NaN。"],
