@@ -22,7 +22,7 @@ from tests.refusals import assert_refused
 from tests.tiny_models import tiny_sd15, tiny_sdxl, write_checkpoint
 from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
-from trainer_core.families.architecture import outline_of
+from trainer_core.families.architecture import architecture_of, outline_of
 from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize
 from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
 from trainer_core.families.loading import family_of, identity_of, load_base_model, parts_of
@@ -259,7 +259,7 @@ def test_a_diffusers_folder_loads_to_the_same_outputs_as_the_file(built, loaded,
     assert_refused(folder, "folder", only_load=True)
 
 
-@pytest.mark.parametrize("read", [load_base_model, outline_of])
+@pytest.mark.parametrize("read", [load_base_model, lambda path, *_: architecture_of(path).outline()])
 def test_models_that_other_threads_build_meanwhile_keep_their_weights(
     read, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,7 +275,7 @@ def test_models_that_other_threads_build_meanwhile_keep_their_weights(
         begin(*args, **kwargs)
 
     monkeypatch.setattr(UNet2DConditionModel, "__init__", build_another)
-    read(path, *([torch.float32] if read is load_base_model else []))
+    read(path, torch.float32)
     assert [layer.weight.device.type for layer in elsewhere] == ["cpu"]
 
 
