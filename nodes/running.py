@@ -20,7 +20,7 @@ from ..trainer_core.training.reports import StepReport
 from ..trainer_core.training.run import Request, StopAsked
 from ..trainer_core.training.samples import Sample
 from ..trainer_core.training.trainer import Trainer
-from . import host
+from . import host, lost_runs
 from .types import LoraSocket
 
 _REMEDY = (
@@ -93,6 +93,7 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int
         with host.machine_to_ourselves(work, _REMEDY), _known_as_now(live):
             _take_steps(node, trainer, notes, work, live, devices)
     lora = trainer.result()
+    lost_runs.give(lora.run_folder)
     _show_what_is_known(node, trainer, notes)
     curve = loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")
     verdict = "\n".join(trainer.verdict().lines)

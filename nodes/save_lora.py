@@ -48,6 +48,6 @@ class SaveLora(io.ComfyNode):
     @classmethod
     def execute(cls, lora: TrainedLora, name: str, epoch: int) -> io.NodeOutput:
         if not lora.file.is_file():
-            raise TrainingError(f"the run {lora.run_folder.name} was deleted. Restart ComfyUI to train it again.")
+            raise TrainingError(f"the run {lora.run_folder.name} was deleted. Queue the graph again to train it anew.")
         file = publish_kept(lora.run_folder, epoch, name.strip() or lora.name)
         return io.NodeOutput(file.name, ui={"text": [f"output/loras/{file.name}"]})

@@ -12,6 +12,7 @@ from ..trainer_core.job import Job
 from ..trainer_core.training.again import plan_from_lora
 from ..trainer_core.training.plan import AdapterPlan
 from . import host
+from .lost_runs import count_lost_runs
 from .running import train, training_outputs
 from .types import DatasetSocket
 
@@ -59,6 +60,11 @@ class TrainAgain(io.ComfyNode):
             outputs=training_outputs(),
             hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: object) -> int:
+        """A run that was deleted is trained again; ComfyUI looks at the inputs itself."""
+        return count_lost_runs()
 
     @classmethod
     def execute(cls, dataset: Dataset, base_model: str, lora: str, name: str) -> io.NodeOutput:

@@ -21,6 +21,7 @@ from ..trainer_core.training.plan import (
     ValidationPlan,
 )
 from . import host
+from .lost_runs import count_lost_runs
 from .running import train, training_outputs
 from .train_lora_inputs import train_lora_inputs
 from .train_lora_rate_inputs import own_rate
@@ -54,6 +55,11 @@ class TrainLora(io.ComfyNode):
             outputs=training_outputs(),
             hidden=[io.Hidden.unique_id, io.Hidden.extra_pnginfo],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: object) -> int:
+        """A run that was deleted is trained again; ComfyUI looks at the inputs itself."""
+        return count_lost_runs()
 
     @classmethod
     def execute(

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PACK = Path(__file__).parents[1]
+from tests.nodes_alone import nodes_alone
 
 
 @pytest.fixture
-def folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """nodes/folders.py alone: nodes/ as a whole needs ComfyUI."""
-    for name, path in (("pack", PACK), ("pack.nodes", PACK / "nodes")):
-        package = ModuleType(name)
-        package.__path__ = [str(path)]
-        monkeypatch.setitem(sys.modules, name, package)
-    yield importlib.import_module("pack.nodes.folders")
-    for name in [name for name in sys.modules if name.startswith("pack.")]:
-        monkeypatch.delitem(sys.modules, name)
+def folders() -> Iterator[ModuleType]:
+    with nodes_alone() as module:
+        yield module("folders")
 
 
 def test_a_folder_that_may_not_be_looked_into_keeps_no_other_from_being_listed(folders, tmp_path, monkeypatch):

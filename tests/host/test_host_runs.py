@@ -246,13 +246,16 @@ def test_another_server_finds_the_runs_of_an_earlier_one(comfy, finished, instal
         assert later.post("/lora_atelier/runs/use", {"run": finished, "epoch": 0, "name": ""})[1]["file"]
 
 
-def test_a_run_is_deleted_with_all_its_files(comfy, pictures):
-    comfy.run(training_graph(pictures, {"name": "unwanted", "epochs": 1, "seed": 5}))
+def test_a_run_is_deleted_with_all_its_files_and_trained_again_when_its_graph_is_queued(comfy, pictures):
+    graph = training_graph(pictures, {"name": "unwanted", "epochs": 1, "seed": 5})
+    comfy.run(graph)
     run = run_named(comfy, "unwanted")["run"]
     folder = runs_folder(comfy) / run
     assert folder.is_dir()
     assert comfy.post("/lora_atelier/runs/delete", {"run": run}) == (200, {"run": run})
     assert not folder.exists() and comfy.status(f"/lora_atelier/runs/history?run={run}") == 404
+    comfy.run(graph)
+    assert history(comfy, run)["state"] == "finished"
 
 
 def test_a_link_among_the_runs_is_never_followed(comfy, finished, tmp_path):

@@ -93,7 +93,7 @@ export const MODEL_ERRORS = [
   ["another folder of LoRAs has a {file} already, and Load LoRA would take that one.", "另一个 LoRA 文件夹里已有 {file}，Load LoRA 会用那一个。", "另一個 LoRA 資料夾裡已有 {file}，Load LoRA 會用那一個。"],
   ["Give this one another name.", "请给这个换个名称。", "請給這個換個名稱。"],
   ["the run {name} was deleted.", "训练 {name} 已被删除。", "訓練 {name} 已被刪除。"],
-  ["Restart ComfyUI to train it again.", "请重启 ComfyUI 后重新训练。", "請重啟 ComfyUI 後重新訓練。"],
+  ["Queue the graph again to train it anew.", "请再运行一次工作流以重新训练。", "請再執行一次工作流程以重新訓練。"],
   ["the thumbnail has no pixels.", "缩略图没有像素。", "縮圖沒有像素。"],
   ["Choose another picture, or none.", "请选别的图片，或不选。", "請選別的圖片，或不選。"],
 
