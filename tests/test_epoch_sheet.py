@@ -147,20 +147,27 @@ def lora(tmp_path_factory) -> TrainedLora:
     )  # fmt: skip
 
 
-def report(epoch: int, held_out: float | None) -> ValidationReport:
+def report(epoch: int, step: int, held_out: float | None) -> ValidationReport:
     return ValidationReport(
-        epoch=epoch, step=epoch, training_loss=0.25 / (epoch + 1), held_out_loss=held_out, per_picture={},
+        epoch=epoch, step=step, training_loss=0.25 / (epoch + 1), held_out_loss=held_out, per_picture={},
         per_held_out={},
     )  # fmt: skip
 
 
 def test_columns_tell_step_and_losses_measured_ones_where_there_are_any(lora):
-    columns = epoch_columns(lora, [report(0, 0.5), report(2, None)])
+    columns = epoch_columns(lora, [report(0, 0, 0.5), report(2, 3, None)])
     assert [column.title for column in columns] == ["base model", "epoch 2", "epoch 4"]
     assert columns[0].facts == ("step 0", "trained 0.2500", "held out 0.5000")
     assert columns[1].facts == ("step 3", "trained 0.0833")
     assert columns[2].facts == ("step 6", "loss 0.4000")
     assert epoch_columns(lora, [])[1].facts == ("step 3", "loss 0.2000")
+
+
+def test_of_several_loras_of_an_epoch_only_the_measured_one_shows_what_was_measured(lora):
+    saved = tuple(replace(one, epoch=1) for one in lora.epochs)
+    columns = epoch_columns(replace(lora, epochs=saved), [report(0, 0, None), report(1, 6, None)])
+    assert columns[1].facts == ("step 3", "loss 0.2000")
+    assert columns[2].facts == ("step 6", "trained 0.1250")
 
 
 def test_the_sheets_pictures_come_from_one_load_and_are_those_of_separate_loads(lora, monkeypatch):

@@ -26,14 +26,14 @@ class DrawnCell:
 
 
 def epoch_columns(lora: TrainedLora, reports: Sequence[ValidationReport]) -> list[SheetColumn]:
-    """The base model and every kept epoch, with step and losses; measured ones where there are reports."""
-    measured = {report.epoch: report for report in reports}
+    """The base model and every kept epoch, with step and losses; measured ones where there are reports of its step."""
+    measured = {report.step: report for report in reports}
     columns = [SheetColumn(title="base model", facts=("step 0", *_losses(measured.get(0))), lora=None)]
     begin = 0
     for saved in lora.epochs:
         steps = [loss for loss in lora.losses[begin : saved.step] if math.isfinite(loss)]
         mean = (f"loss {sum(steps) / len(steps):.4f}",) if steps else ()
-        facts = (f"step {saved.step:,}", *(_losses(measured.get(saved.epoch)) or mean))
+        facts = (f"step {saved.step:,}", *(_losses(measured.get(saved.step)) or mean))
         columns.append(SheetColumn(title=f"epoch {saved.epoch}", facts=facts, lora=saved.path))
         begin = saved.step
     return columns
