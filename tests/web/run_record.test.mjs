@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { RunRecord, samplesByPrompt } from "../../web/runs/record.mjs";
+import { newestRows, RunRecord, samplesByPrompt } from "../../web/runs/record.mjs";
 
 const history = (/** @type {object} */ more = {}) => ({
   run: "mochi-1", name: "mochi", state: "training", step: 2, total_steps: 10, epoch: 1, epochs: 5,
@@ -76,4 +76,20 @@ test("samples come in a row for each prompt, from the first to the newest", () =
   const sample = (/** @type {number} */ number, /** @type {number} */ step) => /** @type {any} */ ({ number, step });
   const rows = samplesByPrompt([sample(1, 20), sample(0, 20), sample(1, 0), sample(0, 0)]);
   assert.deepEqual(rows, [[sample(0, 0), sample(0, 20)], [sample(1, 0), sample(1, 20)]]);
+});
+
+test("what is drawn otherwise than before has a row of its own", () => {
+  const one = { number: 1, prompt: "cat", negative: "", seed: 1, width: 512, height: 512 };
+  for (const change of [{ prompt: "dog" }, { negative: "text" }, { seed: 2 }, { width: 768 }, { height: 768 }]) {
+    const [old, edited] = [[0, 10], [20, 30]].map((steps, at) =>
+      steps.map((step) => /** @type {any} */ ({ ...one, ...(at && change), step })));
+    assert.deepEqual(samplesByPrompt([...edited, ...old]), [old, edited]);
+  }
+});
+
+test("where there is room for a few rows only, the prompts of now come before those of earlier", () => {
+  const sample = (number, prompt, step) => /** @type {any} */ ({ number, prompt, step });
+  const now = [sample(1, "dog", 20), sample(2, "cow", 20)];
+  const rows = newestRows([sample(1, "cat", 0), sample(2, "bird", 0), ...now], 3);
+  assert.deepEqual(rows.map((row) => row[0].prompt), ["dog", "cow", "cat"]);
 });

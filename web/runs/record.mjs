@@ -83,13 +83,23 @@ export class RunRecord {
   }
 }
 
-/** The samples by what they show, each row from the first epoch to the last.
+/** The samples by what they show, each row from the first epoch to the last. A run goes on as the same one when its
+ * prompts are edited: one that is not what it was begins a row of its own.
  * @param {Sample[]} samples @returns {Sample[][]} */
 export function samplesByPrompt(samples) {
-  /** @type {Map<number, Sample[]>} */
+  /** @type {Map<string, Sample[]>} */
   const rows = new Map();
   for (const sample of [...samples].sort((one, other) => one.number - other.number || one.step - other.step)) {
-    rows.set(sample.number, [...(rows.get(sample.number) ?? []), sample]);
+    const { number, prompt, negative, seed, width, height } = sample;
+    const shown = JSON.stringify([number, prompt, negative, seed, width, height]);
+    rows.set(shown, [...(rows.get(shown) ?? []), sample]);
   }
   return [...rows.values()];
+}
+
+/** Of these rows so many as there is room for: those that are still drawn, before those of earlier prompts.
+ * @param {Sample[]} samples @param {number} most @returns {Sample[][]} */
+export function newestRows(samples, most) {
+  const newest = (/** @type {Sample[]} */ row) => row[row.length - 1].step;
+  return samplesByPrompt(samples).sort((one, other) => newest(other) - newest(one)).slice(0, most);
 }

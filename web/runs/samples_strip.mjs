@@ -1,7 +1,7 @@
 /** The samples of a run: a row for each prompt, the newest at the right end. */
 
 import { make } from "../parts/element.mjs";
-import { samplesByPrompt } from "./record.mjs";
+import { newestRows } from "./record.mjs";
 import { Seen } from "./seen.mjs";
 import { epochName, sampleAddress } from "./shown_sample.mjs";
 
@@ -24,7 +24,7 @@ export class SamplesStrip {
   show(run, samples) {
     if (!this.#seen.isNews([run, samples])) return;
     this.element.hidden = samples.length === 0;
-    const rows = samplesByPrompt(samples).slice(0, MOST_ROWS).map((row) => this.#row(run, row));
+    const rows = newestRows(samples, MOST_ROWS).map((row) => this.#row(run, row));
     this.element.replaceChildren(...rows);
     for (const row of rows) row.scrollLeft = row.scrollWidth;
   }
