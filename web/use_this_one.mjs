@@ -1,6 +1,6 @@
 /** Below Epoch Sheet and Preview Sample: a button for each kept LoRA, which puts it where Load LoRA lists it. */
 
-import { addPanel, after, clearPreview, refit, rememberOutput } from "./host/node.mjs";
+import { addPanel, after, clearPreview, fitHeight, rememberOutput } from "./host/node.mjs";
 import { make } from "./parts/element.mjs";
 import { readKept } from "./runs/kept.mjs";
 import { takeRun } from "./runs/live.mjs";
@@ -38,7 +38,7 @@ export class UsePanel {
     } else {
       this.buttons.replaceChildren(...kept.epochs.map((saved) => this.#button(kept, saved)));
     }
-    if (this.node.graph) refit(this.node);
+    if (this.node.graph) fitHeight(this.node);
   }
 
   get #kept() {

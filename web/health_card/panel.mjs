@@ -1,7 +1,7 @@
 /** The health report as a card on Load Dataset and Check Dataset: worst first, each with what to do about it and the
  * files it is about. The node remembers where on the server the report of its last run is. */
 
-import { addPanel, after, refit, rememberOutput } from "../host/node.mjs";
+import { addPanel, after, fitHeight, rememberOutput } from "../host/node.mjs";
 import { locale } from "../host/page.mjs";
 import { addressOf, getJson } from "../host/server.mjs";
 import { make, setAttribute } from "../parts/element.mjs";
@@ -69,7 +69,7 @@ export class HealthCard {
     this.#height = height;
     this.body.replaceChildren(...parts.filter((part) => part !== null));
     this.element.classList.toggle("la-health-card", height === HEIGHT);
-    if (this.node.graph) refit(this.node);
+    if (this.node.graph) fitHeight(this.node);
   }
 }
 

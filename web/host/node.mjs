@@ -153,7 +153,8 @@ export function addPanel(node, name, element, height) {
   node.addDOMWidget(name, `lora_atelier_${name}`, element, options).serialize = false;
 }
 
-/** Give the node the height its widgets need now; it is never made narrower.
+/** Make the node as high as its widgets need now where it is lower, for somebody may have made it higher; it is never
+ * made narrower.
  * @param {any} node */
 export function fitHeight(node) {
   const [width, height] = node.computeSize();
