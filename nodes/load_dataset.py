@@ -52,7 +52,9 @@ class LoadDataset(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, folder: str) -> bool | str:
+    def validate_inputs(cls, folder: str | None) -> bool | str:
+        if folder is None:  # another node gives it; it is looked for when this one is run
+            return True
         try:
             find_folder(folder, host.picture_roots())
         except TrainingError as problem:
@@ -60,11 +62,14 @@ class LoadDataset(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, regularisation: str, repeats: int, smallest_side: int,
+    def fingerprint_inputs(cls, folder: str | None, regularisation: str | None, repeats: int, smallest_side: int,
         largest_aspect: float, background: str, transparency_as_mask: bool, caption_lines: str,
         most_unusable: float,
-    ) -> list:  # fmt: skip
-        """Files on disk; ComfyUI looks at the widgets itself."""
+    ) -> list | float:  # fmt: skip
+        """Files on disk; ComfyUI looks at the widgets itself. Where another node gives a folder nobody knows yet which
+        it is, and NaN is never what it was before."""
+        if folder is None or regularisation is None:
+            return float("nan")  # math.nan is one and the same object, which ComfyUI takes for unchanged
         roots = host.picture_roots()
         names = [folder] if regularisation == NO_FOLDER else [folder, regularisation]
         return [fingerprint_folder(find_folder(name, roots)) for name in names]
