@@ -110,10 +110,10 @@ def _known_as_now(live: LiveRun) -> Iterator[None]:
         end = "finished"
     except (host.Interrupted, StopAsked):
         end = "stopped"
-        live.run.forget_requests()
         raise
     finally:
         _now = None
+        live.run.forget_requests()  # also of a preparation that failed: they are not to come over the next attempt
         live.end(end)
 
 

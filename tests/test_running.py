@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tests.nodes_alone import nodes_alone
+from tests.nodes_alone import Interrupted, nodes_alone
+from trainer_core.errors import TrainingError
+from trainer_core.training.run import Run
 
 
 @dataclass
@@ -23,6 +26,19 @@ def running() -> Iterator[ModuleType]:
         running = module("running")
         running.host.place_of.return_value = Place()
         yield running
+
+
+@pytest.mark.parametrize("ending", [None, Interrupted, TrainingError, MemoryError])
+def test_what_a_run_was_asked_for_does_not_come_over_its_next_attempt(running, ending, tmp_path):
+    """Nothing is left also where it failed while it was prepared, before a step that could have answered."""
+    run = Run.__new__(Run)
+    run.folder = tmp_path
+    live = SimpleNamespace(run=run, end=lambda end: None)
+    with suppress(BaseException), running._known_as_now(live):
+        run.ask("finish")
+        if ending:
+            raise ending
+    assert run.asked() == frozenset() and running.run_in_training() is None
 
 
 def test_a_run_that_a_node_gives_is_looked_after(running, monkeypatch, tmp_path):
