@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -97,11 +98,29 @@ def test_a_board_is_found_by_a_name_that_was_given_and_by_no_other(tmp_path, nam
         Boards(tmp_path).read(name)
 
 
-def test_old_boards_go_when_new_ones_come(tmp_path):
+def test_of_earlier_boards_the_oldest_go_when_a_new_one_comes(tmp_path):
     boards = Boards(tmp_path)
     names = [boards.keep({"number": number}) for number in range(40)]
-    assert len(list(tmp_path.glob("*.json"))) == 30
-    assert boards.read(names[-1]) == {"number": 39}
+    for number, name in enumerate(names):
+        os.utime(tmp_path / f"{name}.json", (number, number))
+    new = boards.keep({"number": 40})
+    assert {path.stem for path in tmp_path.glob("*.json")} == {*names[10:], new}
+
+
+def test_a_board_that_comfyuis_cache_may_point_to_is_never_deleted(tmp_path):
+    boards = Boards(tmp_path)
+    names = [boards.keep({"number": number}) for number in range(40)]
+    assert [boards.read(name)["number"] for name in names] == [*range(40)]
+
+
+def test_an_earlier_board_that_is_written_again_counts_as_new(tmp_path):
+    boards = Boards(tmp_path)
+    name = boards.keep({"number": 0})
+    os.utime(tmp_path / f"{name}.json", (0, 0))
+    assert boards.keep({"number": 0}) == name
+    for number in range(1, 40):
+        os.utime(tmp_path / f"{boards.keep({'number': number})}.json", (number, number))
+    assert boards.read(name) == {"number": 0}
 
 
 @pytest.mark.parametrize(

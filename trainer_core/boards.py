@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 from .errors import TrainingError
 from .files import digest, time_of_change, write_atomic
 
+_STARTED = time.time_ns()
+"""Boards that were written since stay: ComfyUI answers from its cache with their names, and then no queueing makes them
+again."""
 _KEPT = 30
-"""Boards of a folder; older ones go when a new one is written. A board is made again by queueing its graph."""
+"""Earlier boards of a folder; older ones go when a new one is written. They are made again by queueing their graph."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -28,14 +32,14 @@ class Boards:
         return name
 
     def write(self, name: str, value: dict[str, Any]) -> None:
-        """Write a board under a name of 32 hex digits. The oldest ones are deleted.
+        """Write a board under a name of 32 hex digits. Of the earlier ones the oldest are deleted.
 
         Raises:
             TrainingError: the folder cannot be written to.
         """
         write_atomic(self._folder / f"{name}.json", json.dumps(value).encode("ascii"))
-        boards = sorted(self._folder.glob("*.json"), key=time_of_change)
-        for old in boards[:-_KEPT]:
+        earlier = [path for path in self._folder.glob("*.json") if time_of_change(path) < _STARTED]
+        for old in sorted(earlier, key=time_of_change)[:-_KEPT]:
             old.unlink(missing_ok=True)
 
     def file(self, name: str) -> Path:
