@@ -128,6 +128,49 @@ test("the network decides the size of the files, unless nobody knows what it is"
   assert.equal(ask(train), null);
 });
 
+for (const [way, mode] of /** @type {const} */ ([["muted", MUTED], ["bypassed", BYPASSED]])) {
+  test(`a network that is ${way} is not sent: a plain LoRA is trained`, () => {
+    const { graph, train } = usual();
+    const network = graph.add("LoraAtelierLoraNetwork", { kind: "lokr" }, { mode, outputs: [{ type: "LORA_ATELIER_NETWORK" }] });
+    graph.link(network, train, "network");
+    assert.deepEqual(ask(train), { dataset: CROPPED, train: { rank: 16 } });
+    train.inputs.shift(); // the dataset
+    assert.equal(ask(train), null);
+  });
+
+  test(`a dataset that is ${way} leaves nothing to train, and a merge without it`, () => {
+    const { graph, load, tag, train } = usual();
+    const second = graph.add("LoraAtelierLoadDataset", { folder: "input/b" });
+    const merge = graph.add("LoraAtelierMergeDatasets");
+    for (const [at, node] of [tag, load, second].entries()) graph.link(node, merge, `datasets.dataset${at}`);
+    train.inputs = [];
+    graph.link(merge, train);
+    second.mode = mode;
+    assert.deepEqual(ask(train).dataset, { node: "LoraAtelierMergeDatasets", datasets: [CROPPED, LOADED] });
+    tag.mode = MUTED;
+    assert.equal(ask(train), null);
+    merge.mode = MUTED;
+    assert.equal(ask(train), null);
+  });
+}
+
+test("a link that leads to nothing known is not taken for one that is not sent", () => {
+  const { graph, train } = usual();
+  graph.link({ id: 99 }, train, "network");
+  assert.equal(ask(train), null);
+});
+
+test("an input of a subgraph that nothing is linked to is not sent either", () => {
+  const { graph, tag, train } = usual();
+  const owner = graph.add(undefined, {}, { isSubgraphNode: () => true });
+  graph.link(tag, owner);
+  owner.inputs.push({ name: "network", type: "LORA_ATELIER_NETWORK", link: null });
+  train.inputs = [];
+  graph.link({ id: -10 }, train, "dataset", { originIsIoNode: true });
+  graph.link({ id: -10 }, train, "network", { originIsIoNode: true, origin_slot: 1 });
+  assert.deepEqual(ask(train, null, [owner]), { dataset: CROPPED, train: { rank: 16 } });
+});
+
 test("a graph that runs in circles is not followed for ever", () => {
   const { graph, load, crop, train } = usual();
   load.comfyClass = "LoraAtelierAutoTag";

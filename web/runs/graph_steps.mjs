@@ -27,10 +27,11 @@ function stepOf(place, known, depth) {
     const origin = depth < DEEPEST ? originOf(place, index) : null;
     return origin && stepOf(origin, known, depth + 1);
   };
+  const inputs = sockets.map(({ input, index }) => /** @type {const} */ ([input.name, before(index)]));
   const step = {
     comfyClass: node.comfyClass ?? "",
     values: valuesOf(place, links),
-    inputs: new Map(sockets.map(({ input, index }) => [input.name, before(index)])),
+    inputs: new Map(inputs.filter(([, given]) => given !== undefined)),
   };
   known.set(key, step);
   return step;
@@ -72,10 +73,12 @@ function givenValue(place, index) {
   return isPlain ? giver.widgets?.find((/** @type {any} */ widget) => widget.name === "value")?.value : undefined;
 }
 
-/** @param {Place} place @param {number} index of an input @returns {Place | null} */
+/** @param {Place} place @param {number} index of an input
+ * @returns {Place | null | undefined} null where it cannot be told, undefined where ComfyUI sends nothing */
 function originOf({ node, owners }, index, depth = 0) {
   const input = node.inputs?.[index];
-  const link = input?.link == null ? null : node.graph.getLink(input.link);
+  if (input?.link == null) return undefined;
+  const link = node.graph.getLink(input.link);
   if (!link || depth > DEEPEST) return null;
   if (!link.originIsIoNode) {
     return sourceAt({ node: node.graph.getNodeById(link.origin_id), owners }, link.origin_slot, depth);
@@ -84,18 +87,20 @@ function originOf({ node, owners }, index, depth = 0) {
   return outer ? originOf({ node: outer, owners: owners.slice(0, -1) }, link.origin_slot, depth + 1) : null;
 }
 
-/** What really gives the output of a node. */
+/** What really gives the output of a node; null and undefined as above. */
 function sourceAt({ node, owners }, slot, depth) {
-  if (!node || node.mode === MUTED || depth > DEEPEST) return null;
+  if (!node || depth > DEEPEST) return null;
+  if (node.mode === MUTED) return undefined;
   if (node.mode === BYPASSED) {
     const { type } = node.outputs[slot];
     const fits = (/** @type {any} */ input) => input?.type === type;
     const same = fits(node.inputs[slot]) ? slot : node.inputs.findIndex(fits);
-    return same < 0 ? null : originOf({ node, owners }, same, depth + 1);
+    return same < 0 ? undefined : originOf({ node, owners }, same, depth + 1);
   }
   if (node.isSubgraphNode?.()) {
     const [link] = node.subgraph.outputNode.slots[slot].getLinks();
-    if (!link || link.originIsIoNode) return null;
+    if (!link) return undefined;
+    if (link.originIsIoNode) return null;
     const inner = { node: node.subgraph.getNodeById(link.origin_id), owners: [...owners, node] };
     return sourceAt(inner, link.origin_slot, depth + 1);
   }

@@ -2,7 +2,8 @@
  * Where a training's pictures come from, as far as it can be told without running the graph.
  *
  * @typedef {{comfyClass: string, values: Record<string, any>, inputs: Map<string, Step | null>}} Step
- *   a node as it will be run: its widgets, and the nodes its links come from; null where a link cannot be followed
+ *   a node as it will be run: its widgets, and the nodes its links come from; null where a link cannot be followed, and
+ *   none where ComfyUI sends nothing, as of a muted node
  * @typedef {{node: string, values?: Record<string, any>, datasets?: Source[]}} Source
  *   what the server makes a dataset of
  */
@@ -10,6 +11,8 @@
 const LOAD = "LoraAtelierLoadDataset";
 const CROP = "LoraAtelierSmartCrop";
 const MERGE = "LoraAtelierMergeDatasets";
+/** ComfyUI refuses a merge of fewer. */
+const LEAST_TO_MERGE = 2;
 /** They change no picture, no repeats and no window. */
 const PASSING = new Set(["LoraAtelierAutoTag", "LoraAtelierCheckDataset"]);
 
@@ -25,7 +28,7 @@ export function sourceOf(step) {
   }
   if (step.comfyClass === MERGE) {
     const datasets = [...step.inputs.keys()].map(before);
-    return datasets.length > 0 && datasets.every(Boolean) ? { node: MERGE, datasets } : null;
+    return datasets.length >= LEAST_TO_MERGE && datasets.every(Boolean) ? { node: MERGE, datasets } : null;
   }
   return null;
 }
