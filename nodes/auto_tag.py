@@ -9,7 +9,7 @@ from ..trainer_core.captions.advisor import advise
 from ..trainer_core.captions.board import TaggingBoard, board_model, keep_board, sidecar_digests
 from ..trainer_core.captions.rule_text import read_replacements, read_tags
 from ..trainer_core.captions.rules import CaptionRules
-from ..trainer_core.captions.sidecars import WrittenSidecar, read_sidecars, write_sidecars
+from ..trainer_core.captions.sidecars import WrittenSidecar, as_read, read_sidecars, with_digests, write_sidecars
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.dataset.wording import many
 from ..trainer_core.tagging.answers import AnswerStore
@@ -112,11 +112,12 @@ class AutoTag(io.ComfyNode):
             sidecars=sidecar_digests(sidecars),
         )
         found = board.compose(AnswerStore(host.answers_folder(), model.identity) if model else None)
-        written = list(write_sidecars(found.dataset, sidecars)) if only(write_files) else []
+        before = as_read(only(dataset), sidecars)
+        written = list(write_sidecars(found.dataset, before)) if only(write_files) else []
         lines = [*found.remarks, *_told(written), *(advice.line for advice in advise(found.dataset))]
         host.show_lines(cls, lines)
         return io.NodeOutput(
-            found.dataset,
+            with_digests(found.dataset, written),
             "\n".join(f"{image.path.name}: {image.caption}" for image in found.dataset.images),
             "\n".join(lines),
             ui={_BOARD: [keep_board(host.boards_folder(), board)]},

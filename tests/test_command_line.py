@@ -32,6 +32,14 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("set") / "5_cat")
 
 
+@pytest.mark.parametrize("device", ["cuda:7", "a typing error", "mps:3"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(capsys, tmp_path, device):
+    asked = "--base-model", tmp_path / "no.safetensors", "--prompt", "cat", "--device", device
+    code = main(["sample", *map(str, asked), str(tmp_path / "lora.safetensors"), "--json"])
+    said = capsys.readouterr()
+    assert code and "there is no device" in said.out + said.err and "Choose cpu" in said.out + said.err
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a trained job."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,13 @@ def test_written_crops_are_what_training_sees_with_captions(dataset, tmp_path):
     captions = {image.path.name: image.caption for image in back.images}
     first_written = dict(zip([image.caption for image in dataset.images], written, strict=False))
     assert captions[first_written["cat, left"].name] == "cat, left"
+
+
+def test_crops_of_both_kinds_are_kept_apart(dataset, tmp_path):
+    first, *others = crop_dataset(dataset, CropRules(width=64, height=64)).images
+    both = dataset.with_images((first, *(replace(image, is_regularisation=True) for image in others)))
+    written = list(write_crops(both, tmp_path / "out"))
+    assert [path.parent.name for path in written] == ["training", *["regularisation"] * len(others)]
 
 
 def test_every_caption_of_a_picture_is_written(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trainer_core import sampling
 from trainer_core.epoch_pictures import DrawnCell, draw_cells, epoch_columns, sheet_rows
 from trainer_core.epoch_sheet import SheetColumn, cell_size, epoch_sheet
 from trainer_core.errors import TrainingError
-from trainer_core.lettering import text_width, wrap
+from trainer_core.lettering import cut, text_width, wrap
 from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.file import lora_bytes
 from trainer_core.lora.names import targets_of
@@ -121,6 +122,19 @@ def test_wrapped_lines_fit_and_say_when_something_is_missing(text):
     assert len(lines) <= 2 and all(text_width(line, 14) <= 90 for line in lines)
     assert lines[-1].endswith("…")
     assert wrap("short text", 200, 14, most_lines=2) == ["short text"]
+
+
+@pytest.mark.parametrize("share_of_end", [0, 0.5])
+def test_as_much_of_a_text_is_kept_as_fits(share_of_end):
+    whole = "abcdefghij" * 3
+    for width in range(0, 200, 7):
+        text = cut(whole, width, 14, share_of_end)
+        kept = len(text) - 1
+        longer = whole[: kept + 1 - int((kept + 1) * share_of_end)] + "…" + whole[30 - int((kept + 1) * share_of_end) :]
+        assert text == "…" or text_width(text, 14) <= width < text_width(longer, 14)
+    started = time.perf_counter()
+    cut("a very long prompt " * 1000, 200, 14)
+    assert time.perf_counter() - started < 2
 
 
 # ------------------------------------------------------------------------------------------------- a run's own sheet

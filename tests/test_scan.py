@@ -113,6 +113,23 @@ def test_an_unchanged_folder_is_not_opened_again(pictures, tmp_path, opened):
     assert opened == []
 
 
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [("opening.os.open", OSError(24, "Too many open files")), ("decoding._decode", MemoryError())],
+)
+def test_what_may_pass_is_not_remembered(pictures, tmp_path, monkeypatch, place, problem):
+    def fail(*_: object, **__: object) -> None:
+        raise problem
+
+    lenient = {"rules": ReadingRules(most_unusable=1), "caches": tmp_path / "scans"}
+    aged(pictures)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"trainer_core.dataset.{place}", fail)
+        with pytest.raises(TrainingError):
+            read_folder(pictures, **lenient)
+    assert len(read_folder(pictures, **lenient).images) == 6
+
+
 def test_what_changed_is_opened_again_and_nothing_else(pictures, tmp_path, opened):
     read_folder(aged(pictures), caches=tmp_path / "scans")
     opened.clear()

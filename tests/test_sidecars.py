@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from trainer_core.captions.sidecars import read_sidecars, write_sidecars
+from trainer_core.captions.sidecars import as_read, read_sidecars, with_digests, write_sidecars
 from trainer_core.dataset.folder import read_folder
 from trainer_core.dataset.rules import ReadingRules
 from trainer_core.dataset.types import Dataset
@@ -151,6 +151,54 @@ def test_pictures_that_share_a_file_get_one_each_once_they_differ(folder):
     assert (folder / "a.txt.bak").read_text() == "cat" and not (folder / "a.txt").exists()
     assert set(write(folder, "dog", "fox", "x").values()) == {"unchanged", "written"}
     assert captions_of(folder)["a.png"] == ("fox",)
+
+
+def test_a_shared_file_that_is_set_aside_is_kept_beside_an_older_one(folder):
+    fill(folder, "a.jpg", "a.png", a__txt="of today", a__txt__bak="of long ago")
+    assert write(folder, "dog", "wolf")["a.txt"] == "set aside"
+    assert (folder / "a.txt.bak").read_text() == "of long ago" and (folder / "a.txt.bak2").read_text() == "of today"
+
+
+def edit(path: Path) -> None:
+    path.write_text("by hand")
+
+
+@pytest.mark.parametrize(("held", "change"), [("cat", edit), ("", edit), ("cat", Path.unlink)])
+def test_a_file_that_changed_before_the_captions_were_made_is_left_alone(folder, held, change):
+    """While a long graph ran between reading the folder and making captions."""
+    fill(folder, "a.png", "b.png", b__txt="cow", **({"a__txt": held} if held else {}))
+    dataset = read_folder(folder)
+    change(folder / "a.txt")
+    before = as_read(dataset, read_sidecars(dataset))
+    states = {entry.path.name: entry.state for entry in write_sidecars(captioned(dataset, "dog", "ox"), before)}
+    assert states["a.txt"] == "refused" and states["b.txt"] == "written"
+    assert captions_of(folder)["a.png"] == ("by hand" if change is edit else "",)
+
+
+def test_captions_are_written_twice_in_a_row_but_not_over_an_edit(folder):
+    fill(folder, "a.jpg", "a.png", "b.png", "c.png", a__txt="cat", c__txt="cow")
+    dataset = read_folder(folder)
+
+    def written(*captions):
+        before = as_read(dataset, read_sidecars(dataset))
+        made = captioned(dataset, *captions)
+        report = list(write_sidecars(made, before))
+        return with_digests(made, report), {entry.path.name: entry.state for entry in report}
+
+    edit(folder / "c.txt")
+    dataset, _ = written("dog", "wolf", "x", "ox")
+    dataset, states = written("dogs", "wolves", "y", "oxen")
+    assert states == {"a.jpg.txt": "written", "a.png.txt": "written", "b.txt": "written", "c.txt": "refused"}
+    assert captions_of(folder)["c.png"] == ("by hand",)
+
+
+def test_a_dataset_that_nobody_read_from_a_folder_is_written_as_ever(folder):
+    fill(folder, "a.png", a__txt="cat")
+    dataset = read_folder(folder)
+    unknown = dataset.with_images(tuple(replace(image, caption_digest=None) for image in dataset.images))
+    edit(folder / "a.txt")
+    before = read_sidecars(unknown)
+    assert as_read(unknown, before) == before
 
 
 def test_pictures_that_share_a_file_and_a_caption_go_on_sharing(folder):

@@ -222,6 +222,11 @@ def digest(*parts: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", _AS_ESCAPES), digest_size=16).hexdigest()
 
 
+def bytes_digest(data: bytes | None) -> str:
+    """BLAKE2 of a file's bytes, as 32 hex digits; empty where there is no file."""
+    return "" if data is None else hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 def _patiently(change: Callable[[], None]) -> None:
     """Windows refuses while somebody else has the file, such as the page or a virus scanner; that is soon over."""
     for seconds in _WAITS:

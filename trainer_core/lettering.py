@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from functools import cache
 
 from PIL import ImageFont
@@ -44,12 +45,13 @@ def cut(text: str, width: int, size: int, share_of_end: float = 0.5) -> str:
     text = " ".join(text.split())
     if text_width(text, size) <= width:
         return text
-    for kept in range(len(text) - 1, 0, -1):
+
+    def shortened(kept: int) -> str:
         at_end = int(kept * share_of_end)
-        shorter = text[: kept - at_end].rstrip() + _ELLIPSIS + text[len(text) - at_end :].lstrip()
-        if text_width(shorter, size) <= width:
-            return shorter
-    return _ELLIPSIS
+        return text[: kept - at_end].rstrip() + _ELLIPSIS + text[len(text) - at_end :].lstrip()
+
+    too_many = bisect_right(range(len(text)), width, key=lambda kept: text_width(shortened(kept), size))
+    return shortened(max(0, too_many - 1))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any
 from ..boards import Boards
 from ..dataset.types import Dataset
 from ..errors import TrainingError
-from ..files import digest
+from ..files import bytes_digest, digest
 from ..tagging.answers import AnswerStore
 from ..tagging.tagger import TagAnswer, TaggerModel
 from .composing import Composition, compose
 from .edits import CaptionEdits
 from .rules import CaptionRules
-from .sidecars import WrittenSidecar, read_sidecars, write_sidecars
-
-_CHANGED = b"\0"
-"""Stands for the bytes of a caption file that is another one by now: no such file holds this."""
+from .sidecars import OTHER, WrittenSidecar, read_sidecars, write_sidecars
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +148,7 @@ def write_board(board: TaggingBoard, captioned: Dataset) -> tuple[list[WrittenSi
         TrainingError: a file cannot be written; those before it are.
     """
     now = read_sidecars(board.dataset)
-    known = {path: text if board.sidecars.get(str(path)) == _digest(text) else _CHANGED for path, text in now.items()}
+    known = {path: text if board.sidecars.get(str(path)) == bytes_digest(text) else OTHER for path, text in now.items()}
     report = list(write_sidecars(captioned, known))
     refused = {str(entry.path) for entry in report if entry.state == "refused"}
     after = sidecar_digests(read_sidecars(board.dataset))
@@ -161,8 +157,4 @@ def write_board(board: TaggingBoard, captioned: Dataset) -> tuple[list[WrittenSi
 
 def sidecar_digests(texts: Mapping[Path, bytes | None]) -> dict[str, str]:
     """`TaggingBoard.sidecars`, from what `read_sidecars` gives."""
-    return {str(path): _digest(text) for path, text in texts.items()}
-
-
-def _digest(text: bytes | None) -> str:
-    return "" if text is None else hashlib.blake2b(text, digest_size=16).hexdigest()
+    return {str(path): bytes_digest(text) for path, text in texts.items()}

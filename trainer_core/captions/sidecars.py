@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -14,9 +16,11 @@ from ..dataset.caption_text import read_caption
 from ..dataset.opening import UnreadableFile, read_regular_file
 from ..dataset.types import Dataset, DatasetImage
 from ..errors import TrainingError
-from ..files import is_within, write_atomic
+from ..files import bytes_digest, is_within, write_atomic
 
 _MOST_BYTES = 16 * 2**20
+OTHER = b"\0"
+"""In the place of what a caption file held, where it has changed since: none has these bytes."""
 _CHANGED = "changed since the captions were made, so it is left alone"
 _READ_TWICE = "read for another caption too; rename one of the pictures that have this name"
 
@@ -27,7 +31,8 @@ class WrittenSidecar:
 
     path: Path
     state: Literal["written", "unchanged", "refused", "set aside"]
-    """Set aside is a file that pictures shared which now have one each: it is kept as .bak only."""
+    """Set aside is a file that pictures shared which now have one each: it is kept as .bak only, or .bak2 where that is
+    there."""
     reason: str = ""
     """Why it was refused, a few words."""
 
@@ -44,6 +49,31 @@ def read_sidecars(dataset: Dataset) -> dict[Path, bytes | None]:
     return {path: _known_bytes(path) for path in dict.fromkeys(files)}
 
 
+def as_read(dataset: Dataset, now: Mapping[Path, bytes | None]) -> dict[Path, bytes | None]:
+    """What the caption files held when the dataset was read, as far as `write_sidecars` has to know: `now`, from
+    `read_sidecars`, and something else where a picture's file is another one since."""
+    sources = _sources(dataset)
+    changed: set[Path | None] = set()
+    for image in dataset.images:
+        source = sources[image.path]
+        if image.caption_digest not in (None, bytes_digest(now.get(source))):
+            changed |= {source, _stem_file(image), _own_file(image)}
+    return {path: OTHER if path in changed else data for path, data in now.items()}
+
+
+def with_digests(dataset: Dataset, written: Sequence[WrittenSidecar]) -> Dataset:
+    """The dataset as if it was read after its caption files were written."""
+    paths = {entry.path for entry in written if entry.state == "written"}
+    sources = _sources(dataset) if paths else {}
+    images = (
+        replace(image, caption_digest=bytes_digest(_known_bytes(source)))
+        if (source := sources.get(image.path)) in paths
+        else image
+        for image in dataset.images
+    )
+    return dataset.with_images(tuple(images))
+
+
 def write_sidecars(dataset: Dataset, before: Mapping[Path, bytes | None]) -> Iterator[WrittenSidecar]:
     """Write each picture's captions, one a line, as UTF-8, and yield what became of each file.
 
@@ -52,7 +82,7 @@ def write_sidecars(dataset: Dataset, before: Mapping[Path, bytes | None]) -> Ite
     is kept beside it as .bak, once; a file that says the same already is not touched.
 
     Args:
-        before: from `read_sidecars`; a file that is another one now is refused.
+        before: from `read_sidecars` or `as_read`; a file that is another one now is refused.
 
     Raises:
         TrainingError: a file cannot be written. Those yielded before are complete.
@@ -96,12 +126,18 @@ def _set_aside(path: Path, before: Mapping[Path, bytes | None]) -> WrittenSideca
     old = _bytes_of(path)
     if old != before.get(path):
         return WrittenSidecar(path=path, state="refused", reason=_CHANGED)
-    _keep_first(path, old)
+    backups = chain([""], map(str, count(2)))
+    backup = next(free for number in backups if _may_hold(free := path.with_name(f"{path.name}.bak{number}"), old))
     try:
-        path.unlink()
+        os.replace(path, backup)
     except OSError as problem:
         raise TrainingError(f"cannot move {path}: {problem.strerror}. Choose a folder you may write to.") from problem
     return WrittenSidecar(path=path, state="set aside")
+
+
+def _may_hold(backup: Path, data: bytes | None) -> bool:
+    """Whether a backup is free, or holds these bytes already."""
+    return not os.path.lexists(backup) or (backup.is_file() and backup.read_bytes() == data)
 
 
 def _keep_first(path: Path, old: bytes | None) -> None:

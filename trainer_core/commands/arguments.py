@@ -34,9 +34,18 @@ def add_tokenizer(parser: argparse.ArgumentParser) -> None:
 
 
 def device_of(options: argparse.Namespace) -> str:
-    if options.device != "auto":
-        return options.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """
+    Raises:
+        TrainingError: there is no such device here.
+    """
+    if options.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError, NotImplementedError):  # as torch says it of what it was built without
+        found = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        raise TrainingError(f"there is no device {options.device!r} here. Choose {' or '.join(found)}.") from None
+    return options.device
 
 
 def say(options: argparse.Namespace, line: str) -> None:

@@ -13,7 +13,7 @@ from ..captions.composing import Composition, compose
 from ..captions.edits import CaptionEdits
 from ..captions.rule_text import read_replacements, read_tags
 from ..captions.rules import CaptionRules, Existing, Order
-from ..captions.sidecars import read_sidecars, write_sidecars
+from ..captions.sidecars import as_read, read_sidecars, write_sidecars
 from ..dataset.types import Dataset
 from ..files import read_text
 from ..tagging.asking import Asking
@@ -103,7 +103,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _tag(options: argparse.Namespace) -> Answer:
     dataset = read_dataset(options)
-    before = read_sidecars(dataset)
+    before = as_read(dataset, read_sidecars(dataset))
     places = places_from_environment(options.models)
     model = find_tagger(options.tagger, places, _captioner(options)) if options.tagger else None
     found = compose(

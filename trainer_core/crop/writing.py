@@ -16,8 +16,9 @@ from ..files import file_name, write_atomic, write_picture
 def write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
     """Write what training sees of each picture into `folder`, as PNG with its captions beside it, one a line.
 
-    Yields each picture's path once it is written. The folder must be new or empty. Repeats are not kept, as they
-    belong to a folder's name, nor are masks.
+    Yields each picture's path once it is written. The folder must be new or empty. Where there are regularisation
+    pictures, each kind has a folder in it of its own. Repeats are not kept, as they belong to a folder's name, nor are
+    masks.
 
     Raises:
         TrainingError: the folder is not empty or cannot be read or written to, or a picture cannot be read.
@@ -35,9 +36,10 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _write_crops(dataset: Dataset, folder: Path) -> Iterator[Path]:
+    folders = {False: folder / "training", True: folder / "regularisation"} if dataset.regularisation_images else {}
     taken: set[str] = set()
     for image in dataset.images:
-        path = folder / f"{_free_name(_stem(image), taken)}.png"
+        path = folders.get(image.is_regularisation, folder) / f"{_free_name(_stem(image), taken)}.png"
         write_picture(path, training_pixels(image))
         if any(image.captions):
             write_atomic(path.with_suffix(".txt"), "".join(f"{caption}\n" for caption in image.captions).encode())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..files import is_within
+from ..files import bytes_digest, is_within
 from .caption_tables import TABLE_NAMES, CaptionTables, NameKey, counted, folded, shown
 from .caption_text import CaptionText, clean_caption, read_caption
 from .opening import UnreadableFile, read_regular_file
@@ -33,6 +33,8 @@ class FoundCaption:
     notes: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
     """Caption files that could not be read, each told once however many pictures share it."""
+    digest: str = ""
+    """Of the bytes of the file beside the picture that it came from; empty where it came from elsewhere."""
 
 
 class CaptionFiles:
@@ -64,6 +66,7 @@ class CaptionFiles:
                 self._stems.add((parent, folded(path.stem)))
         self._tables = CaptionTables(folder, tables, self._pictures)
         self._texts: dict[Path, CaptionText | None] = {}
+        self._digests: dict[Path, str] = {}
         self._is_inside: dict[Path, bool] = {}
         self._readers: dict[Path, list[Path]] = defaultdict(list)
         self._outranked: dict[Path, None] = {}
@@ -82,7 +85,8 @@ class CaptionFiles:
             if text.lines:
                 self._readers[sidecar].append(picture)
                 self._outranked.update(dict.fromkeys(sidecars[place + 1 :]))
-                return _found(text.lines, sidecar.name, notes, skipped)
+                found = _found(text.lines, sidecar.name, notes, skipped)
+                return replace(found, digest=self._digests[sidecar])
             without_words.append(sidecar.name)
         if entry := self._tables.entry_of(picture):
             texts = [clean_caption(caption) for caption in entry.captions]
@@ -138,7 +142,9 @@ class CaptionFiles:
     def _read(self, sidecar: Path) -> CaptionText:
         if self._leaves_folder(sidecar):
             raise UnreadableFile(sidecar, "a link that leaves the folder")
-        return read_caption(read_regular_file(sidecar, _MOST_BYTES), sidecar)
+        data = read_regular_file(sidecar, _MOST_BYTES)
+        self._digests[sidecar] = bytes_digest(data)
+        return read_caption(data, sidecar)
 
     def _leaves_folder(self, sidecar: Path) -> bool:
         """Links are followed to their ends; of a plain file it is enough to look at its folder, once for all in it."""

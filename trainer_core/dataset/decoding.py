@@ -64,7 +64,7 @@ def decode(path: Path, data: bytes) -> Decoded:
     except Image.DecompressionBombError as problem:
         raise UnreadableFile(path, _too_many_pixels()) from problem
     except Exception as problem:  # broken bytes make decoders raise nearly anything, and one file is never fatal
-        raise UnreadableFile(path, decoder_reason(problem)) from problem
+        raise UnreadableFile(path, decoder_reason(problem), may_pass=isinstance(problem, MemoryError)) from problem
 
 
 def _decode(path: Path, data: bytes) -> Decoded:

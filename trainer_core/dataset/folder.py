@@ -160,6 +160,7 @@ class FolderScan:
                 is_repaired=found.is_repaired,
                 notes=(*found.notes, *caption.notes, *mask_notes),
                 measures=found.measures,
+                caption_digest=caption.digest,
             )
         )
 

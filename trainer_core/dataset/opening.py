@@ -10,11 +10,12 @@ from ..errors import TrainingError
 
 
 class UnreadableFile(TrainingError):
-    """A file that cannot be used. `reason` says why in a few words, without the file's name."""
+    """A file that cannot be used. `reason` says why in a few words, without the file's name; `may_pass`: the computer
+    could not read it just now, whatever is in it."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, *, may_pass: bool = False) -> None:
         super().__init__(f"cannot use {path}: {reason}. Replace the file or take it out of the folder.")
-        self.reason = reason
+        self.reason, self.may_pass = reason, may_pass
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes:
@@ -27,11 +28,11 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as problem:
-        raise UnreadableFile(path, _why_not_opened(path, problem)) from problem
+        raise UnreadableFile(path, _why_not_opened(path, problem), may_pass=True) from problem
     try:
         return _read_handle(path, handle, most_bytes)
     except OSError as problem:
-        raise UnreadableFile(path, (problem.strerror or str(problem)).lower()) from problem
+        raise UnreadableFile(path, (problem.strerror or str(problem)).lower(), may_pass=True) from problem
     finally:
         os.close(handle)
 
@@ -47,7 +48,8 @@ def _read_handle(path: Path, handle: int, most_bytes: int) -> bytes:
         data = file.read(before.st_size)
     after = os.fstat(handle)
     if (after.st_size, after.st_mtime_ns) != (len(data), before.st_mtime_ns):
-        raise UnreadableFile(path, "still being written; read the folder again once it is complete")
+        reason = "still being written; read the folder again once it is complete"
+        raise UnreadableFile(path, reason, may_pass=True)
     return data
 
 

@@ -21,7 +21,7 @@ from ..files import digest, write_atomic
 from .opening import UnreadableFile
 from .pictures import PictureFacts
 
-_VERSION = 1
+_VERSION = 2
 _CLOCK_TICK_SECONDS = 0.1
 """A file changed this recently may change again without its times moving on."""
 
@@ -50,8 +50,10 @@ class ScanCache:
         return found
 
     def remember(self, path: Path, stamp: list[int] | None, found: PictureFacts | UnreadableFile) -> None:
-        """Keep what was found; `stamp` is the file's `stamp_of` from before it was opened."""
+        """Keep what was found, but for what may pass; `stamp` is the file's `stamp_of` from before it was opened."""
         if self._file is None or stamp is None or stamp != stamp_of(path):
+            return
+        if isinstance(found, UnreadableFile) and found.may_pass:
             return
         if time.time() - max(stamp[1], stamp[2]) / 1e9 < _CLOCK_TICK_SECONDS:
             return

@@ -89,6 +89,8 @@ class DatasetImage:
     notes: tuple[str, ...] = ()
     """What reading the picture and its caption found, a few words each."""
     measures: Measures | None = None
+    caption_digest: str | None = None
+    """Of the caption file's bytes as they were read; empty where there was none, None where nobody looked."""
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -170,7 +172,7 @@ def _image_to_json(image: DatasetImage) -> dict[str, Any]:
 def _trained(image: DatasetImage) -> list[Any]:
     """What changes training, in the order of the fields."""
     value = _image_to_json(image)
-    for name in ("path", "caption_source", "is_repaired", "notes", "measures"):
+    for name in ("path", "caption_source", "is_repaired", "notes", "measures", "caption_digest"):
         del value[name]
     if image.crop:
         del value["crop"]["method"], value["crop"]["subject_kept"]
