@@ -257,6 +257,7 @@ def test_sizes_and_buckets_become_the_crop():
                     "smallest_bucket_side": 320, "largest_bucket_side": 1024}  # fmt: skip
     free = imported("--resolution 1024 --enable_bucket --bucket_no_upscale").job["crop"]
     assert "largest_bucket_side" not in free, "sd-scripts then keep to no limit"
+    assert any("beyond 1024" in note for note in imported("--resolution 1024 --enable_bucket").notes)
     assert imported("--resolution 768 --bucket_no_upscale").job["crop"] == {
         "size": "768x768", "method": "center", "buckets": False, "enlarge": False
     }  # fmt: skip

@@ -43,6 +43,8 @@ def crop(options: Options, *, is_sdxl: bool) -> dict[str, Any]:
     }
     if has_buckets:
         found |= {field: value for field, value in limits.items() if value}
+        if has_limit and "max_bucket_reso" not in options and 2 * max(width, height) > _LARGEST_SIDE:
+            options.notes.append(f"no max_bucket_reso is given: no side of a bucket is beyond {_LARGEST_SIDE} then")
     options.notes.append("pictures are cropped in the middle, as by sd-scripts; crop.method focus follows the subject")
     return found
 
