@@ -18,6 +18,7 @@ from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import StepReport
 from ..trainer_core.training.run import Request, StopAsked
+from ..trainer_core.training.run_lock import RunLock
 from ..trainer_core.training.samples import Sample
 from ..trainer_core.training.trainer import Trainer
 from . import host, lost_runs
@@ -113,8 +114,9 @@ def _known_as_now(live: LiveRun) -> Iterator[None]:
         raise
     finally:
         _now = None
-        live.run.forget_requests()  # also of a preparation that failed: they are not to come over the next attempt
         live.end(end)
+        if not RunLock.is_held(live.run.folder):  # by another process, which is asked
+            live.run.forget_requests()  # also of a preparation that failed: they are not to come over the next attempt
 
 
 def _show_what_is_known(node: type[io.ComfyNode], trainer: Trainer, notes: Sequence[str]) -> None:

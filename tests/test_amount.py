@@ -251,9 +251,10 @@ def test_what_a_stopped_run_has_written_takes_no_more_room(folder, tmp_path, mon
     each = stopped.size().bytes_each
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=16 * each))
+    planned = saves(stopped.plan, stopped.lengths)
     with pytest.raises(TrainingError, match="MB are free"):
-        check_room(tmp_path / "another", stopped.size())
-    check_room(stopped.run_folder, stopped.size())
+        check_room(Trainer(job, tmp_path / "another").run, stopped.size(), planned)
+    check_room(stopped.run, stopped.size(), planned)
 
 
 @pytest.mark.parametrize("field", ["start_from", "merge_first"])

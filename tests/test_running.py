@@ -41,6 +41,17 @@ def test_what_a_run_was_asked_for_does_not_come_over_its_next_attempt(running, e
     assert run.asked() == frozenset() and running.run_in_training() is None
 
 
+def test_what_another_process_was_asked_for_is_left_to_it(running, monkeypatch, tmp_path):
+    """It trains the run, so that this one's preparation was refused."""
+    run = Run.__new__(Run)
+    run.folder = tmp_path
+    run.ask("finish")
+    monkeypatch.setattr(running.RunLock, "is_held", staticmethod(lambda folder: folder == tmp_path))
+    with suppress(TrainingError), running._known_as_now(SimpleNamespace(run=run, end=lambda end: None)):
+        raise TrainingError("in use")
+    assert run.asked() == {"finish"}
+
+
 def test_a_run_that_a_node_gives_is_looked_after(running, monkeypatch, tmp_path):
     """Or ComfyUI would go on giving it once it is deleted."""
     lora = SimpleNamespace(run_folder=tmp_path / "mochi-1", losses=(0.5,), epochs=(), name="mochi", file=tmp_path)

@@ -192,6 +192,25 @@ def test_captions_are_written_twice_in_a_row_but_not_over_an_edit(folder):
     assert captions_of(folder)["c.png"] == ("by hand",)
 
 
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        ({"a__txt": "cat"}, ("",)),
+        ({"a__caption": "cat", "a__tags": "dog"}, ("",)),
+        ({"a__txt": "cat"}, ("", "wolf")),
+    ],
+    ids=["no words are left", "another file has words", "a shared file is set aside"],
+)
+def test_what_was_written_empty_is_written_again(folder, files, first):
+    fill(folder, *["a.jpg", "a.png"][: len(first)], **files)
+    dataset, reports = read_folder(folder), []
+    for captions in (first, ("x", "y")[: len(first)]):
+        before, dataset = as_read(dataset, read_sidecars(dataset)), captioned(dataset, *captions)
+        reports += (report := list(write_sidecars(dataset, before)))
+        dataset = with_digests(dataset, report)
+    assert "refused" not in {entry.state for entry in reports}
+
+
 def test_a_dataset_that_nobody_read_from_a_folder_is_written_as_ever(folder):
     fill(folder, "a.png", a__txt="cat")
     dataset = read_folder(folder)

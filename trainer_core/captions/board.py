@@ -48,7 +48,8 @@ class TaggingBoard:
     @property
     def id(self) -> str:
         """32 hex digits, the same for the same run whatever became of its caption files."""
-        return digest({**self.to_json(), "sidecars": None})
+        images = tuple(replace(image, caption_digest=None) for image in self.dataset.images)
+        return digest({**replace(self, dataset=self.dataset.with_images(images)).to_json(), "sidecars": None})
 
     @property
     def threshold(self) -> float:

@@ -62,16 +62,18 @@ def as_read(dataset: Dataset, now: Mapping[Path, bytes | None]) -> dict[Path, by
 
 
 def with_digests(dataset: Dataset, written: Sequence[WrittenSidecar]) -> Dataset:
-    """The dataset as if it was read after its caption files were written."""
-    paths = {entry.path for entry in written if entry.state == "written"}
-    sources = _sources(dataset) if paths else {}
-    images = (
-        replace(image, caption_digest=bytes_digest(_known_bytes(source)))
-        if (source := sources.get(image.path)) in paths
-        else image
-        for image in dataset.images
-    )
-    return dataset.with_images(tuple(images))
+    """The dataset as if it was read after its caption files were written, but for those that were refused."""
+    states = {entry.path: entry.state for entry in written}
+    sources = _sources(dataset) if states else {}
+
+    def as_it_is_now(image: DatasetImage) -> DatasetImage:
+        source = sources.get(image.path)
+        outcomes = {states.get(path) for path in (source, _stem_file(image), _own_file(image))} - {None}
+        if image.caption_digest is None or not outcomes or "refused" in outcomes:
+            return image
+        return replace(image, caption_digest=bytes_digest(_known_bytes(source) if source else None))
+
+    return dataset.with_images(tuple(map(as_it_is_now, dataset.images)))
 
 
 def write_sidecars(dataset: Dataset, before: Mapping[Path, bytes | None]) -> Iterator[WrittenSidecar]:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shutil
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -27,6 +27,7 @@ from .metadata import lora_metadata
 from .optimizer import optimizer_for_saving
 from .precision import FORMATS
 from .reports import SavedEpoch
+from .run import Run
 from .run_parts import RunParts
 from .state import save_state
 from .thumbnail import thumbnail
@@ -41,18 +42,19 @@ INTERRUPTED = "-interrupted"
 _WITHIN_EPOCH = re.compile(r"-step(\d{8})$")
 
 
-def check_room(folder: Path, size: RunSize) -> None:
-    """Refuse a run whose files do not fit on the disk. What it has written before is there already.
+def check_room(run: Run, size: RunSize, planned: Sequence[Save]) -> None:
+    """Refuse a run whose files do not fit on the disk, beside those of them that are there already.
 
     Raises:
         TrainingError: says how much is missing.
     """
     if size.bytes_each is None:
         return
-    kept = sum(path.stat().st_size for part in ("epochs", "state") for path in (folder / part).glob("*"))
-    one_more = (1 + _STATE) * size.bytes_each
-    needed = max((size.saves + _STATES * _STATE) * size.bytes_each - kept, one_more)
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    kept = sum(path.exists() for path in (run.saved_file(save.name) for save in planned))
+    states = min(len(list(run.state.glob("*.safetensors"))), _STATES - 1)
+    loras = max(size.saves - kept, 1) + (_STATES - states) * _STATE
+    needed = loras * size.bytes_each
+    place = next(parent for parent in (run.folder, *run.folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
         raise TrainingError(

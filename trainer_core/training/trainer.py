@@ -13,7 +13,7 @@ from ..families.loading import family_of
 from ..job import Job
 from ..progress import StageReport
 from ..runs.pace import Work
-from .amount import steps_per_epoch
+from .amount import saves, steps_per_epoch
 from .arithmetic import RunSize, run_size
 from .batches import check_trainable
 from .between_steps import Report
@@ -141,7 +141,7 @@ class Trainer:
         if self._team.is_first:
             RunLock.check(self.run_folder)  # before minutes are spent on what another process has done
         self.run.clear()
-        check_room(self.run_folder, self.size())
+        check_room(self.run, self.size(), saves(self.plan, self.lengths))
         yield StageReport(stage="estimating memory", done=0, total=1)
         with self._team.first_alone():
             choice, told = self._memory.settle(self.run_folder / "memory.json")
