@@ -63,14 +63,16 @@ def as_read(dataset: Dataset, now: Mapping[Path, bytes | None]) -> dict[Path, by
 
 def with_digests(dataset: Dataset, written: Sequence[WrittenSidecar]) -> Dataset:
     """The dataset as if it was read after its caption files were written, but for those that were refused."""
-    states = {entry.path: entry.state for entry in written}
+    states: dict[NameKey, set[str]] = defaultdict(set)
+    for entry in written:
+        states[_key(entry.path.parent, entry.path.stem)].add(entry.state)
     sources = _sources(dataset) if states else {}
 
     def as_it_is_now(image: DatasetImage) -> DatasetImage:
-        source = sources.get(image.path)
-        outcomes = {states.get(path) for path in (source, _stem_file(image), _own_file(image))} - {None}
+        outcomes = {state for name in _names(image) for state in states.get(_key(image.path.parent, name), ())}
         if image.caption_digest is None or not outcomes or "refused" in outcomes:
             return image
+        source = sources[image.path]
         return replace(image, caption_digest=bytes_digest(_known_bytes(source) if source else None))
 
     return dataset.with_images(tuple(map(as_it_is_now, dataset.images)))
@@ -183,9 +185,14 @@ def _readers(dataset: Dataset) -> dict[NameKey, list[DatasetImage]]:
     """By folder and name without .txt, the pictures that are read from such a file: of `a` and of `a.png`, a.png is."""
     readers: dict[NameKey, list[DatasetImage]] = defaultdict(list)
     for image in dataset.images:
-        for name in (image.path.stem, image.path.name):
+        for name in _names(image):
             readers[_key(image.path.parent, name)].append(image)
     return readers
+
+
+def _names(image: DatasetImage) -> tuple[str, str]:
+    """Of its caption files, without .txt and the like."""
+    return image.path.stem, image.path.name
 
 
 def _differ(images: Sequence[DatasetImage]) -> bool:
