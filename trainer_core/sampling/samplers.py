@@ -31,8 +31,8 @@ def _scheduled(kind: type[SchedulerMixin], settings: Mapping[str, Any], *, is_ra
     def sample(
         predict: Predict, schedule: DDPMScheduler, white_BCHW: Tensor, steps: int, generator: Generator
     ) -> Iterator[Tensor]:
-        # From the very last timestep to the first, as ComfyUI's "normal" scheduler; zero-SNR models need the last one,
-        # and "linspace" with one step would begin at the first.
+        # From the very last timestep, which zero-SNR models need, to the first, as ComfyUI's "normal" scheduler, but
+        # dpmpp_2m and uni_pc stop a step before it. "linspace" with one step would begin at the first.
         spacing = "linspace" if steps > 1 else "trailing"
         scheduler = kind.from_config(schedule.config, timestep_spacing=spacing, **settings)
         scheduler.set_timesteps(steps, device=white_BCHW.device)
