@@ -112,8 +112,9 @@ class AutoTag(io.ComfyNode):
             sidecars=sidecar_digests(sidecars),
         )
         found = board.compose(AnswerStore(host.answers_folder(), model.identity) if model else None)
-        before = as_read(only(dataset), sidecars)
-        written = list(write_sidecars(found.dataset, before)) if only(write_files) else []
+        written = []
+        if only(write_files):
+            written = list(write_sidecars(found.dataset, as_read(only(dataset), sidecars)))
         lines = [*found.remarks, *_told(written), *(advice.line for advice in advise(found.dataset))]
         host.show_lines(cls, lines)
         return io.NodeOutput(

@@ -103,7 +103,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def _tag(options: argparse.Namespace) -> Answer:
     dataset = read_dataset(options)
-    before = as_read(dataset, read_sidecars(dataset))
+    before = read_sidecars(dataset)
     places = places_from_environment(options.models)
     model = find_tagger(options.tagger, places, _captioner(options)) if options.tagger else None
     found = compose(
@@ -113,7 +113,7 @@ def _tag(options: argparse.Namespace) -> Answer:
         model=model,
         edits=CaptionEdits.read(read_text(options.edits) if options.edits else ""),
     )
-    written = list(write_sidecars(found.dataset, before)) if options.write else []
+    written = list(write_sidecars(found.dataset, as_read(dataset, before))) if options.write else []
     return _answer(found, written)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import bytes_digest, is_within
@@ -85,8 +85,7 @@ class CaptionFiles:
             if text.lines:
                 self._readers[sidecar].append(picture)
                 self._outranked.update(dict.fromkeys(sidecars[place + 1 :]))
-                found = _found(text.lines, sidecar.name, notes, skipped)
-                return replace(found, digest=self._digests[sidecar])
+                return _found(text.lines, sidecar.name, notes, skipped, self._digests[sidecar])
             without_words.append(sidecar.name)
         if entry := self._tables.entry_of(picture):
             texts = [clean_caption(caption) for caption in entry.captions]
@@ -175,7 +174,9 @@ class CaptionFiles:
         return counted([shown(self._folder, path) for path in paths], one, many)
 
 
-def _found(lines: tuple[str, ...], source: str, notes: Sequence[str], skipped: Sequence[SkippedFile]) -> FoundCaption:
+def _found(
+    lines: tuple[str, ...], source: str, notes: Sequence[str], skipped: Sequence[SkippedFile], digest: str = ""
+) -> FoundCaption:
     """Notes are marked as the caption's, since they end up among the picture's."""
     marked = tuple(f"caption: {note}" for note in dict.fromkeys(notes))
-    return FoundCaption(lines=lines, source=source, notes=marked, skipped=tuple(skipped))
+    return FoundCaption(lines=lines, source=source, notes=marked, skipped=tuple(skipped), digest=digest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from PIL import Image
 
 from ..errors import TrainingError
 from ..fields import field_values
+from ..files import bytes_digest
 from .decoding import decode
 from .measures import Measures, measure
 from .opening import read_regular_file
@@ -54,7 +54,7 @@ def inspect_picture(path: Path, background: str = WHITE) -> PictureFacts:
     return PictureFacts(
         width=found.picture.width,
         height=found.picture.height,
-        fingerprint=_fingerprint(data),
+        fingerprint=bytes_digest(data),
         is_transparent=found.picture.mode == "RGBA",
         is_repaired=found.is_repaired,
         notes=found.notes,
@@ -115,7 +115,7 @@ def open_mask(image: DatasetImage) -> Image.Image:
 def _unchanged(path: Path, fingerprint: str) -> Image.Image:
     """The picture of a file that must still have the bytes that the dataset was made of."""
     data = read_regular_file(path, MOST_BYTES)
-    if _fingerprint(data) != fingerprint:
+    if bytes_digest(data) != fingerprint:
         raise TrainingError(f"{path} has changed since the dataset was read. Load the dataset again.")
     return decode(path, data).picture
 
@@ -146,7 +146,3 @@ def _on_background(picture: Image.Image, background: str) -> Image.Image:
     if picture.mode == "RGB":
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture).convert("RGB")
-
-
-def _fingerprint(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

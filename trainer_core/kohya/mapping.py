@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..training.plan.validation import MOST_HELD_OUT
+from .networks import RANK
 from .options import Options
 
 Read = Callable[[Options, str, Any], Any]
@@ -47,7 +48,7 @@ def _prediction(options: Options, name: str, default: Any) -> str:
 
 def _alpha(options: Options, name: str, default: Any) -> float:
     """0 stands for the rank."""
-    return options.number(name, default) or float(options.whole("network_dim", 4))
+    return options.number(name, default) or float(options.whole("network_dim", RANK))
 
 
 def _held_out_share(options: Options, name: str, default: Any) -> float:
@@ -64,7 +65,7 @@ def _zero_snr(options: Options, name: str, default: Any) -> str:
 FIELDS = (
     Field("train_batch_size", "batch_size", Options.whole, 1),
     Field("gradient_accumulation_steps", "accumulation", Options.whole, 1),
-    Field("network_dim", "network.rank", Options.whole, 4),
+    Field("network_dim", "network.rank", Options.whole, RANK),
     Field("network_alpha", "network.alpha", _alpha, 1.0),
     Field("scale_weight_norms", "adapter.max_norm", Options.number, 0.0),
     Field("network_weights", "adapter.start_from", Options.text, ""),

@@ -6,6 +6,9 @@ from typing import Any
 
 from .options import Options, read_number, read_pairs, read_whole
 
+RANK = 4
+"""Where sd-scripts are not told."""
+
 _MODULES = {"networks.lora": "lora", "networks.lora_fa": "lora", "networks.dylora": "lora", "networks.oft": "oft"}
 _ALGORITHMS = {
     "lora": "lora",
@@ -85,7 +88,7 @@ def _dropouts(options: Options, arguments: dict[str, str], kind: str) -> dict[st
 def _convolutions(options: Options, arguments: dict[str, str], targets: str, is_lycoris: bool) -> dict[str, Any]:
     """kohya trains 3x3 convolutions where they have a rank of their own; LyCORIS' full preset gives them the rank of
     the rest where they have none, and leaves them out where it is 0."""
-    rank, alpha = options.whole("network_dim", 4), options.number("network_alpha", 1.0)
+    rank, alpha = options.whole("network_dim", RANK), options.number("network_alpha", 1.0)
     own = read_whole(arguments.pop("conv_dim", rank if is_lycoris else 0), "conv_dim")
     own_alpha = read_number(arguments.pop("conv_alpha", alpha if is_lycoris else 1.0), "conv_alpha")
     wanted = targets == "with convolutions" if is_lycoris else own > 0

@@ -130,13 +130,12 @@ class TrainingLoop:
 
     def _begin(self) -> tuple[torch.optim.Optimizer, WeightAverage, int, bool]:
         """What a run goes on with, from which step, and whether that was its last: its state, or a fresh start."""
-        learner = self.learner
+        learner, parts = self.learner, self.parts
         optimizer = optimizer_of(learner, self.plan)
         average = WeightAverage(learner.parameters, self.plan.ema)
         averaged = average.tensors()
-        step = load_state(self.parts.run.state, learner.adapters, optimizer, learner.scaler, averaged)
+        step = load_state(parts.run.state, learner.adapters, optimizer, learner.scaler, averaged)
         average.load(averaged)
-        parts = self.parts
         parts.team.check_alike(learner.parameters, step)
         (is_over,) = parts.team.add_up(parts.team.is_first and parts.run.ends_at(step))
         return optimizer, average, step, bool(is_over) or step == parts.total_steps
