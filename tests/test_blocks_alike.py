@@ -66,14 +66,17 @@ def test_the_count_is_that_of_every_block(each_block, make, changes, choice, pre
 
 
 @pytest.mark.parametrize("choice", [{}, {"checkpoint_every": 1, "parts": 2}])
-def test_so_it_is_with_a_gpus_layers(each_block, monkeypatch, choice):
+@pytest.mark.parametrize("rank", [4, 8])
+def test_so_it_is_with_a_gpus_layers(each_block, monkeypatch, choice, rank):
+    """Of a rank of 8, layers have borders."""
     pytest.importorskip("triton")
     monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
 
     def count():
-        return counted(tiny_sdxl(), choice=choice, device="cuda")
+        return counted(tiny_sdxl(), {"network": {"rank": rank, "alpha": 1}}, choice=choice, device="cuda")
 
-    assert abs(count().step - each_block(count).step) <= 64
+    found, exact = count(), each_block(count)
+    assert abs(found.step - exact.step) <= 64 and found.base == exact.base
 
 
 def test_text_states_are_kept_by_whoever_keeps_them(each_block):

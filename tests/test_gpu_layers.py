@@ -18,6 +18,7 @@ from trainer_core.families.base_model import BaseModel
 from trainer_core.families.gpu import trial
 from trainer_core.families.gpu.trial import can_fuse
 from trainer_core.families.quantised import quantise
+from trainer_core.families.room import room_of
 from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.names import targets_of
 from trainer_core.training.checkpointing import checkpoint_blocks
@@ -31,7 +32,7 @@ from trainer_core.families.gpu import launching, layers  # noqa: E402
 from trainer_core.families.gpu.convolution import add, unbiased  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
 from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
-from trainer_core.families.gpu.layer_norm import add_and_normalise, layer_norm  # noqa: E402
+from trainer_core.families.gpu.layer_norm import add_and_normalise  # noqa: E402
 from trainer_core.families.gpu.layers import FusedResnetBlock, FusedTransformerBlock, use_fused_layers  # noqa: E402
 
 
@@ -78,11 +79,25 @@ def test_group_norm_takes_pictures_in_any_order_and_half_precision():
 def test_layer_norm_is_pytorchs_alone_and_behind_a_sum(width):
     layer = weighed(nn.LayerNorm(width))
     x, y = (drawn(2, 7, width, seed=seed).requires_grad_() for seed in (0, 1))
-    assert_alike([layer_norm(x, layer)], [layer(x)], [x])
+    assert_alike(add_and_normalise(x, None, layer), (x, layer(x)), [x])
     assert_alike(add_and_normalise(x, y, layer), (x + y, layer(x + y)), [x, y])
     total, _ = add_and_normalise(x, y, layer)  # the norm's answer leads nowhere
     assert_alike([total], [x + y], [x, y])
     assert_alike([add_and_normalise(x, y, layer)[1]], [layer(x + y)], [x, y])
+
+
+@pytest.mark.parametrize("room", [0, 8])
+def test_kernels_leave_room_behind_what_they_write(room):
+    layer, (x, y) = weighed(nn.LayerNorm(20)), (drawn(2, 7, 20, seed=seed).requires_grad_() for seed in (0, 1))
+    found = []
+    for tensor in (x, y):
+        tensor.register_hook(lambda gradient: found.append(room_of(gradient)))
+    total, once = add_and_normalise(x * 1, None, layer, room=room, gradient_room=room)
+    total, twice = add_and_normalise(total, y, layer, gradient_room=room)  # the first reads the second's gradient
+    answer = gate(twice, room=room, gradient_room=room)
+    value, opened = layer(x + y).chunk(2, dim=-1)
+    assert_alike([once, total, answer], [layer(x), x + y, value * functional.gelu(opened)], [x, y])
+    assert room_of(once) == room_of(answer) == room and found[:2] == [room, 0]
 
 
 def test_the_gate_is_geglu():
@@ -112,14 +127,18 @@ def in_torch(monkeypatch):
         y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
         return functional.silu(y) if silu else y
 
-    def halves(x):
+    def halves(x, **_):
         value, opened = x.chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
     monkeypatch.setattr(layers, "group_norm", norm)
     monkeypatch.setattr(layers, "gate", halves)
-    monkeypatch.setattr(layers, "layer_norm", lambda x, layer: layer(x))
-    monkeypatch.setattr(layers, "add_and_normalise", lambda x, y, layer: (x + y, layer(x + y)))
+
+    def sum_and_norm(x, y, layer, **_):
+        total = x if y is None else x + y
+        return total, layer(total)
+
+    monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
     monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + bias[:, None, None])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -25,7 +26,10 @@ def halves_at_hand(adapters: Iterable[Adapters], dtype: torch.dtype) -> Iterator
     layers = plain if dtype != torch.float32 else []
     weights = [weight for layer in layers for weight in (layer.lora_down, layer.lora_up)]
     scales = [scale for layer in layers for scale in (1.0, layer.strength * layer.scale)]
-    halves = _Halves.apply(dtype, scales, *weights) if layers else ()
+    places = [place for layer in layers for place in layer.places or (None, None)]
+    halves = _Halves.apply(dtype, scales, places, *weights) if layers else ()
+    for stack in dict.fromkeys(layer.border.stack for layer in layers if layer.border):
+        stack.spread()
     for layer, down, up in zip(layers, halves[::2], halves[1::2], strict=True):
         layer.halves = (down, up)
     try:
@@ -40,10 +44,16 @@ class _Halves(torch.autograd.Function):
     came."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, dtype: torch.dtype, scales: Sequence[float], *weights: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: FunctionCtx,
+        dtype: torch.dtype,
+        scales: Sequence[float],
+        places: Sequence[Tensor | None],
+        *weights: Tensor,
+    ) -> tuple[Tensor, ...]:
         ctx.scales, ctx.dtype = scales, weights[0].dtype
         ctx.set_materialize_grads(False)
-        return _converted(_scaled(weights, scales), dtype)
+        return _converted(_scaled(weights, scales), dtype, places)
 
     @staticmethod
     @once_differentiable
@@ -51,11 +61,15 @@ class _Halves(torch.autograd.Function):
         found = [gradient for gradient in gradients if gradient is not None]  # module dropout leaves layers out
         scales = [scale for scale, gradient in zip(ctx.scales, gradients, strict=True) if gradient is not None]
         own = iter(_scaled(_converted(found, ctx.dtype), scales)) if found else iter(())
-        return None, None, *(None if gradient is None else next(own) for gradient in gradients)
+        return None, None, None, *(None if gradient is None else next(own) for gradient in gradients)
 
 
-def _converted(tensors: Sequence[Tensor], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    copies = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
+def _converted(
+    tensors: Sequence[Tensor], dtype: torch.dtype, places: Iterable[Tensor | None] = repeat(None)
+) -> tuple[Tensor, ...]:
+    """`places`: where the copies are to lie; None: anywhere."""
+    pairs = zip(tensors, places, strict=False)
+    copies = tuple(torch.empty_like(one, dtype=dtype) if place is None else place[:] for one, place in pairs)
     torch._foreach_copy_(copies, tensors)
     return copies
 

@@ -10,42 +10,72 @@ rounds a layer's answer once instead of twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
 
+from ..families.beside import beside, meet
 from ..families.cpu.matrices import add_product, gradient_of_weight, product, product_into
+from ..families.room import take_room
 
-# Shape suffixes: T tokens of all pictures, I and O width in and out, R rank, of all layers together.
+if TYPE_CHECKING:
+    from .border import Border
+
+# Shape suffixes: T tokens of all pictures, I and O width in and out, R rank, of all layers together, W a row with room.
 
 
 def lora_linears(
-    x: Tensor, bases: Sequence[nn.Linear], factors: Sequence[tuple[Tensor, Tensor, float]]
+    x: Tensor,
+    bases: Sequence[nn.Linear],
+    factors: Sequence[tuple[Tensor, Tensor, float]],
+    border: Border | None = None,
 ) -> tuple[Tensor, ...]:
     """The answers of frozen linear layers with LoRAs; `factors`: each one's down, up and scale, both in the format of x
-    and of the layers."""
+    and of the layers. `border`: theirs, if they have one, which holds these factors."""
     downs, ups, scales = zip(*factors, strict=True)
     weights, biases = [base.weight for base in bases], [base.bias for base in bases]
-    return _LoraLinears.apply(x, scales, *weights, *biases, *downs, *ups)
+    if border and border.bases != tuple(bases):
+        border = None
+    rows_TW = take_room(x, border.room) if border else None
+    return _LoraLinears.apply(x, rows_TW, border, scales, *weights, *biases, *downs, *ups)
 
 
 class _LoraLinears(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, scales: Sequence[float], *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        rows_TW: Tensor | None,
+        border: Border | None,
+        scales: Sequence[float],
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
         count = len(scales)
         weights, biases, downs, ups = (tensors[start : start + count] for start in range(0, 4 * count, count))
         ctx.scales, ctx.shape, ctx.ranks = scales, x.shape, [len(down_RI) for down_RI in downs]
-        x_TI = x.flatten(0, -2)
-        down_RI = downs[0] if count == 1 else torch.cat(downs)
-        inner_TR = product(x_TI, down_RI)
+        ctx.border = border
+        x_TI, widths = x.flatten(0, -2), [len(weight_OI) for weight_OI in weights]
+        down_RI = border.downs_RI if border else downs[0] if count == 1 else torch.cat(downs)
+        if rows_TW is None:
+            inner_TR = product(x_TI, down_RI)
+        else:
+            inner_TR = rows_TW[:, x.shape[-1] :]
+            product_into(inner_TR, x_TI, down_RI)
+        if border and rows_TW is None and len(x_TI) <= sum(widths):
+            rows_TW = torch.cat((x_TI, inner_TR), 1)  # less than what is else written of the answers
         inners = _scaled(inner_TR, ctx.ranks, scales)
-        answers = []
-        for weight_OI, bias_O, up_OR, inner in zip(weights, biases, ups, inners, strict=True):
-            answer_TO = add_product(product(inner, up_OR, bias_O), x_TI, weight_OI)
-            answers.append(answer_TO.view(*x.shape[:-1], -1))
+        if rows_TW is not None:
+            answers = functional.linear(rows_TW, border.forwards, biases[0]).split(widths, 1)
+        else:
+            answers = [
+                add_product(product(inner, up_OR, bias_O), x_TI, weight_OI)
+                for weight_OI, bias_O, up_OR, inner in zip(weights, biases, ups, inners, strict=True)
+            ]
         ctx.save_for_backward(x_TI, inner_TR, down_RI, *weights, *ups)
-        return tuple(answers)
+        return tuple(answer_TO.unflatten(0, x.shape[:-1]) for answer_TO in answers)
 
     @staticmethod
     @once_differentiable
@@ -53,20 +83,27 @@ class _LoraLinears(torch.autograd.Function):
         x_TI, inner_TR, down_RI, *rest = ctx.saved_tensors
         count = len(ctx.scales)
         weights, ups = rest[:count], rest[count:]
+        rows_TW = take_room(gradients[0], ctx.border.room) if ctx.border and count == 1 else None
         gradients_TO = [gradient.reshape(len(x_TI), -1) for gradient in gradients]
-        of_inner_TR, of_ups, of_x = torch.empty_like(inner_TR), [], None
-        inners = zip(inner_TR.split(ctx.ranks, 1), of_inner_TR.split(ctx.ranks, 1), strict=True)
-        for gradient_TO, up_OR, (inner, of_inner) in zip(gradients_TO, ups, inners, strict=True):
+        of_inner_TR = inner_TR.new_empty(inner_TR.shape) if rows_TW is None else rows_TW[:, -ctx.border.room :]
+        of_x = None
+        for gradient_TO, up_OR, of_inner in zip(gradients_TO, ups, of_inner_TR.split(ctx.ranks, 1), strict=True):
             product_into(of_inner, gradient_TO, up_OR.t())
-            of_ups.append(gradient_of_weight(gradient_TO, inner))
         _scaled(of_inner_TR, ctx.ranks, ctx.scales)
-        of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
+        with beside(x_TI):
+            inners = inner_TR.split(ctx.ranks, 1)
+            of_ups = [gradient_of_weight(one, inner) for one, inner in zip(gradients_TO, inners, strict=True)]
+            of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
         if ctx.needs_input_grad[0]:
-            of_x_TI = product(of_inner_TR, down_RI.t())
-            for gradient_TO, weight_OI in zip(gradients_TO, weights, strict=True):
-                of_x_TI = add_product(of_x_TI, gradient_TO, weight_OI.t())
+            if rows_TW is None:
+                of_x_TI = product(of_inner_TR, down_RI.t())
+                for gradient_TO, weight_OI in zip(gradients_TO, weights, strict=True):
+                    of_x_TI = add_product(of_x_TI, gradient_TO, weight_OI.t())
+            else:
+                of_x_TI = rows_TW @ ctx.border.backwards
             of_x = of_x_TI.view(ctx.shape)
-        return of_x, None, *[None] * (2 * count), *of_downs, *of_ups
+        meet(x_TI)
+        return of_x, None, None, None, *[None] * (2 * count), *of_downs, *of_ups
 
 
 def _scaled(inner_TR: Tensor, ranks: Sequence[int], scales: Sequence[float]) -> Sequence[Tensor]:

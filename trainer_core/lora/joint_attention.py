@@ -24,5 +24,6 @@ class JointAttention(PlainAttention):
 def answers_to(x: Tensor, layers: Sequence[nn.Module]) -> tuple[Tensor, ...]:
     """What layers give for the same input; jointly where each is a frozen one with nothing but a LoRA."""
     if all(isinstance(layer, LoraLayer) and layer.joins(x) for layer in layers):
-        return lora_linears(x, [layer.base for layer in layers], [layer.factors_at_hand for layer in layers])
+        factors = [layer.factors_at_hand for layer in layers]
+        return lora_linears(x, [layer.base for layer in layers], factors, layers[0].border)
     return tuple(layer(x) for layer in layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from ..families.quantised import Quantised
 from .joint import lora_linears
 from .layer import ProductLayer, Shapes, in_format_of, weight_shape
 
+if TYPE_CHECKING:
+    from .border import Border
+
 
 class LoraLayer(ProductLayer):
     """up(down(x)) * alpha / rank (Hu et al., arXiv:2106.09685). Of a convolution, `down` has the kernel."""
@@ -22,6 +26,9 @@ class LoraLayer(ProductLayer):
     ups = ("lora_up.weight",)
     halves: tuple[Tensor, Tensor] | None = None
     """down, and up times the scale, in half precision; None: the weights themselves are multiplied (halves.py)."""
+    border: Border | None = None
+    places: tuple[Tensor, Tensor] | None = None
+    """Where the halves are kept, if there is a border."""
 
     @staticmethod
     def shapes(base: nn.Linear | nn.Conv2d, rank: int, factor: int) -> Shapes:
@@ -48,10 +55,18 @@ class LoraLayer(ProductLayer):
     def joins(self, x: Tensor) -> bool:
         """Whether it is, for this input, a frozen linear layer with nothing but a LoRA, and its factors are at hand:
         halves, or in fp32 on a CPU its own."""
-        is_bare = self.is_on and not self.dropout and type(self) is LoraLayer
         if type(self.base) is FrozenLinear:
-            return is_bare and not self.halves and can_multiply(x, self.base.weight)
-        return is_bare and bool(self.halves) and type(self.base) is nn.Linear
+            return self._is_bare and not self.halves and can_multiply(x, self.base.weight)
+        return self._is_bare and bool(self.halves) and type(self.base) is nn.Linear
+
+    @property
+    def room(self) -> int:
+        """What it, and those that share its border, would write behind each row of their input (families/room.py)."""
+        return self.border.room if self.border and self.halves and self._is_bare else 0
+
+    @property
+    def _is_bare(self) -> bool:
+        return self.is_on and not self.dropout and type(self) is LoraLayer
 
     @property
     def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
@@ -59,7 +74,9 @@ class LoraLayer(ProductLayer):
         return (*self.halves, 1.0) if self.halves else (self.lora_down, self.lora_up, self.strength * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return lora_linears(x, [self.base], [self.factors_at_hand])[0] if self.joins(x) else super().forward(x)
+        if self.joins(x):
+            return lora_linears(x, [self.base], [self.factors_at_hand], self.border)[0]
+        return super().forward(x)
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         if self.halves:

@@ -18,6 +18,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from ..families.room import empty_rows, room_of
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
 from .memory_count import MemoryCount
@@ -30,13 +31,17 @@ class _Outline(NamedTuple):
     stride: tuple[int, ...]
     dtype: torch.dtype
     requires_grad: bool
+    room: int
+    """families/room.py"""
 
     @staticmethod
     def of(tensor: Tensor) -> _Outline:
-        return _Outline(tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad)
+        return _Outline(tensor.shape, tensor.stride(), tensor.dtype, tensor.requires_grad, room_of(tensor))
 
     def made(self) -> Tensor:
         """One like it, without a gradient."""
+        if self.room:
+            return empty_rows(torch.empty((), dtype=self.dtype).expand(self.shape), self.shape[-1], self.room)
         return torch.empty_strided(self.shape, self.stride, dtype=self.dtype)
 
     def as_input(self) -> Tensor:
@@ -67,8 +72,8 @@ class _Backwards:
     """When it first looks for what was kept: a checkpointed block runs again then."""
     highest: int
     """At the most."""
-    reached: list[bool]
-    """Which inputs and weights get gradients."""
+    gradients: list[_Outline | None]
+    """Of inputs and weights."""
 
 
 def count_alike_once(module: nn.Module, count: MemoryCount) -> None:
@@ -206,11 +211,12 @@ class _Alike:
         tensors = [*inputs, *self.weights()]
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         found = torch.autograd.grad(end, wanted, allow_unused=True)
-        reached = {id(tensor) for tensor, one in zip(wanted, found, strict=True) if one is not None}
+        outlines = (None if gradient is None else _Outline.of(gradient) for gradient in found)
+        reached = {id(tensor): outline for tensor, outline in zip(wanted, outlines, strict=True)}
         return _Backwards(
             until_looked=looks[0] - before - size if looks else 0,
             highest=count.peak - before - size,
-            reached=[id(tensor) in reached for tensor in tensors],
+            gradients=[reached.get(id(tensor)) for tensor in tensors],
         )
 
 
@@ -252,8 +258,7 @@ class _Begin(torch.autograd.Function):
         del beside
         _bytes(backwards.highest)
         with alike.count.without(ctx.kept):  # by now it would be gone, bit by bit
-            outlines = (*alike.inputs, *_outlines(alike.weights()))
-            gradients = [one.made() if has else None for one, has in zip(outlines, backwards.reached, strict=True)]
+            gradients = [outline and outline.made() for outline in backwards.gradients]
         return None, None, None, *gradients
 
 

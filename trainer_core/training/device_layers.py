@@ -16,6 +16,7 @@ from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
 from ..families.gpu.trial import can_fuse
 from ..families.loading import parts_of
+from ..lora.border import put_borders
 from ..lora.joint_attention import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
@@ -78,3 +79,14 @@ def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, 
         from ..families.gpu.layers import use_fused_layers  # needs Triton
 
         use_fused_layers(unet, transformers=not will_compile)
+
+
+def put_borders_for_gpu(unet: UNet2DConditionModel, device: str, dtype: torch.dtype) -> int:
+    """Have fused layers multiply together with their LoRAs, once the UNet has its adapters; returns by how many bytes
+    that makes it larger."""
+    if not can_fuse(device, dtype):
+        return 0
+    from ..families.gpu.layers import FusedTransformerBlock  # needs Triton
+
+    blocks = (block for block in unet.modules() if isinstance(block, FusedTransformerBlock))
+    return put_borders(layers for block in blocks for layers in block.layers_by_input())

@@ -20,7 +20,7 @@ from ..lora.halves import halves_at_hand
 from ..lora.names import targets_of
 from .blocks_alike import count_alike_once
 from .checkpointing import checkpoint_blocks
-from .device_layers import bytes_of_cpu_layers, has_cpu_layers, use_gpu_layers
+from .device_layers import bytes_of_cpu_layers, has_cpu_layers, put_borders_for_gpu, use_gpu_layers
 from .memory_choice import MemoryChoice
 from .memory_count import MemoryCount
 from .plan import TrainingPlan
@@ -90,7 +90,9 @@ def step_memory(
         base = sum(map(bytes_of, modules)) - (bytes_taken_off(outline.unet) if choice.offload else 0)
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
-        if has_cpu_layers(device, precision):
+        if is_gpu(device):
+            base += put_borders_for_gpu(outline.unet, device, dtype)
+        elif has_cpu_layers(device, precision):
             base += bytes_of_cpu_layers(outline.unet, usual_pixels // outline.pixels_per_latent**2)
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))

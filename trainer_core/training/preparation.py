@@ -23,7 +23,14 @@ from . import objective
 from .batches import BatchOrder, stream_seed
 from .caption_encodings import CaptionEncodings
 from .captions import VisitCaptions
-from .device_layers import has_cpu_layers, transform_for_cpu, use_gpu_layers, use_layers_of_cpu, usual_pixels
+from .device_layers import (
+    has_cpu_layers,
+    put_borders_for_gpu,
+    transform_for_cpu,
+    use_gpu_layers,
+    use_layers_of_cpu,
+    usual_pixels,
+)
 from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
 from .latents import Latents
@@ -71,7 +78,7 @@ class Preparation:
             offload(model.unet, parts.device)
         model.unet.to(parts.device)
         adapters = self._attach_adapters(model, trains_text=encodings is None)
-        self._suit_batches(model, pixels_per_latent)
+        self._suit_adapters(model, pixels_per_latent)
         learner = Learner(
             model,
             parts.dataset,
@@ -111,9 +118,12 @@ class Preparation:
             in_parts = adapter.kind == "lora" and not adapter.drops_out  # other kinds build a weight at every call
             use_layers_of_cpu(model, in_parts=in_parts)
 
-    def _suit_batches(self, model: BaseModel, pixels_per_latent: int) -> None:
-        """Have the UNet, which has its adapters, compute batches of the usual size as is fastest on a CPU."""
-        if self._has_cpu_layers:
+    def _suit_adapters(self, model: BaseModel, pixels_per_latent: int) -> None:
+        """Have the UNet, which has its adapters, compute with them as is fastest, on a CPU in batches of the usual
+        size."""
+        if is_gpu(self.parts.device):
+            put_borders_for_gpu(model.unet, self.parts.device, FORMATS[self.parts.precision])
+        elif self._has_cpu_layers:
             dataset = self.parts.dataset
             batches = first_batches(dataset, self.plan, self.parts.team.size)
             pixels = usual_pixels(batches, [image.bucket for image in dataset.images], self.choice.parts)

@@ -11,36 +11,41 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..room import empty_rows
 from .launching import blocks_of, launch
 
 _COLUMNS = 1024
 """Of a row, that a program takes."""
 
 
-def gate(x: Tensor) -> Tensor:
-    """The first half of the last dimension times the GELU of the second."""
-    return _Gate.apply(x)
+def gate(x: Tensor, *, room: int = 0, gradient_room: int = 0) -> Tensor:
+    """The first half of the last dimension times the GELU of the second.
+
+    Args:
+        room: Behind the rows of the answer (room.py).
+        gradient_room: Behind those of the gradient for x.
+    """
+    return _Gate.apply(x, room, gradient_room)
 
 
 class _Gate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        x = x.contiguous()
+    def forward(ctx: FunctionCtx, x: Tensor, room: int, gradient_room: int) -> Tensor:
+        x, width = x.contiguous(), x.shape[-1] // 2
         ctx.save_for_backward(x)
-        *outer, both = x.shape
-        answer = x.new_empty(*outer, both // 2)
-        launch(_gate, _grid(answer), answer, x, both // 2, COLUMNS=_COLUMNS)
+        ctx.room = gradient_room
+        answer = empty_rows(x, width, room)
+        launch(_gate, _grid(answer), answer, x, width, width + room, COLUMNS=_COLUMNS)
         return answer
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        answer = torch.empty_like(x)
-        launch(
-            _gradient_of_gate, _grid(gradient), answer, gradient.contiguous(), x, gradient.shape[-1], COLUMNS=_COLUMNS
-        )
-        return answer
+        both, width = x.shape[-1], gradient.shape[-1]
+        answer, gradient = empty_rows(x, both, ctx.room), gradient.contiguous()
+        launch(_gradient_of_gate, _grid(gradient), answer, gradient, x, width, both + ctx.room, COLUMNS=_COLUMNS)
+        return answer, None, None
 
 
 def _grid(answer: Tensor) -> tuple[int, int]:
@@ -49,17 +54,18 @@ def _grid(answer: Tensor) -> tuple[int, int]:
 
 
 @triton.jit
-def _gate(answer, x, width, COLUMNS: tl.constexpr):
+def _gate(answer, x, width, stride, COLUMNS: tl.constexpr):
+    """`stride`: from a row of the answer to the next."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     value = tl.load(x + row * 2 * width + column, mask=column < width, other=0.0).to(tl.float32)
     opened = tl.load(x + row * 2 * width + width + column, mask=column < width, other=0.0).to(tl.float32)
     y = value * opened * 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
-    tl.store(answer + row * width + column, y.to(answer.dtype.element_ty), mask=column < width)
+    tl.store(answer + row * stride + column, y.to(answer.dtype.element_ty), mask=column < width)
 
 
 @triton.jit
-def _gradient_of_gate(answer, gradient, x, width, COLUMNS: tl.constexpr):
+def _gradient_of_gate(answer, gradient, x, width, stride, COLUMNS: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_in = column < width
@@ -69,5 +75,5 @@ def _gradient_of_gate(answer, gradient, x, width, COLUMNS: tl.constexpr):
     below = 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
     density = 0.3989422804014327 * tl.exp(-0.5 * opened * opened)
     of_value, of_gate = g * opened * below, g * value * (below + opened * density)
-    tl.store(answer + row * 2 * width + column, of_value.to(answer.dtype.element_ty), mask=is_in)
-    tl.store(answer + row * 2 * width + width + column, of_gate.to(answer.dtype.element_ty), mask=is_in)
+    tl.store(answer + row * stride + column, of_value.to(answer.dtype.element_ty), mask=is_in)
+    tl.store(answer + row * stride + width + column, of_gate.to(answer.dtype.element_ty), mask=is_in)

@@ -8,19 +8,22 @@ import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..room import empty_rows, with_even_rows
 from .launching import launch, next_power_of_2
 
 # Shape suffixes: B batch, L tokens, C channels.
 
 
-def layer_norm(x_BLC: Tensor, layer: nn.LayerNorm) -> Tensor:
-    """A frozen layer norm of x."""
-    return _Normalised.apply(x_BLC, None, layer.weight, layer.bias, layer.eps)[1]
+def add_and_normalise(
+    x_BLC: Tensor, y_BLC: Tensor | None, layer: nn.LayerNorm, *, room: int = 0, gradient_room: int = 0
+) -> tuple[Tensor, Tensor]:
+    """x + y, and a frozen layer norm of it; without y, x and a norm of it.
 
-
-def add_and_normalise(x_BLC: Tensor, y_BLC: Tensor, layer: nn.LayerNorm) -> tuple[Tensor, Tensor]:
-    """x + y, and a frozen layer norm of it."""
-    return _Normalised.apply(x_BLC, y_BLC, layer.weight, layer.bias, layer.eps)
+    Args:
+        room: Behind the rows of the norm (room.py).
+        gradient_room: Behind those of the gradient for x and y.
+    """
+    return _Normalised.apply(x_BLC, y_BLC, layer.weight, layer.bias, layer.eps, room, gradient_room)
 
 
 class _Normalised(torch.autograd.Function):
@@ -28,19 +31,25 @@ class _Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x: Tensor, y: Tensor | None, weight: Tensor, bias: Tensor, epsilon: float
+        ctx: FunctionCtx,
+        x: Tensor,
+        y: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        epsilon: float,
+        room: int,
+        gradient_room: int,
     ) -> tuple[Tensor, Tensor]:
-        x, has_y = x.contiguous(), y is not None
+        x, has_y, (*outer, width) = x.contiguous(), y is not None, x.shape
         y = y.contiguous() if has_y else x
         total = torch.empty_like(x) if has_y else x
-        answer, (*outer, width) = torch.empty_like(x), x.shape
+        answer = empty_rows(x, width, room)
         mean, rate = (x.new_empty(outer, dtype=torch.float32) for _ in range(2))
+        given = x, y, weight, bias, width, width + room, epsilon
         sizes = {"HAS_Y": has_y, "COLUMNS": next_power_of_2(width)}
-        launch(
-            _add_and_normalise, (mean.numel(),), answer, total, mean, rate, x, y, weight, bias, width, epsilon, **sizes
-        )
+        launch(_add_and_normalise, (mean.numel(),), answer, total, mean, rate, *given, **sizes)
         ctx.save_for_backward(total, mean, rate, weight)
-        ctx.has_y = has_y
+        ctx.has_y, ctx.room = has_y, gradient_room
         ctx.set_materialize_grads(False)
         return total, answer
 
@@ -50,17 +59,19 @@ class _Normalised(torch.autograd.Function):
         total, mean, *_ = saved = ctx.saved_tensors
         found = beside
         if gradient is not None:
-            found, width = torch.empty_like(total), total.shape[-1]
+            width = total.shape[-1]
+            found = empty_rows(total, width, ctx.room)
             sizes = {"HAS_BESIDE": beside is not None, "COLUMNS": next_power_of_2(width)}
-            beside = total if beside is None else beside.contiguous()
-            launch(_gradient_of_sum, (mean.numel(),), found, gradient.contiguous(), beside, *saved, width, **sizes)
-        return found, found if ctx.has_y else None, None, None, None
+            beside, stride = (total, width) if beside is None else with_even_rows(beside)
+            given = gradient.contiguous(), beside, *saved, width, width + ctx.room, stride
+            launch(_gradient_of_sum, (mean.numel(),), found, *given, **sizes)
+        return found, found if ctx.has_y else None, *(None,) * 5
 
 
 @triton.jit
-def _add_and_normalise(answer, total, mean_of, rate_of, x, y, weight, bias, width, epsilon, HAS_Y: tl.constexpr,
-                       COLUMNS: tl.constexpr):  # fmt: skip
-    """One row a program."""
+def _add_and_normalise(answer, total, mean_of, rate_of, x, y, weight, bias, width, stride, epsilon,
+                       HAS_Y: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """One row a program. `stride`: from a row of the answer to the next."""
     row, column = tl.program_id(0), tl.arange(0, COLUMNS)
     is_in = column < width
     place = row.to(tl.int64) * width + column
@@ -75,15 +86,16 @@ def _add_and_normalise(answer, total, mean_of, rate_of, x, y, weight, bias, widt
     rate = 1 / tl.sqrt(tl.sum(apart * apart) / width + epsilon)
     w = tl.load(weight + column, mask=is_in, other=0.0).to(tl.float32)
     b = tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
-    tl.store(answer + place, (apart * rate * w + b).to(answer.dtype.element_ty), mask=is_in)
+    normal = (apart * rate * w + b).to(answer.dtype.element_ty)
+    tl.store(answer + row.to(tl.int64) * stride + column, normal, mask=is_in)
     tl.store(mean_of + row, mean)
     tl.store(rate_of + row, rate)
 
 
 @triton.jit
-def _gradient_of_sum(answer, gradient, beside, total, mean_of, rate_of, weight, width, HAS_BESIDE: tl.constexpr,
-                     COLUMNS: tl.constexpr):  # fmt: skip
-    """One row a program."""
+def _gradient_of_sum(answer, gradient, beside, total, mean_of, rate_of, weight, width, stride, stride_beside,
+                     HAS_BESIDE: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """One row a program. Strides: from a row of the answer, and of what passes by, to the next."""
     row, column = tl.program_id(0), tl.arange(0, COLUMNS)
     is_in = column < width
     place = row.to(tl.int64) * width + column
@@ -94,5 +106,5 @@ def _gradient_of_sum(answer, gradient, beside, total, mean_of, rate_of, weight, 
     g = g * tl.load(weight + column, mask=is_in, other=0.0).to(tl.float32)
     found = (g - tl.sum(g) / width - normal * (tl.sum(g * normal) / width)) * rate
     if HAS_BESIDE:
-        found += tl.load(beside + place, mask=is_in, other=0.0).to(tl.float32)
-    tl.store(answer + place, found.to(answer.dtype.element_ty), mask=is_in)
+        found += tl.load(beside + row.to(tl.int64) * stride_beside + column, mask=is_in, other=0.0).to(tl.float32)
+    tl.store(answer + row.to(tl.int64) * stride + column, found.to(answer.dtype.element_ty), mask=is_in)

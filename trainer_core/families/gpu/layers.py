@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..channels_last import ChannelsLastTransformer
+from ..room import room_for
 from .convolution import add, unbiased
 from .gate import gate
 from .group_norm import group_norm
-from .layer_norm import add_and_normalise, layer_norm
+from .layer_norm import add_and_normalise
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens, D text width.
 
@@ -51,11 +52,26 @@ class FusedTransformerBlock(BasicTransformerBlock):
         *_: Any,
         **unused: Any,
     ) -> Tensor:
-        attended_BLC = self.attn1(layer_norm(x_BLC, self.norm1), attention_mask=attention_mask)
-        x_BLC, normal_BLC = add_and_normalise(x_BLC, attended_BLC, self.norm2)
-        attended_BLC = self.attn2(normal_BLC, encoder_hidden_states)
-        x_BLC, normal_BLC = add_and_normalise(x_BLC, attended_BLC, self.norm3)
-        return x_BLC + self.ff(normal_BLC)
+        """Whoever writes what a layer with a LoRA reads, forwards or backwards, leaves room for it."""
+        (opened, _, closed), own, text = self.ff.net, self.attn1, self.attn2
+
+        def normal(norm: nn.LayerNorm, x: Tensor, y: Tensor | None, before: nn.Module, behind: nn.Module) -> Tensor:
+            rooms = {"room": room_for(behind), "gradient_room": room_for(before)}
+            return add_and_normalise(x, y, norm, **rooms)
+
+        x_BLC, normal_BLC = normal(self.norm1, x_BLC, None, closed, own.to_q)  # the block before is like this one
+        attended_BLC = own(normal_BLC, attention_mask=attention_mask)
+        x_BLC, normal_BLC = normal(self.norm2, x_BLC, attended_BLC, own.to_out[0], text.to_q)
+        attended_BLC = text(normal_BLC, encoder_hidden_states)
+        x_BLC, normal_BLC = normal(self.norm3, x_BLC, attended_BLC, text.to_out[0], opened.proj)
+        rooms = {"room": room_for(closed), "gradient_room": room_for(opened.proj)}
+        return x_BLC + closed(gate(opened.proj(normal_BLC), **rooms))
+
+    def layers_by_input(self) -> list[tuple[nn.Module, ...]]:
+        """Its linear layers; together those that read the same."""
+        (opened, _, closed), own, text = self.ff.net, self.attn1, self.attn2
+        alone = own.to_out[0], text.to_q, text.to_out[0], opened.proj, closed
+        return [(own.to_q, own.to_k, own.to_v), (text.to_k, text.to_v), *((layer,) for layer in alone)]
 
 
 def use_fused_layers(unet: UNet2DConditionModel, *, transformers: bool = True) -> None:
@@ -86,4 +102,7 @@ def _is_usual_residual(block: ResnetBlock2D) -> bool:
 
 def _is_usual_transformer(block: BasicTransformerBlock) -> bool:
     has_more = block.pos_embed is not None or hasattr(block, "fuser") or block.only_cross_attention
-    return block.norm_type == "layer_norm" and block.attn2 is not None and not has_more
+    is_norm = block.norm_type == "layer_norm" and block.attn2 is not None
+    first, *between, _ = block.ff.net
+    is_gated = isinstance(first, GEGLU) and all(isinstance(one, nn.Dropout) and not one.p for one in between)
+    return is_norm and is_gated and len(between) == 1 and not has_more

@@ -1,0 +1,105 @@
+"""Frozen weights with their LoRAs around them, so that a layer and its LoRA are one multiplication.
+
+    [ W     up ]
+    [ down   0 ]
+
+The input x, with x down^T behind its rows, times the upper part is the layer's answer; the gradient g, with g up behind
+its rows, times the part on the left is the input's gradient. Added by a multiplication of its own, a LoRA would have
+another tensor of the answer's size, or the input's, written and read.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor, nn
+
+from .low_rank import LoraLayer
+
+# Shape suffixes: N sets of layers, I and O width in and out, R rank, O and R of all layers of a set together.
+
+_RANKS = 8
+"""A rank is a multiple of it: rows of half precision begin at 16 bytes, as a GPU reads them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Border:
+    """Of layers that read the same input."""
+
+    stack: Borders
+    bases: tuple[nn.Linear, ...]
+    whole: Tensor
+    """As above (O + R, I + R); of several layers, their weights and downs are below each other, and each has ups of its
+    own behind its weight."""
+    downs_RI: Tensor
+    ups: Sequence[Tensor]
+
+    @property
+    def room(self) -> int:
+        """Values behind each row."""
+        return len(self.downs_RI)
+
+    @property
+    def forwards(self) -> Tensor:
+        """(O, I + R)"""
+        return self.whole[: -self.room]
+
+    @property
+    def backwards(self) -> Tensor:
+        """(O + R, I)"""
+        return self.whole[:, : -self.room]
+
+
+class Borders:
+    """Of sets of layers that are alike, in one piece, so that a pass brings all of their LoRAs there at once."""
+
+    def __init__(self, sets: Sequence[Sequence[LoraLayer]]) -> None:
+        first, count = sets[0], len(sets)
+        inputs, sample = first[0].base.in_features, first[0].base.weight
+        self._rows = list(pairwise(accumulate((layer.base.out_features for layer in first), initial=0)))
+        self._columns = list(pairwise(accumulate((layer.rank for layer in first), initial=inputs)))
+        outputs, room = self._rows[-1][1], self._columns[-1][1] - inputs
+        self._whole_N = sample.new_zeros(count, outputs + room, inputs + room)
+        self._downs_NRI = sample.new_empty(count, room, inputs)
+        self._ups = [sample.new_empty(count, layer.base.out_features, layer.rank) for layer in first]
+        for layers, whole, downs_RI, *ups in zip(sets, self._whole_N, self._downs_NRI, *self._ups, strict=True):
+            border = Border(self, tuple(layer.base for layer in layers), whole, downs_RI, ups)
+            parts = downs_RI.split([layer.rank for layer in layers])
+            for layer, (start, end), down, up in zip(layers, self._rows, parts, ups, strict=True):
+                whole[start:end, :inputs] = layer.base.weight
+                layer.base.weight = nn.Parameter(whole[start:end, :inputs], requires_grad=False)
+                layer.border, layer.places = border, (down, up)
+
+    @property
+    def nbytes(self) -> int:
+        """What there is beside the weights."""
+        weights = self._rows[-1][1] * self._downs_NRI.shape[2] * len(self._whole_N) * self._whole_N.itemsize
+        return self._whole_N.nbytes - weights + self._downs_NRI.nbytes + sum(up.nbytes for up in self._ups)
+
+    def spread(self) -> None:
+        """Copy the layers' halves (halves.py) to where they are multiplied."""
+        outputs, inputs = self._rows[-1][1], self._downs_NRI.shape[2]
+        self._whole_N[:, outputs:, :inputs] = self._downs_NRI
+        for rows, columns, ups in zip(self._rows, self._columns, self._ups, strict=True):
+            self._whole_N[:, slice(*rows), slice(*columns)] = ups
+
+
+def put_borders(sets: Iterable[Sequence[nn.Module]]) -> int:
+    """Put borders around the weights of sets of layers that read the same input, where all can have them; by how many
+    bytes that makes a model larger."""
+    alike: dict[tuple, list[Sequence[LoraLayer]]] = defaultdict(list)
+    for layers in sets:
+        if all(_can_have_border(layer, alone=len(layers) == 1) for layer in layers):
+            alike[tuple((*layer.base.weight.shape, layer.rank) for layer in layers)].append(layers)
+    return sum(Borders(found).nbytes for found in alike.values())
+
+
+def _can_have_border(layer: nn.Module, *, alone: bool) -> bool:
+    """Whether it is a plain LoRA on a whole linear layer in half precision. Only a layer alone has a bias."""
+    if type(layer) is not LoraLayer or type(layer.base) is not nn.Linear or layer.rank % _RANKS:
+        return False
+    return layer.base.weight.dtype in (torch.bfloat16, torch.float16) and (alone or layer.base.bias is None)
