@@ -50,8 +50,8 @@ def launches(dtype: torch.dtype) -> list[Launch]:
         shift = torch.zeros(2, 320, dtype=dtype)
         answers = [
             group_norm.group_norm(picture, groups.requires_grad_(False), shift, silu=True),
-            *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False)),
-            gate.gate(wide),
+            *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False), layer.bias),
+            gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
         ]
         sum(answer.sum() for answer in answers).backward()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from tests.test_gpu_layers import drawn, tiny
+from tests.test_gpu_layers import drawn, summed, tiny
 from trainer_core.families import beside as beside_module
 from trainer_core.families.attention import use_attention
 from trainer_core.families.beside import beside, meet
@@ -180,14 +180,14 @@ def with_rooms(monkeypatch):
         if x.requires_grad:
             x.register_hook(lambda gradient: roomy(gradient, room))
 
-    def gate(x, *, room, gradient_room):
+    def gate(x, bias, *, room, gradient_room):
         wants(x, gradient_room)
-        value, opened = x.chunk(2, dim=-1)
+        value, opened = summed(x, None, bias).chunk(2, dim=-1)
         return roomy(value * functional.gelu(opened), room)
 
-    def sum_and_norm(x, y, layer, *, room, gradient_room):
+    def sum_and_norm(x, y, layer, bias, *, room, gradient_room):
         wants(x if y is None else y, gradient_room)
-        total = x if y is None else x + y
+        total = summed(x, y, bias)
         return total, roomy(layer(total), room)
 
     def take(rows: Tensor, room: int) -> Tensor | None:
@@ -198,7 +198,7 @@ def with_rooms(monkeypatch):
     monkeypatch.setattr(layers, "group_norm", norm)
     monkeypatch.setattr(layers, "gate", gate)
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + bias[:, None, None])
+    monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + (bias[:, None, None] if x.dim() == 4 else bias))
     monkeypatch.setattr(joint, "take_room", take)
     return taken
 
@@ -282,16 +282,25 @@ def streams(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: recorded[0])
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: log.append(f"on {stream.name}") or nullcontext())
-    monkeypatch.setattr(beside_module, "_stream", lambda device: aside)
-    return log, recorded
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: aside)
+    beside_module._lane.cache_clear()
+    yield log, recorded
+    beside_module._lane.cache_clear()
 
 
 def test_what_is_recorded_beside_waits_for_what_it_reads_and_is_waited_for(streams):
     log, _ = streams
-    with beside(OnGpu()):
+    first, second = OnGpu(), OnGpu()
+    with beside(first, second):
         log.append("work")
-    meet(OnGpu())
-    assert log == ["aside waits for main", "on aside", "work", "main waits for aside"]
+    lane = beside_module._lane(first.device)
+    assert lane.held == (first, second), "else their memory is another's meanwhile"
+    with beside(second):
+        log.append("more work")
+    assert lane.held == (second,)
+    meet(first)
+    waits = ["main waits for aside", "aside waits for main", "on aside"]
+    assert log == [*waits, "work", *waits, "more work", "main waits for aside"] and not lane.held
 
 
 def test_without_a_graph_and_on_a_cpu_nothing_is_beside(streams):

@@ -84,6 +84,9 @@ def test_layer_norm_is_pytorchs_alone_and_behind_a_sum(width):
     total, _ = add_and_normalise(x, y, layer)  # the norm's answer leads nowhere
     assert_alike([total], [x + y], [x, y])
     assert_alike([add_and_normalise(x, y, layer)[1]], [layer(x + y)], [x, y])
+    bias = drawn(width, seed=4)
+    assert_alike(add_and_normalise(x, y, layer, bias), (x + y + bias, layer(x + y + bias)), [x, y])
+    assert_alike([add(x, y, bias)], [x + y + bias], [x, y])
 
 
 @pytest.mark.parametrize("room", [0, 8])
@@ -100,10 +103,11 @@ def test_kernels_leave_room_behind_what_they_write(room):
     assert room_of(once) == room_of(answer) == room and found[:2] == [room, 0]
 
 
-def test_the_gate_is_geglu():
+@pytest.mark.parametrize("bias", [None, drawn(2 * 1100, seed=4)])
+def test_the_gate_is_geglu(bias):
     x = drawn(2, 3, 2 * 1100).requires_grad_()
-    value, opened = x.chunk(2, dim=-1)
-    assert_alike([gate(x)], [value * functional.gelu(opened)], [x])
+    value, opened = (x if bias is None else x + bias).chunk(2, dim=-1)
+    assert_alike([gate(x, bias)], [value * functional.gelu(opened)], [x])
 
 
 def test_a_convolution_keeps_no_input_and_leaves_its_bias_to_the_sum():
@@ -127,19 +131,27 @@ def in_torch(monkeypatch):
         y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
         return functional.silu(y) if silu else y
 
-    def halves(x, **_):
-        value, opened = x.chunk(2, dim=-1)
+    def halves(x, bias=None, **_):
+        value, opened = (x if bias is None else x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
     monkeypatch.setattr(layers, "group_norm", norm)
     monkeypatch.setattr(layers, "gate", halves)
 
-    def sum_and_norm(x, y, layer, **_):
-        total = x if y is None else x + y
+    def sum_and_norm(x, y, layer, bias=None, **_):
+        total = summed(x, y, bias)
         return total, layer(total)
 
+    def added(x, y, bias):
+        return x + y + (bias[:, None, None] if x.dim() == 4 else bias)
+
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + bias[:, None, None])
+    monkeypatch.setattr(layers, "add", added)
+
+
+def summed(x: torch.Tensor, y: torch.Tensor | None, bias: torch.Tensor | None) -> torch.Tensor:
+    """Of what there is."""
+    return sum((one for one in (y, bias) if one is not None), start=x)
 
 
 def tiny(family: str = "sd15") -> BaseModel:
@@ -250,9 +262,9 @@ def test_kernels_are_tried_for_real_while_a_step_is_only_counted(on_a_gpu):
 
 WRONG = {
     "group_norm": lambda x, layer, shift, silu: 1.01 * functional.silu(layer(x + shift[0, :, None, None])),
-    "add_and_normalise": lambda x, y, layer: (x + y, layer(x) + y),
+    "add_and_normalise": lambda x, y, layer, bias: (x + y, layer(x + y)),
     "convolution": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
-    "gate": lambda x: x.chunk(2, dim=-1)[0] * functional.silu(x.chunk(2, dim=-1)[1]),
+    "gate": lambda x, bias: x.chunk(2, dim=-1)[0] * functional.gelu(x.chunk(2, dim=-1)[1]),
 }
 
 

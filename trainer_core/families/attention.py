@@ -27,10 +27,15 @@ class PlainAttention:
         attention_mask: Tensor | None = None,
     ) -> Tensor:
         """(B, Q, C) from image tokens (B, Q, C) and, of cross-attention, text states (B, L, D)."""
-        three = self.project(attention, hidden_states, encoder_hidden_states)
+        return attention.to_out[0](self.attended(attention, hidden_states, encoder_hidden_states, attention_mask))
+
+    def attended(
+        self, attention: Attention, x_BQC: Tensor, text_BLD: Tensor | None, mask: Tensor | None = None
+    ) -> Tensor:
+        """What the last layer of an attention is given (B, Q, C)."""
+        three = self.project(attention, x_BQC, text_BLD)
         query, key, value = (one.unflatten(-1, (attention.heads, -1)).transpose(1, 2) for one in three)
-        answer_BNQD = self.attend(query, key, value, attention_mask)
-        return attention.to_out[0](answer_BNQD.transpose(1, 2).flatten(2))
+        return self.attend(query, key, value, mask).transpose(1, 2).flatten(2)
 
     def project(self, attention: Attention, x_BQC: Tensor, text_BLD: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, heads side by side."""
@@ -40,5 +45,6 @@ class PlainAttention:
 
 def use_attention(unet: UNet2DConditionModel, attention: PlainAttention) -> None:
     """Let a UNet attend in another way, unless somebody changed how it does."""
-    if all(type(processor) is AttnProcessor2_0 for processor in unet.attn_processors.values()):
+    known = AttnProcessor2_0, PlainAttention
+    if all(isinstance(processor, known) for processor in unet.attn_processors.values()):
         unet.set_attn_processor(attention)

@@ -1,5 +1,5 @@
-"""Work that a GPU does beside other work: what nobody waits for fills the multiprocessors that the end of a large
-multiplication leaves idle.
+"""Work that a GPU does beside other work: what nobody waits for fills the multiprocessors that the ends of large
+multiplications leave idle.
 
 Only while a CUDA graph is recorded, which repeats it as it was recorded: without one, asking for it takes Python longer
 than it gains.
@@ -16,31 +16,39 @@ from torch import Tensor
 
 
 @contextmanager
-def beside(given: Tensor) -> Iterator[None]:
-    """What is asked for within may be computed at the same time as what is asked for behind, until `meet`.
-
-    Args:
-        given: One of the tensors that it is computed from, all of which are to be held until then.
-    """
-    if not _is_recorded(given):
+def beside(*given: Tensor) -> Iterator[None]:
+    """What is asked for within may be computed at the same time as what is asked for behind, until somebody meets it.
+    `given`: all that it is computed from, which is held until then."""
+    if not _is_recorded(given[0]):
         yield
         return
-    stream = _stream(given.device)
-    stream.wait_stream(torch.cuda.current_stream(given.device))
-    with torch.cuda.stream(stream):
+    meet(given[0])
+    lane = _lane(given[0].device)
+    lane.stream.wait_stream(torch.cuda.current_stream(given[0].device))
+    lane.held = given
+    with torch.cuda.stream(lane.stream):
         yield
 
 
-def meet(given: Tensor) -> None:
-    """Go on when all is done that was asked for beside."""
-    if _is_recorded(given):
-        torch.cuda.current_stream(given.device).wait_stream(_stream(given.device))
+def meet(found: Tensor) -> None:
+    """Go on when all is done that was asked for beside, on the device of `found`."""
+    if _is_recorded(found):
+        lane = _lane(found.device)
+        torch.cuda.current_stream(found.device).wait_stream(lane.stream)
+        lane.held = ()
 
 
-def _is_recorded(given: Tensor) -> bool:
-    return given.is_cuda and torch.cuda.is_current_stream_capturing()
+class _Lane:
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)
+        self.held: tuple[Tensor, ...] = ()
+        """Their memory must not become another's yet."""
 
 
 @cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
+def _lane(device: torch.device) -> _Lane:
+    return _Lane(device)
+
+
+def _is_recorded(tensor: Tensor) -> bool:
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()

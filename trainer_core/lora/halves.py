@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..families.beside import meet
 from .adapters import Adapters
 from .low_rank import LoraLayer
 
@@ -59,6 +60,8 @@ class _Halves(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         found = [gradient for gradient in gradients if gradient is not None]  # module dropout leaves layers out
+        if found:
+            meet(found[0])  # joint.py computes them beside others
         scales = [scale for scale, gradient in zip(ctx.scales, gradients, strict=True) if gradient is not None]
         own = iter(_scaled(_converted(found, ctx.dtype), scales)) if found else iter(())
         return None, None, None, *(None if gradient is None else next(own) for gradient in gradients)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from ..families.beside import beside, meet
+from ..families.beside import beside
 from ..families.cpu.matrices import add_product, gradient_of_weight, product, product_into
 from ..families.room import take_room
 
@@ -32,11 +32,18 @@ def lora_linears(
     bases: Sequence[nn.Linear],
     factors: Sequence[tuple[Tensor, Tensor, float]],
     border: Border | None = None,
+    *,
+    biased: bool = True,
 ) -> tuple[Tensor, ...]:
-    """The answers of frozen linear layers with LoRAs; `factors`: each one's down, up and scale, both in the format of x
-    and of the layers. `border`: theirs, if they have one, which holds these factors."""
+    """The answers of frozen linear layers with LoRAs.
+
+    Args:
+        factors: Each one's down, up and scale, both in the format of x and of the layers.
+        border: Theirs, if they have one, which holds these factors.
+        biased: Whether their biases are added.
+    """
     downs, ups, scales = zip(*factors, strict=True)
-    weights, biases = [base.weight for base in bases], [base.bias for base in bases]
+    weights, biases = [base.weight for base in bases], [base.bias if biased else None for base in bases]
     if border and border.bases != tuple(bases):
         border = None
     rows_TW = take_room(x, border.room) if border else None
@@ -90,7 +97,7 @@ class _LoraLinears(torch.autograd.Function):
         for gradient_TO, up_OR, of_inner in zip(gradients_TO, ups, of_inner_TR.split(ctx.ranks, 1), strict=True):
             product_into(of_inner, gradient_TO, up_OR.t())
         _scaled(of_inner_TR, ctx.ranks, ctx.scales)
-        with beside(x_TI):
+        with beside(x_TI, inner_TR, of_inner_TR, *gradients_TO):  # halves.py meets them, who alone reads them
             inners = inner_TR.split(ctx.ranks, 1)
             of_ups = [gradient_of_weight(one, inner) for one, inner in zip(gradients_TO, inners, strict=True)]
             of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
@@ -102,7 +109,6 @@ class _LoraLinears(torch.autograd.Function):
             else:
                 of_x_TI = rows_TW @ ctx.border.backwards
             of_x = of_x_TI.view(ctx.shape)
-        meet(x_TI)
         return of_x, None, None, None, *[None] * (2 * count), *of_downs, *of_ups
 
 

@@ -74,9 +74,14 @@ class LoraLayer(ProductLayer):
         return (*self.halves, 1.0) if self.halves else (self.lora_down, self.lora_up, self.strength * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.joins(x):
-            return lora_linears(x, [self.base], [self.factors_at_hand], self.border)[0]
-        return super().forward(x)
+        return self._joint(x, biased=True) if self.joins(x) else super().forward(x)
+
+    def unbiased(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Its answer, and the bias that it lacks yet, if any."""
+        return (self._joint(x, biased=False), self.base.bias) if self.joins(x) else (self(x), None)
+
+    def _joint(self, x: Tensor, *, biased: bool) -> Tensor:
+        return lora_linears(x, [self.base], [self.factors_at_hand], self.border, biased=biased)[0]
 
     def changed(self, x: Tensor, plain: Tensor) -> Tensor:
         if self.halves:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from ..channels_last import gradient_of_input
 from .launching import blocks_of, launch
 
-# Shape suffixes: B batch, C channels, H and W height and width.
+# Shape suffixes: B batch, C channels, H and W height and width, L tokens.
 
 _PLACES = 1024
 """Values that a program takes."""
@@ -26,9 +26,9 @@ def unbiased(x_BCHW: Tensor, layer: nn.Conv2d) -> Tensor:
     return _Convolution.apply(x_BCHW, layer.weight, layer.stride, layer.padding)
 
 
-def add(x_BCHW: Tensor, y_BCHW: Tensor, bias_C: Tensor) -> Tensor:
-    """x + y + bias, in one pass."""
-    return _Add.apply(x_BCHW, y_BCHW, bias_C)
+def add(x: Tensor, y: Tensor, bias_C: Tensor) -> Tensor:
+    """x + y + bias, in one pass, of pictures (B, C, H, W) or tokens (B, L, C)."""
+    return _Add.apply(x, y, bias_C)
 
 
 class _Convolution(torch.autograd.Function):
@@ -49,10 +49,11 @@ class _Convolution(torch.autograd.Function):
 
 class _Add(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x_BCHW: Tensor, y_BCHW: Tensor, bias_C: Tensor) -> Tensor:
-        x_BCHW, y_BCHW = (value.contiguous(memory_format=torch.channels_last) for value in (x_BCHW, y_BCHW))
-        answer, count = torch.empty_like(x_BCHW), x_BCHW.numel()
-        launch(_add, (blocks_of(count, _PLACES),), answer, x_BCHW, y_BCHW, bias_C, count, len(bias_C), PLACES=_PLACES)
+    def forward(ctx: FunctionCtx, x: Tensor, y: Tensor, bias_C: Tensor) -> Tensor:
+        order = torch.channels_last if x.dim() == 4 else torch.contiguous_format  # channels beside each other
+        x, y = (value.contiguous(memory_format=order) for value in (x, y))
+        answer, count = torch.empty_like(x), x.numel()
+        launch(_add, (blocks_of(count, _PLACES),), answer, x, y, bias_C, count, len(bias_C), PLACES=_PLACES)
         return answer
 
     @staticmethod

@@ -18,34 +18,37 @@ _COLUMNS = 1024
 """Of a row, that a program takes."""
 
 
-def gate(x: Tensor, *, room: int = 0, gradient_room: int = 0) -> Tensor:
+def gate(x: Tensor, bias: Tensor | None = None, *, room: int = 0, gradient_room: int = 0) -> Tensor:
     """The first half of the last dimension times the GELU of the second.
 
     Args:
+        bias: Is added to x before.
         room: Behind the rows of the answer (room.py).
         gradient_room: Behind those of the gradient for x.
     """
-    return _Gate.apply(x, room, gradient_room)
+    return _Gate.apply(x, bias, room, gradient_room)
 
 
 class _Gate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, room: int, gradient_room: int) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor, bias: Tensor | None, room: int, gradient_room: int) -> Tensor:
         x, width = x.contiguous(), x.shape[-1] // 2
-        ctx.save_for_backward(x)
+        ctx.save_for_backward(x, bias)
         ctx.room = gradient_room
         answer = empty_rows(x, width, room)
-        launch(_gate, _grid(answer), answer, x, width, width + room, COLUMNS=_COLUMNS)
+        given = x, x if bias is None else bias, width, width + room
+        launch(_gate, _grid(answer), answer, *given, HAS_BIAS=bias is not None, COLUMNS=_COLUMNS)
         return answer
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (x,) = ctx.saved_tensors
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        x, bias = ctx.saved_tensors
         both, width = x.shape[-1], gradient.shape[-1]
         answer, gradient = empty_rows(x, both, ctx.room), gradient.contiguous()
-        launch(_gradient_of_gate, _grid(gradient), answer, gradient, x, width, both + ctx.room, COLUMNS=_COLUMNS)
-        return answer, None, None
+        given = gradient, x, x if bias is None else bias, width, both + ctx.room
+        launch(_gradient_of_gate, _grid(gradient), answer, *given, HAS_BIAS=bias is not None, COLUMNS=_COLUMNS)
+        return answer, None, None, None
 
 
 def _grid(answer: Tensor) -> tuple[int, int]:
@@ -54,23 +57,30 @@ def _grid(answer: Tensor) -> tuple[int, int]:
 
 
 @triton.jit
-def _gate(answer, x, width, stride, COLUMNS: tl.constexpr):
+def _gate(answer, x, bias, width, stride, HAS_BIAS: tl.constexpr, COLUMNS: tl.constexpr):
     """`stride`: from a row of the answer to the next."""
-    row = tl.program_id(0).to(tl.int64)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    value = tl.load(x + row * 2 * width + column, mask=column < width, other=0.0).to(tl.float32)
-    opened = tl.load(x + row * 2 * width + width + column, mask=column < width, other=0.0).to(tl.float32)
-    y = value * opened * 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
-    tl.store(answer + row * stride + column, y.to(answer.dtype.element_ty), mask=column < width)
-
-
-@triton.jit
-def _gradient_of_gate(answer, gradient, x, width, stride, COLUMNS: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_in = column < width
     value = tl.load(x + row * 2 * width + column, mask=is_in, other=0.0).to(tl.float32)
     opened = tl.load(x + row * 2 * width + width + column, mask=is_in, other=0.0).to(tl.float32)
+    if HAS_BIAS:
+        value += tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
+        opened += tl.load(bias + width + column, mask=is_in, other=0.0).to(tl.float32)
+    y = value * opened * 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
+    tl.store(answer + row * stride + column, y.to(answer.dtype.element_ty), mask=is_in)
+
+
+@triton.jit
+def _gradient_of_gate(answer, gradient, x, bias, width, stride, HAS_BIAS: tl.constexpr, COLUMNS: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    is_in = column < width
+    value = tl.load(x + row * 2 * width + column, mask=is_in, other=0.0).to(tl.float32)
+    opened = tl.load(x + row * 2 * width + width + column, mask=is_in, other=0.0).to(tl.float32)
+    if HAS_BIAS:
+        value += tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
+        opened += tl.load(bias + width + column, mask=is_in, other=0.0).to(tl.float32)
     g = tl.load(gradient + row * width + column, mask=is_in, other=0.0).to(tl.float32)
     below = 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
     density = 0.3989422804014327 * tl.exp(-0.5 * opened * opened)

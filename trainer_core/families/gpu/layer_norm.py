@@ -15,15 +15,22 @@ from .launching import launch, next_power_of_2
 
 
 def add_and_normalise(
-    x_BLC: Tensor, y_BLC: Tensor | None, layer: nn.LayerNorm, *, room: int = 0, gradient_room: int = 0
+    x_BLC: Tensor,
+    y_BLC: Tensor | None,
+    layer: nn.LayerNorm,
+    bias_C: Tensor | None = None,
+    *,
+    room: int = 0,
+    gradient_room: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """x + y, and a frozen layer norm of it; without y, x and a norm of it.
 
     Args:
+        bias_C: Is added to y before.
         room: Behind the rows of the norm (room.py).
         gradient_room: Behind those of the gradient for x and y.
     """
-    return _Normalised.apply(x_BLC, y_BLC, layer.weight, layer.bias, layer.eps, room, gradient_room)
+    return _Normalised.apply(x_BLC, y_BLC, bias_C, layer.weight, layer.bias, layer.eps, room, gradient_room)
 
 
 class _Normalised(torch.autograd.Function):
@@ -34,6 +41,7 @@ class _Normalised(torch.autograd.Function):
         ctx: FunctionCtx,
         x: Tensor,
         y: Tensor | None,
+        bias_of_y: Tensor | None,
         weight: Tensor,
         bias: Tensor,
         epsilon: float,
@@ -45,8 +53,9 @@ class _Normalised(torch.autograd.Function):
         total = torch.empty_like(x) if has_y else x
         answer = empty_rows(x, width, room)
         mean, rate = (x.new_empty(outer, dtype=torch.float32) for _ in range(2))
-        given = x, y, weight, bias, width, width + room, epsilon
-        sizes = {"HAS_Y": has_y, "COLUMNS": next_power_of_2(width)}
+        has_bias = bias_of_y is not None
+        given = x, y, bias_of_y if has_bias else bias, weight, bias, width, width + room, epsilon
+        sizes = {"HAS_Y": has_y, "HAS_BIAS": has_bias, "COLUMNS": next_power_of_2(width)}
         launch(_add_and_normalise, (mean.numel(),), answer, total, mean, rate, *given, **sizes)
         ctx.save_for_backward(total, mean, rate, weight)
         ctx.has_y, ctx.room = has_y, gradient_room
@@ -65,12 +74,12 @@ class _Normalised(torch.autograd.Function):
             beside, stride = (total, width) if beside is None else with_even_rows(beside)
             given = gradient.contiguous(), beside, *saved, width, width + ctx.room, stride
             launch(_gradient_of_sum, (mean.numel(),), found, *given, **sizes)
-        return found, found if ctx.has_y else None, *(None,) * 5
+        return found, found if ctx.has_y else None, *(None,) * 6
 
 
 @triton.jit
-def _add_and_normalise(answer, total, mean_of, rate_of, x, y, weight, bias, width, stride, epsilon,
-                       HAS_Y: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+def _add_and_normalise(answer, total, mean_of, rate_of, x, y, bias_of_y, weight, bias, width, stride, epsilon,
+                       HAS_Y: tl.constexpr, HAS_BIAS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
     """One row a program. `stride`: from a row of the answer to the next."""
     row, column = tl.program_id(0), tl.arange(0, COLUMNS)
     is_in = column < width
@@ -78,6 +87,8 @@ def _add_and_normalise(answer, total, mean_of, rate_of, x, y, weight, bias, widt
     value = tl.load(x + place, mask=is_in, other=0.0).to(tl.float32)
     if HAS_Y:
         value += tl.load(y + place, mask=is_in, other=0.0).to(tl.float32)
+        if HAS_BIAS:
+            value += tl.load(bias_of_y + column, mask=is_in, other=0.0).to(tl.float32)
         rounded = value.to(total.dtype.element_ty)
         tl.store(total + place, rounded, mask=is_in)
         value = rounded.to(tl.float32)  # as all others see it

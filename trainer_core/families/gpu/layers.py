@@ -7,10 +7,12 @@ from typing import Any
 from diffusers import Transformer2DModel, UNet2DConditionModel
 from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..attention import PlainAttention
 from ..channels_last import ChannelsLastTransformer
 from ..room import room_for
 from .convolution import add, unbiased
@@ -52,20 +54,23 @@ class FusedTransformerBlock(BasicTransformerBlock):
         *_: Any,
         **unused: Any,
     ) -> Tensor:
-        """Whoever writes what a layer with a LoRA reads, forwards or backwards, leaves room for it."""
+        """Whoever writes what a layer with a LoRA reads, forwards or backwards, leaves room for it, and whoever reads
+        what a layer gives adds its bias."""
         (opened, _, closed), own, text = self.ff.net, self.attn1, self.attn2
 
-        def normal(norm: nn.LayerNorm, x: Tensor, y: Tensor | None, before: nn.Module, behind: nn.Module) -> Tensor:
-            rooms = {"room": room_for(behind), "gradient_room": room_for(before)}
-            return add_and_normalise(x, y, norm, **rooms)
+        def normal(norm: nn.LayerNorm, x: Tensor, y: Tensor | None, bias: Tensor | None, before: nn.Module,
+                   behind: nn.Module) -> tuple[Tensor, Tensor]:  # fmt: skip
+            return add_and_normalise(x, y, norm, bias, room=room_for(behind), gradient_room=room_for(before))
 
-        x_BLC, normal_BLC = normal(self.norm1, x_BLC, None, closed, own.to_q)  # the block before is like this one
-        attended_BLC = own(normal_BLC, attention_mask=attention_mask)
-        x_BLC, normal_BLC = normal(self.norm2, x_BLC, attended_BLC, own.to_out[0], text.to_q)
-        attended_BLC = text(normal_BLC, encoder_hidden_states)
-        x_BLC, normal_BLC = normal(self.norm3, x_BLC, attended_BLC, text.to_out[0], opened.proj)
-        rooms = {"room": room_for(closed), "gradient_room": room_for(opened.proj)}
-        return x_BLC + closed(gate(opened.proj(normal_BLC), **rooms))
+        x_BLC, normal_BLC = normal(self.norm1, x_BLC, None, None, closed, own.to_q)  # the block before is like this one
+        attended_BLC, bias_C = _attended(own, normal_BLC, None, attention_mask)
+        x_BLC, normal_BLC = normal(self.norm2, x_BLC, attended_BLC, bias_C, own.to_out[0], text.to_q)
+        attended_BLC, bias_C = _attended(text, normal_BLC, encoder_hidden_states, None)
+        x_BLC, normal_BLC = normal(self.norm3, x_BLC, attended_BLC, bias_C, text.to_out[0], opened.proj)
+        wide_BLC, bias_C = _multiplied(opened.proj, normal_BLC)
+        gated_BLC = gate(wide_BLC, bias_C, room=room_for(closed), gradient_room=room_for(opened.proj))
+        y_BLC, bias_C = _multiplied(closed, gated_BLC)
+        return x_BLC + y_BLC if bias_C is None else add(x_BLC, y_BLC, bias_C)
 
     def layers_by_input(self) -> list[tuple[nn.Module, ...]]:
         """Its linear layers; together those that read the same."""
@@ -91,6 +96,22 @@ def use_fused_layers(unet: UNet2DConditionModel, *, transformers: bool = True) -
 def _convolved(layer: nn.Module, x_BCHW: Tensor) -> tuple[Tensor, Tensor | None]:
     """A layer's answer, and the bias that it lacks yet."""
     return (unbiased(x_BCHW, layer), layer.bias) if type(layer) is nn.Conv2d else (layer(x_BCHW), None)
+
+
+def _multiplied(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The same of a linear layer."""
+    if type(layer) is nn.Linear:
+        return functional.linear(x, layer.weight), layer.bias
+    return layer.unbiased(x) if hasattr(layer, "unbiased") else (layer(x), None)
+
+
+def _attended(
+    attention: Attention, x_BLC: Tensor, text_BLD: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The same of an attention."""
+    if isinstance(attention.processor, PlainAttention):
+        return _multiplied(attention.to_out[0], attention.processor.attended(attention, x_BLC, text_BLD, mask))
+    return attention(x_BLC, text_BLD, attention_mask=mask), None
 
 
 def _is_usual_residual(block: ResnetBlock2D) -> bool:

@@ -50,7 +50,7 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
         return [(waves * step).sin().to(dtype).requires_grad_() for step in (0.7, 1.1)]
 
     def gated(x: Tensor, _: Tensor) -> Tensor:
-        value, opened = x.chunk(2, dim=-1)
+        value, opened = (x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
     pictures, tokens = inputs(1, 12, 9, 9), inputs(1, 5, 12)
@@ -63,8 +63,8 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
                 pictures,
             ),
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
-            (lambda x, y: add_and_normalise(x, y, layer)[1], lambda x, y: layer(x + y), tokens),
-            (lambda x, _: gate(x), gated, tokens),
+            (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
+            (lambda x, _: gate(x, bias), gated, tokens),
         )
     )
 
