@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from trainer_core.families.gpu import convolution, gate, group_norm, layer_norm
+from trainer_core.families.gpu import convolution, few_keys, gate, group_norm, layer_norm
 
 GPUS = {
     "RTX 20": (GPUTarget("cuda", 75, 32), torch.float16),
@@ -28,19 +28,22 @@ GPUS = {
     "RTX 50": (GPUTarget("cuda", 120, 32), torch.bfloat16),
     "RX 7900": (GPUTarget("hip", "gfx1100", 32), torch.float16),
 }
+WITH_FEW_KEYS = {"RTX 30", "H100", "RTX 50"}
+"""Where Triton multiplies with tensor cores, and that kernels which multiply are for."""
 _POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 _NUMBERS = {int: "i32", float: "fp32"}
 _DIVISIBLE = [["tt.divisibility", 16]]
 """What Triton takes from an address, or a number, that is a multiple of 16: it loads 16 bytes at a time."""
+_OPTIONS = ("num_warps", "num_stages")
 _CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 
 Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
 
 
-def launches(dtype: torch.dtype) -> list[Launch]:
+def launches(dtype: torch.dtype, *, with_few_keys: bool) -> list[Launch]:
     """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
     found: list[Launch] = []
-    for module in (convolution, gate, group_norm, layer_norm):
+    for module in (convolution, few_keys, gate, group_norm, layer_norm):
         module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
     with FakeTensorMode():
         groups, layer = nn.GroupNorm(32, 320, dtype=dtype), nn.LayerNorm(1280, dtype=dtype)
@@ -54,13 +57,27 @@ def launches(dtype: torch.dtype) -> list[Launch]:
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
         ]
+        if with_few_keys:
+            few_keys._multiplies = lambda tensor: True  # not on this machine
+            answers += [_attended(20, 64, dtype), _attended(8, 40, dtype)]
         sum(answer.sum() for answer in answers).backward()
     return found
 
 
+def _attended(heads: int, width: int, dtype: torch.dtype) -> Tensor:
+    query, key, value = (
+        torch.zeros(2, tokens, heads, width, dtype=dtype, requires_grad=True).transpose(1, 2)
+        for tokens in (1024, 77, 77)
+    )
+    return few_keys.attend_few_keys(query, key, value)
+
+
 def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:
-    """Bytes of machine code, and of memory that a thread takes because its registers do not do (NVIDIA's only)."""
-    kernel, arguments, sizes = launch
+    """Bytes of machine code, of memory that a program's threads share, and of what a thread takes because its registers
+    do not do (NVIDIA's only)."""
+    kernel, arguments, given = launch
+    options = {name: value for name, value in given.items() if name in _OPTIONS}
+    sizes = {name: value for name, value in given.items() if name not in _OPTIONS}
     names, signature, attributes = kernel.arg_names, {}, {}
     for place, (name, given) in enumerate(zip(names, arguments, strict=False)):
         signature[name] = _POINTERS[given.dtype] if isinstance(given, Tensor) else _NUMBERS[type(given)]
@@ -68,10 +85,11 @@ def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:
             attributes[(place,)] = _DIVISIBLE
     constants = {(names.index(name),): value for name, value in sizes.items()}
     source = ASTSource(kernel, signature | dict.fromkeys(sizes, "constexpr"), constants, attributes)
-    found = triton.compile(source, target=target)
+    found = triton.compile(source, target=target, options=options)
     if target.backend == "hip":
-        return {"code": len(found.asm["hsaco"])}
-    return {"code": len(found.asm["cubin"]), "spilled": _spilled(found.asm["cubin"])}
+        return {"code": len(found.asm["hsaco"]), "shared": found.metadata.shared}
+    code = found.asm["cubin"]
+    return {"code": len(code), "shared": found.metadata.shared, "spilled": _spilled(code)}
 
 
 def _spilled(code: bytes) -> int:
@@ -84,9 +102,11 @@ def _spilled(code: bytes) -> int:
 
 
 def main() -> None:
-    found: dict[str, dict[str, dict[str, int]]] = {}
+    found: dict[str, dict[str, list[dict[str, int]]]] = {}
     for gpu, (target, dtype) in GPUS.items():
-        found[gpu] = {launch[0].__name__: compiled(launch, target) for launch in launches(dtype)}
+        found[gpu] = {}
+        for launch in launches(dtype, with_few_keys=gpu in WITH_FEW_KEYS):
+            found[gpu].setdefault(launch[0].__name__, []).append(compiled(launch, target))
     json.dump(found, sys.stdout)
 
 

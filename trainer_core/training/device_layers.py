@@ -74,11 +74,15 @@ def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, 
     Args:
         will_compile: Transformers' blocks stay as they are: the compiler fuses them itself.
     """
-    use_attention(unet, JointAttention())
+    attention = JointAttention()
     if can_fuse(device, dtype):
-        from ..families.gpu.layers import use_fused_layers  # needs Triton
+        from ..families.gpu.few_keys import attend_few_keys  # these need Triton
+        from ..families.gpu.layers import use_fused_layers
 
         use_fused_layers(unet, transformers=not will_compile)
+        if not will_compile:
+            attention = JointAttention(attend_few_keys)
+    use_attention(unet, attention)
 
 
 def put_borders_for_gpu(unet: UNet2DConditionModel, device: str, dtype: torch.dtype) -> int:
