@@ -48,12 +48,13 @@ class _Division:
         keys, width = key_BNLD.shape[2:]
         rest, columns = _padded(keys - _KEYS) if keys > _KEYS else 0, _padded(width)
         tile = {"WIDTH": width, "ROWS": self.block, "KEYS": min(_padded(keys), _KEYS), "REST": rest, "COLUMNS": columns}
-        warps = self.warps if columns <= 64 else 2 * self.warps  # for as many registers more
-        return {**tile, "num_warps": warps, "num_stages": self.stages}
+        return {**tile, "num_warps": self.warps, "num_stages": self.stages}
 
 
-_FORWARDS = _Division(block=64, programs=1200, warps=4, stages=2)
+_FORWARDS = _Division(block=64, programs=1200, warps=4, stages=3)
 _BACKWARDS = _Division(block=32, programs=600, warps=4, stages=2)
+_BACKWARDS_ON_HOPPER = _Division(block=64, programs=600, warps=4, stages=2)
+"""Others have not the registers for it."""
 
 
 def attend_few_keys(query_BNQD: Tensor, key_BNLD: Tensor, value_BNLD: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -80,6 +81,10 @@ def _multiplies(tensor: Tensor) -> bool:
     return is_half and torch.version.hip is None and torch.cuda.get_device_capability(tensor.device) >= (8, 0)
 
 
+def _is_on_hopper(tensor: Tensor) -> bool:
+    return is_gpu(tensor.device) and torch.cuda.get_device_capability(tensor.device)[0] == 9
+
+
 class _Attention(torch.autograd.Function):
     """softmax(Q K^T / sqrt(D)) V. Answers and gradients lie as heads side by side do: joining them takes no copy."""
 
@@ -98,7 +103,8 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, ...]:
         query, key, value = ctx.saved_tensors
-        (batch, heads, queries, width), keys, span = query.shape, key.shape[2], _BACKWARDS.span(query)
+        division = _BACKWARDS_ON_HOPPER if _is_on_hopper(query) else _BACKWARDS
+        (batch, heads, queries, width), keys, span = query.shape, key.shape[2], division.span(query)
         spans = blocks_of(queries, span)
         gradient = gradient.transpose(1, 2).contiguous()
         of_query = torch.empty_like(gradient)
@@ -106,7 +112,7 @@ class _Attention(torch.autograd.Function):
         of_both = key.new_empty(2, spans, batch, keys, heads, width, dtype=exact)
         launch(
             gradients, (heads, spans, batch), of_query, *of_both, gradient, query, key, value, width**-0.5, queries,
-            keys, span, *_strides(query, key, value), **_BACKWARDS.sizes(key),
+            keys, span, *_strides(query, key, value), **division.sizes(key),
         )  # fmt: skip
         of_both = of_both.sum(1).to(key.dtype) if spans > 1 else of_both[:, 0]
         return tuple(one.transpose(1, 2) for one in (of_query, *of_both))
