@@ -56,6 +56,7 @@ def plan_of(task: Task) -> TrainingPlan:
             "seed": SEED,
             "network": {"rank": setting.rank, "alpha": setting.rank},
             "optimizer": {"name": own.optimizer, "learning_rate": RATE, "text_encoder_rate": 0},
+            "saving": {"every_epochs": 0},  # else there would have to be room for all of them
             "precision": {
                 "training": setting.precision,
                 "gradient_checkpointing": setting.checkpointing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -263,10 +263,14 @@ def test_packed_weights_have_none(with_rooms):
 
 
 class Stream:
-    def __init__(self, name: str, log: list) -> None:
-        self.name, self._log = name, log
+    """One that says what it waits for, and is recorded once it waits for one that is, as CUDA has it."""
 
-    def wait_stream(self, other) -> None:
+    def __init__(self, name: str, log: list, *, is_recorded: bool) -> None:
+        self.name, self._log, self.is_recorded = name, log, is_recorded
+
+    def wait_stream(self, other: Stream) -> None:
+        assert other.is_recorded, "a graph must not wait for what is none of its own"
+        self.is_recorded = True
         self._log.append(f"{self.name} waits for {other.name}")
 
 
@@ -276,41 +280,51 @@ class OnGpu:
 
 @pytest.fixture
 def streams(monkeypatch):
-    """What streams do, and whether a graph is recorded."""
-    log, recorded = [], [True]
-    current, aside = Stream("main", log), Stream("aside", log)
-    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: recorded[0])
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: log.append(f"on {stream.name}") or nullcontext())
+    """What streams do, and the main one, which is recorded."""
+    log = []
+    main, aside = Stream("main", log, is_recorded=True), Stream("aside", log, is_recorded=False)
+    current = [main]
+
+    @contextmanager
+    def on(stream):
+        current.append(stream)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: current[-1].is_recorded)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current[-1])
+    monkeypatch.setattr(torch.cuda, "stream", on)
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: aside)
     beside_module._lane.cache_clear()
-    yield log, recorded
+    yield log, current
     beside_module._lane.cache_clear()
 
 
 def test_what_is_recorded_beside_waits_for_what_it_reads_and_is_waited_for(streams):
-    log, _ = streams
+    log, current = streams
     first, second = OnGpu(), OnGpu()
+    meet(first)
+    assert not log, "nothing is there yet"
     with beside(first, second):
-        log.append("work")
+        log.append(f"work on {current[-1].name}")
     lane = beside_module._lane(first.device)
     assert lane.held == (first, second), "else their memory is another's meanwhile"
     with beside(second):
         log.append("more work")
     assert lane.held == (second,)
     meet(first)
-    waits = ["main waits for aside", "aside waits for main", "on aside"]
-    assert log == [*waits, "work", *waits, "more work", "main waits for aside"] and not lane.held
+    waits, is_waited_for = "aside waits for main", "main waits for aside"
+    assert log == [waits, "work on aside", is_waited_for, waits, "more work", is_waited_for] and not lane.held
 
 
 def test_without_a_graph_and_on_a_cpu_nothing_is_beside(streams):
-    log, recorded = streams
-    recorded[0] = False
+    log, current = streams
+    current[0].is_recorded = False
     for given in (OnGpu(), torch.zeros(1)):
         with beside(given):
             pass
         meet(given)
-    recorded[0] = True
+    current[0].is_recorded = True
     with FakeTensorMode(), beside(torch.zeros(1)):
         pass
     assert not log

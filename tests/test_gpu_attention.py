@@ -15,7 +15,7 @@ from trainer_core.training import device_layers
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is for Linux", allow_module_level=True)
 from trainer_core.families.gpu import few_keys  # noqa: E402
-from trainer_core.families.gpu.few_keys import attend_few_keys  # noqa: E402
+from trainer_core.families.gpu.few_keys import attend_few_keys, can_multiply  # noqa: E402
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -89,11 +89,13 @@ def test_nothing_is_kept_but_queries_keys_and_values_and_nothing_is_copied(launc
 
 def test_what_is_counted_has_the_same_form(launched):
     with FakeTensorMode():
-        three = [heads_of(torch.zeros(2, tokens, 32, dtype=torch.half), 2).requires_grad_() for tokens in (20, 7, 7)]
+        three = [
+            heads_of(torch.zeros(2, tokens, 32, dtype=torch.bfloat16), 2).requires_grad_() for tokens in (20, 7, 7)
+        ]
         answer = attend_few_keys(*three)
         gradients = torch.autograd.grad(answer.sum(), three)
     assert [one.shape for one in (answer, *gradients)] == [three[0].shape, *(one.shape for one in three)]
-    assert all(one.dtype == torch.half and one.transpose(1, 2).is_contiguous() for one in (answer, *gradients))
+    assert all(one.dtype == torch.bfloat16 and one.transpose(1, 2).is_contiguous() for one in (answer, *gradients))
 
 
 def cases() -> dict[str, tuple[torch.Tensor, ...]]:
@@ -104,7 +106,6 @@ def cases() -> dict[str, tuple[torch.Tensor, ...]]:
         "wide heads": (wide, wide, wide),
         "values apart": (few, few, few.transpose(2, 3).contiguous().transpose(2, 3)),
         "heads apart": (few, few.contiguous(), few),
-        "bf16 on a CPU": (few.bfloat16(),) * 3,
     }
 
 
@@ -126,16 +127,20 @@ def test_the_rest_is_pytorchs(launched, name):
     ],
 )
 def test_it_is_for_tensor_cores(monkeypatch, dtype, capability, hip, is_used):
-    monkeypatch.setattr(few_keys, "is_gpu", lambda device: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert few_keys._multiplies(torch.zeros(1, dtype=dtype)) == is_used
+    assert can_multiply("cuda", dtype) == is_used
 
 
-@pytest.mark.parametrize("fuses, compiles", [(True, False), (True, True), (False, False)])
-def test_a_unet_on_a_gpu_attends_so_unless_it_is_compiled(monkeypatch, fuses, compiles):
+@pytest.mark.parametrize(
+    "fuses, compiles, multiplies", [(True, False, True), (True, False, False), (True, True, True), (False, False, True)]
+)
+def test_a_unet_on_a_gpu_attends_so_unless_it_is_compiled(monkeypatch, fuses, compiles, multiplies):
     monkeypatch.setattr(device_layers, "can_fuse", lambda *_: fuses)
+    monkeypatch.setattr(few_keys, "can_multiply", lambda *_: multiplies)
     unet = tiny_sd15().unet
     device_layers.use_gpu_layers(unet, "cuda", torch.bfloat16, will_compile=compiles)
-    expected = attend_few_keys if fuses and not compiles else functional.scaled_dot_product_attention
+    is_used = fuses and multiplies and not compiles
+    expected = attend_few_keys if is_used else functional.scaled_dot_product_attention
     assert {processor.attend for processor in unet.attn_processors.values()} == {expected}

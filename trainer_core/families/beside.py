@@ -32,8 +32,8 @@ def beside(*given: Tensor) -> Iterator[None]:
 
 def meet(found: Tensor) -> None:
     """Go on when all is done that was asked for beside, on the device of `found`."""
-    if _is_recorded(found):
-        lane = _lane(found.device)
+    lane = _lane(found.device) if _is_recorded(found) else None
+    if lane and lane.is_recorded:
         torch.cuda.current_stream(found.device).wait_stream(lane.stream)
         lane.held = ()
 
@@ -43,6 +43,12 @@ class _Lane:
         self.stream = torch.cuda.Stream(device)
         self.held: tuple[Tensor, ...] = ()
         """Their memory must not become another's yet."""
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the graph that is recorded has come by here; it must not wait for what is none of its own."""
+        with torch.cuda.stream(self.stream):
+            return torch.cuda.is_current_stream_capturing()
 
 
 @cache

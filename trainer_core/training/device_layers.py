@@ -76,11 +76,11 @@ def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, 
     """
     attention = JointAttention()
     if can_fuse(device, dtype):
-        from ..families.gpu.few_keys import attend_few_keys  # these need Triton
+        from ..families.gpu.few_keys import attend_few_keys, can_multiply  # these need Triton
         from ..families.gpu.layers import use_fused_layers
 
         use_fused_layers(unet, transformers=not will_compile)
-        if not will_compile:
+        if not will_compile and can_multiply(device, dtype):
             attention = JointAttention(attend_few_keys)
     use_attention(unet, attention)
 

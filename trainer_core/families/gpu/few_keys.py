@@ -57,10 +57,19 @@ _BACKWARDS_ON_HOPPER = _Division(block=64, programs=600, warps=4, stages=2)
 """Others have not the registers for it."""
 
 
+def can_multiply(device: str, dtype: torch.dtype) -> bool:
+    """Whether Triton has tensor cores do it: not those of RTX 20, and none for exact fp32. AMD's lack registers."""
+    if not is_gpu(device):  # interpreted, which takes the bits of bf16 for integers
+        return dtype != torch.bfloat16
+    if dtype == torch.float32 or torch.version.hip is not None or not torch.cuda.is_available():
+        return False
+    return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def attend_few_keys(query_BNQD: Tensor, key_BNLD: Tensor, value_BNLD: Tensor, mask: Tensor | None = None) -> Tensor:
     """`functional.scaled_dot_product_attention`, by PyTorch itself where keys are many or there is a mask."""
     three = query_BNQD, key_BNLD, value_BNLD
-    if mask is None and _fit(*three) and _multiplies(query_BNQD):
+    if mask is None and _fit(*three):
         return _Attention.apply(*three)
     return functional.scaled_dot_product_attention(*three, mask)
 
@@ -71,14 +80,6 @@ def _fit(*three: Tensor) -> bool:
     is_alike = len({(one.dtype, one.shape[-1]) for one in three}) == 1
     lie_so = all((one.stride(1), one.stride(3)) == (width, 1) for one in three)
     return is_alike and lie_so and keys <= _MOST_KEYS and width <= _MOST_WIDTH
-
-
-def _multiplies(tensor: Tensor) -> bool:
-    """Whether Triton has tensor cores do it: not those of RTX 20, and none for exact fp32. AMD's lack registers."""
-    if not is_gpu(tensor.device):  # interpreted, which takes the bits of bf16 for integers
-        return tensor.dtype != torch.bfloat16
-    is_half = tensor.dtype in (torch.bfloat16, torch.float16)
-    return is_half and torch.version.hip is None and torch.cuda.get_device_capability(tensor.device) >= (8, 0)
 
 
 def _is_on_hopper(tensor: Tensor) -> bool:

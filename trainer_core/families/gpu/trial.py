@@ -38,7 +38,7 @@ def _has_gpu(device: str) -> bool:
 
 def _is_right(device: str, dtype: torch.dtype) -> bool:
     from .convolution import add
-    from .few_keys import attend_few_keys
+    from .few_keys import attend_few_keys, can_multiply
     from .gate import gate
     from .group_norm import group_norm
     from .layer_norm import add_and_normalise
@@ -58,7 +58,8 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
         return by(*(one.unflatten(-1, (2, -1)).transpose(1, 2) for one in (x, y, x * y)))
 
     pictures, tokens = inputs(1, 12, 9, 9), inputs(1, 5, 12)
-    text = inputs(1, 77, 128)  # of SDXL's size: whether its kernels find room shows with no smaller one
+    # of SDXL's size: whether its kernels find room shows with no smaller one
+    text = inputs(1, 77, 128) if can_multiply(device, dtype) else None
     return all(
         _agree(fused, plain, given, _MOST_OFF[dtype])
         for fused, plain, given in (
@@ -72,6 +73,7 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
             (lambda x, _: gate(x, bias), gated, tokens),
             (partial(attended, attend_few_keys), partial(attended, functional.scaled_dot_product_attention), text),
         )
+        if given is not None
     )
 
 
