@@ -21,6 +21,9 @@ class Result:
     what: str
     flops: int
     flops_per_second: float
+    """Of the best multiplication."""
+    held_per_second: float
+    """Of many, one behind the other."""
     rows: list[Row]
     """Of the contenders that took two steps at least, ours first."""
     failures: list[str]
@@ -33,7 +36,7 @@ class Result:
         """The limit, what our trainer told, and who failed; a line each."""
         seconds = self.flops / self.flops_per_second
         speed = f"{self.flops / 1e12:.2f} TFLOP at {self.flops_per_second / 1e12:.1f} TFLOP/s"
-        yield f"limit {seconds:.4f} s: {speed}"
+        yield f"limit {seconds:.4f} s: {speed}, which holds for half a second at {self.held_per_second / 1e12:.1f}"
         for row in self.rows:
             yield from (f"{row.contender}: {remark}" for remark in row.remarks)
         yield from self.failures

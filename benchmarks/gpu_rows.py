@@ -28,7 +28,7 @@ from . import device_clock
 from .contender_process import Contender, ContenderFailed, contenders, running
 from .gpu_cases import Case, gpu_cases
 from .gpu_report import CURVES, Report, Result
-from .limit import fastest_multiplication, flops_of_step
+from .limit import fastest_multiplication, flops_of_step, held_multiplication
 from .other_trainers import OTHERS
 from .random_inputs import CACHE, write_base, write_pictures
 from .speed_table import summarise
@@ -68,6 +68,7 @@ def result_of(case: Case, names: Sequence[str], deadline: float) -> Result:
     setting = case.setting
     base = write_base(CACHE, setting.family, setting.device)
     ceiling = fastest_multiplication(setting.device, setting.precision)
+    held = held_multiplication(setting.device, setting.precision)
     device_clock.give_back(setting.device)
     flops = flops_of_step(outline_of(base), setting.side, setting.batch)
     with tempfile.TemporaryDirectory() as work:
@@ -76,6 +77,7 @@ def result_of(case: Case, names: Sequence[str], deadline: float) -> Result:
         what=case.words(),
         flops=flops,
         flops_per_second=ceiling,
+        held_per_second=held,
         rows=[summarise(name, found, setting.batch, flops, ceiling) for name, found in turns.items() if found],
         failures=failures,
     )

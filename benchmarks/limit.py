@@ -16,6 +16,8 @@ from .device_clock import synchronise
 
 _SIDES_OF_MATRICES = {"cpu": (320, 640, 1280, 2048), "cuda": (2048, 4096, 8192)}
 _TIMES = 10
+_HELD = 0.5
+"""Seconds."""
 
 
 def flops_of_step(outline: BaseModel, side: int, batch: int) -> int:
@@ -51,3 +53,20 @@ def fastest_multiplication(device: str, precision: str) -> float:
                 synchronise(device)
                 best = max(best, 2 * side**3 / (time.perf_counter() - began))
     return best
+
+
+@torch.no_grad()
+def held_multiplication(device: str, precision: str) -> float:
+    """FLOP/s of a large square multiplication over and over, for half a second: a GPU that takes all the power it may
+    is slower than in its best single one."""
+    side = _SIDES_OF_MATRICES[device][-1]
+    a, b = (torch.randn(side, side, device=device, dtype=FORMATS[precision]) for _ in range(2))
+    answer, count = torch.mm(a, b), 0
+    synchronise(device)
+    began = time.perf_counter()
+    while time.perf_counter() - began < _HELD:
+        for _ in range(_TIMES):
+            torch.mm(a, b, out=answer)
+        synchronise(device)
+        count += _TIMES
+    return count * 2 * side**3 / (time.perf_counter() - began)

@@ -46,6 +46,7 @@ def base(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.setattr(contender_process, "_command", lambda task: [sys.executable, "-c", PRETENDER, task.to_json()])
     monkeypatch.setattr("benchmarks.limit._SIDES_OF_MATRICES", {"cpu": (64,)})
+    monkeypatch.setattr("benchmarks.limit._HELD", 0.05)
     monkeypatch.setattr(gpu_rows, "write_base", lambda *_: write_base(tmp_path, "sd15"))
     monkeypatch.setattr(gpu_rows, "_curves", lambda *_: "| curves |\n")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "work"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import random_inputs
-from benchmarks.limit import fastest_multiplication, flops_of_step
+from benchmarks.limit import fastest_multiplication, flops_of_step, held_multiplication
 from tests.full_size_models import REFERENCE_UNETS, full_size
 from tests.tiny_models import tiny_sdxl
 from tests.training_jobs import write_base
@@ -28,7 +28,17 @@ def test_arithmetic_is_that_of_the_family_the_side_and_the_batch(tmp_path):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_ceiling_is_a_speed(monkeypatch, precision):
     monkeypatch.setattr("benchmarks.limit._SIDES_OF_MATRICES", {"cpu": (64,)})
-    assert fastest_multiplication("cpu", precision) > 1e6
+    monkeypatch.setattr("benchmarks.limit._HELD", 0.05)
+    best, held = fastest_multiplication("cpu", precision), held_multiplication("cpu", precision)
+    assert best > 1e6 and held > 1e6
+
+
+def test_a_held_ceiling_is_that_of_all_multiplications_together(monkeypatch):
+    """By a clock that runs a second with each look at it."""
+    monkeypatch.setattr("benchmarks.limit._SIDES_OF_MATRICES", {"cpu": (8, 64)})
+    monkeypatch.setattr("benchmarks.limit._HELD", 3)
+    monkeypatch.setattr("benchmarks.limit.time.perf_counter", map(float, range(9)).__next__)
+    assert held_multiplication("cpu", "fp32") == 2 * 10 * 2 * 64**3 / 4
 
 
 def test_a_random_sdxl_of_full_size_is_known_as_one():

@@ -100,12 +100,12 @@ class StepGraphs:
 
     def _place_gradients(self) -> None:
         """Have every gradient where the graphs add to it, with what the parameter has so far."""
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            if parameter.grad is gradient:
-                continue
-            if parameter.grad is None:
-                gradient.zero_()
-            else:
+        pairs = list(zip(self._parameters, self._gradients, strict=True))
+        fresh = [gradient for parameter, gradient in pairs if parameter.grad is None]
+        if fresh:  # all at once: SDXL has 1,444
+            torch._foreach_zero_(fresh)
+        for parameter, gradient in pairs:
+            if parameter.grad is not None and parameter.grad is not gradient:
                 gradient.copy_(parameter.grad)
             parameter.grad = gradient
 
