@@ -14,10 +14,10 @@ from torch.nn import functional
 from tests.test_gpu_layers import drawn, summed, tiny
 from trainer_core.families import beside as beside_module
 from trainer_core.families.attention import use_attention
-from trainer_core.families.beside import beside, meet
+from trainer_core.families.beside import beside, ends_beside, meet
 from trainer_core.families.quantised import quantise
 from trainer_core.families.room import empty_rows, room_of, take_room, with_even_rows
-from trainer_core.lora import joint
+from trainer_core.lora import border, joint
 from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.border import Borders, put_borders
 from trainer_core.lora.halves import halves_at_hand
@@ -25,6 +25,7 @@ from trainer_core.lora.joint import lora_linears
 from trainer_core.lora.joint_attention import JointAttention
 from trainer_core.lora.low_rank import DoraLayer, LoraLayer
 from trainer_core.lora.names import targets_of
+from trainer_core.training import device_layers
 from trainer_core.training.plan.adapter import AdapterPlan
 
 if importlib.util.find_spec("triton") is None:
@@ -149,9 +150,21 @@ def test_only_plain_loras_on_whole_layers_in_half_precision_have_borders():
     assert has(*loras(16)) and has(*loras(16, bias=True)) and has(*loras(16, 8)) and has(*loras(16), dtype=torch.half)
     assert not has(*loras(16), dtype=torch.float32)
     assert not has(*loras(16, rank=4)), "rows would begin anywhere"
+    assert has(*loras(16, rank=136)) and not has(*loras(16, 16, rank=136)), "each would read what the other makes"
     assert not has(*loras(16, 8, bias=True)), "each has its own"
     dora = DoraLayer(nn.Linear(24, 16), DoraLayer.shapes(nn.Linear(24, 16), 8, 0), 8, 8)
     assert not has(dora) and not has(*loras(16), dora)
+
+
+def test_many_layers_are_moved_a_few_at_a_time(monkeypatch):
+    """For both lie there for a moment."""
+    monkeypatch.setattr(border, "_SETS", 2)
+    sets = [loras(16) for _ in range(5)]
+    for (layer,) in sets:
+        layer.base.to(torch.bfloat16)
+    put_borders(sets)
+    stacks = [layer.border.stack for (layer,) in sets]
+    assert [stacks.index(one) for one in stacks] == [0, 0, 2, 2, 4]
 
 
 def test_a_layer_wants_room_within_a_pass_only_and_where_nothing_is_left_out():
@@ -259,6 +272,20 @@ def test_packed_weights_have_none(with_rooms):
     assert plain.isfinite().all() and len(small) < len(with_rooms)
 
 
+@pytest.mark.parametrize(("plan", "has"), [(AdapterPlan(), True), (AdapterPlan(rank_dropout=0.1), False)])
+def test_where_dropout_stands_between_layers_and_loras_there_are_none(monkeypatch, plan, has):
+    monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
+    model = tiny("sd15")
+    unet = model.unet.to(torch.bfloat16)
+    use_fused_layers(unet)
+    (_, found), *_ = targets_of(model, plan.targets, plan.blocks)
+    layers = Adapters(unet, found, 8, 8, plan).layers
+    before = sum(layer.base.weight.untyped_storage().nbytes() for layer in layers)
+    grown = device_layers.put_borders_for_gpu(unet, "cuda", torch.bfloat16, plan)
+    assert (grown > 0) == has == any(layer.border for layer in layers if isinstance(layer, LoraLayer))
+    assert grown < before
+
+
 # ------------------------------------------------------------------------------------------------------------- beside
 
 
@@ -315,6 +342,26 @@ def test_what_is_recorded_beside_waits_for_what_it_reads_and_is_waited_for(strea
     meet(first)
     waits, is_waited_for = "aside waits for main", "main waits for aside"
     assert log == [waits, "work on aside", is_waited_for, waits, "more work", is_waited_for] and not lane.held
+
+
+def test_a_recording_that_fails_ends_with_what_was_asked_for_beside(streams, monkeypatch):
+    """Else CUDA does not end it, and what failed is not known."""
+    log, _ = streams
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with pytest.raises(torch.OutOfMemoryError), ends_beside():
+        with beside(OnGpu()):
+            pass
+        raise torch.OutOfMemoryError
+    assert log[-1] == "main waits for aside" and not beside_module._lane(OnGpu.device).held
+    with ends_beside():
+        pass
+    with pytest.raises(KeyError), ends_beside():
+        monkeypatch.setattr(Stream, "wait_stream", raises)
+        raise KeyError
+
+
+def raises(*_) -> None:
+    raise RuntimeError("operation failed due to a previous error during capture")
 
 
 def test_without_a_graph_and_on_a_cpu_nothing_is_beside(streams):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 
 import pytest
@@ -10,6 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
 from tests.tiny_models import tiny_sd15
+from trainer_core.families.gpu import trial
+from trainer_core.families.gpu.trial import can_attend, can_fuse
 from trainer_core.training import device_layers
 
 if importlib.util.find_spec("triton") is None:
@@ -39,7 +42,7 @@ def launched(monkeypatch) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize("programs", [1, 6, 100], ids=lambda programs: f"{programs} programs")
-@pytest.mark.parametrize("keys, width", [(77, 40), (77, 64), (5, 64), (128, 16), (65, 48), (64, 8)])
+@pytest.mark.parametrize("keys, width", [(77, 40), (77, 64), (5, 64), (80, 16), (65, 48), (64, 8)])
 def test_answers_and_gradients_are_pytorchs(launched, monkeypatch, keys, width, programs):
     division = few_keys._Division(block=16, programs=programs, warps=4, stages=1)
     monkeypatch.setattr(few_keys, "_FORWARDS", division)
@@ -61,7 +64,7 @@ def test_answers_and_gradients_are_pytorchs(launched, monkeypatch, keys, width, 
 
 
 def test_two_tiles_of_keys_take_no_more_than_they_need(launched):
-    for keys, tiles in ((5, (16, 0)), (64, (64, 0)), (77, (64, 16)), (100, (64, 64))):
+    for keys, tiles in ((5, (16, 0)), (64, (64, 0)), (77, (64, 16)), (80, (64, 16))):
         attend_few_keys(*(heads_of(drawn(1, tokens, 64), 1) for tokens in (3, keys, keys)))
         assert (launched[-1]["KEYS"], launched[-1]["REST"]) == tiles
 
@@ -99,7 +102,7 @@ def test_what_is_counted_has_the_same_form(launched):
 
 
 def cases() -> dict[str, tuple[torch.Tensor, ...]]:
-    few, many, wide = (heads_of(drawn(1, *shape), 2) for shape in ((7, 16), (129, 16), (7, 260)))
+    few, many, wide = (heads_of(drawn(1, *shape), 2) for shape in ((7, 16), (81, 16), (7, 130)))
     return {
         "mask": (few, few, few, torch.ones(7, 7, dtype=torch.bool).tril()),
         "many keys": (few, many, many),
@@ -134,13 +137,31 @@ def test_it_is_for_tensor_cores(monkeypatch, dtype, capability, hip, is_used):
 
 
 @pytest.mark.parametrize(
-    "fuses, compiles, multiplies", [(True, False, True), (True, False, False), (True, True, True), (False, False, True)]
+    "fuses, compiles, attends", [(True, False, True), (True, False, False), (True, True, True), (False, False, True)]
 )
-def test_a_unet_on_a_gpu_attends_so_unless_it_is_compiled(monkeypatch, fuses, compiles, multiplies):
+def test_a_unet_on_a_gpu_attends_so_unless_it_is_compiled(monkeypatch, fuses, compiles, attends):
     monkeypatch.setattr(device_layers, "can_fuse", lambda *_: fuses)
-    monkeypatch.setattr(few_keys, "can_multiply", lambda *_: multiplies)
+    monkeypatch.setattr(device_layers, "can_attend", lambda *_: attends)
     unet = tiny_sd15().unet
     device_layers.use_gpu_layers(unet, "cuda", torch.bfloat16, will_compile=compiles)
-    is_used = fuses and multiplies and not compiles
+    is_used = fuses and attends and not compiles
     expected = attend_few_keys if is_used else functional.scaled_dot_product_attention
     assert {processor.attend for processor in unet.attn_processors.values()} == {expected}
+
+
+@pytest.fixture
+def on_a_gpu(monkeypatch):
+    for asked in (can_attend, can_fuse):
+        asked.cache_clear()
+    monkeypatch.setattr(trial, "_has_gpu", lambda device: True)
+    yield
+    for asked in (can_attend, can_fuse):
+        asked.cache_clear()
+
+
+def test_it_is_tried_alone(on_a_gpu, monkeypatch):
+    assert can_attend("cpu", torch.float32) and not can_attend("cpu", torch.bfloat16), "which is not interpreted"
+    can_attend.cache_clear()
+    wrong = functools.partial(functional.scaled_dot_product_attention, scale=0.126)
+    monkeypatch.setattr(few_keys, "attend_few_keys", wrong)
+    assert not can_attend("cpu", torch.float32) and can_fuse("cpu", torch.float32)

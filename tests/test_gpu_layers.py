@@ -30,7 +30,6 @@ if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is for Linux", allow_module_level=True)
 from trainer_core.families.gpu import launching, layers  # noqa: E402
 from trainer_core.families.gpu.convolution import add, unbiased  # noqa: E402
-from trainer_core.families.gpu.few_keys import attend_few_keys  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
 from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
 from trainer_core.families.gpu.layer_norm import add_and_normalise  # noqa: E402
@@ -264,7 +263,6 @@ def test_kernels_are_tried_for_real_while_a_step_is_only_counted(on_a_gpu):
 WRONG = {
     "group_norm": lambda x, layer, shift, silu: 1.01 * functional.silu(layer(x + shift[0, :, None, None])),
     "add_and_normalise": lambda x, y, layer, bias: (x + y, layer(x + y)),
-    "attend_few_keys": lambda *three: functional.scaled_dot_product_attention(*three, scale=0.126),
     "convolution": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
     "gate": lambda x, bias: x.chunk(2, dim=-1)[0] * functional.gelu(x.chunk(2, dim=-1)[1]),
 }
@@ -272,7 +270,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_kernel_that_is_wrong_is_found(on_a_gpu, monkeypatch, name):
-    functions = {one.__name__: one for one in (gate, group_norm, add_and_normalise, attend_few_keys)}
+    functions = {one.__name__: one for one in (gate, group_norm, add_and_normalise)}
     function = {"convolution": add, **functions}[name]
     monkeypatch.setattr(sys.modules[function.__module__], function.__name__, WRONG[name])
     assert not can_fuse("cpu", torch.float32)

@@ -6,8 +6,10 @@ led to them.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
+import unittest.mock
 import weakref
 
 import pytest
@@ -251,6 +253,28 @@ class Stale(OnTape):
     def record(self, run):
         run()
         return lambda: None
+
+
+def test_a_recording_that_fails_is_ended_with_its_second_stream(monkeypatch):
+    ended = []
+    for name in ("device", "stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, **__: contextlib.nullcontext())
+    for name in ("Stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: unittest.mock.MagicMock())
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 0)
+
+    @contextlib.contextmanager
+    def ends():
+        try:
+            yield
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(step_graphs, "ends_beside", ends)
+    passes = iter([None] * step_graphs._WARM_UPS)
+    with pytest.raises(StopIteration):
+        step_graphs.GpuRecorder("cuda").record(lambda: next(passes))
+    assert ended == [True]
 
 
 def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):

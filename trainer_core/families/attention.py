@@ -45,6 +45,6 @@ class PlainAttention:
 
 def use_attention(unet: UNet2DConditionModel, attention: PlainAttention) -> None:
     """Let a UNet attend in another way, unless somebody changed how it does."""
-    known = AttnProcessor2_0, PlainAttention
-    if all(isinstance(processor, known) for processor in unet.attn_processors.values()):
+    processors = unet.attn_processors.values()
+    if all(type(one) is AttnProcessor2_0 or isinstance(one, PlainAttention) for one in processors):
         unet.set_attn_processor(attention)

@@ -8,7 +8,7 @@ than it gains.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import torch
@@ -32,23 +32,36 @@ def beside(*given: Tensor) -> Iterator[None]:
 
 def meet(found: Tensor) -> None:
     """Go on when all is done that was asked for beside, on the device of `found`."""
-    lane = _lane(found.device) if _is_recorded(found) else None
-    if lane and lane.is_recorded:
-        torch.cuda.current_stream(found.device).wait_stream(lane.stream)
-        lane.held = ()
+    if _is_recorded(found):
+        _lane(found.device).end()
+
+
+@contextmanager
+def ends_beside() -> Iterator[None]:
+    """What is recorded within, on the current device, ends with all that was asked for beside, also where it fails: a
+    recording that has not met all of it cannot be ended."""
+    try:
+        yield
+    finally:
+        with suppress(RuntimeError):  # what has failed in CUDA itself waits for nothing any more
+            _lane(torch.device("cuda", torch.cuda.current_device())).end()
 
 
 class _Lane:
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self.stream = torch.cuda.Stream(device)
         self.held: tuple[Tensor, ...] = ()
         """Their memory must not become another's yet."""
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the graph that is recorded has come by here; it must not wait for what is none of its own."""
+    def end(self) -> None:
+        """The current stream waits for this one, unless the graph that is recorded has not come by here: it must not
+        wait for what is none of its own."""
+        self.held = ()
         with torch.cuda.stream(self.stream):
-            return torch.cuda.is_current_stream_capturing()
+            is_recorded = torch.cuda.is_current_stream_capturing()
+        if is_recorded:
+            torch.cuda.current_stream(self._device).wait_stream(self.stream)
 
 
 @cache

@@ -82,7 +82,7 @@ class _LoraLinears(torch.autograd.Function):
                 for weight_OI, bias_O, up_OR, inner in zip(weights, biases, ups, inners, strict=True)
             ]
         ctx.save_for_backward(x_TI, inner_TR, down_RI, *weights, *ups)
-        return tuple(answer_TO.unflatten(0, x.shape[:-1]) for answer_TO in answers)
+        return tuple(answer_TO.view(*x.shape[:-1], -1) for answer_TO in answers)
 
     @staticmethod
     @once_differentiable

@@ -206,7 +206,7 @@ class _Alike:
 
         with saved_tensors_hooks(Tensor.detach, look):
             end = _WithGradient.apply(self.run(inputs), gradient)
-        size = gradient.made().nbytes
+        size = gradient.made().untyped_storage().nbytes()
         before = count.peak = count.live
         tensors = [*inputs, *self.weights()]
         wanted = [tensor for tensor in tensors if tensor.requires_grad]

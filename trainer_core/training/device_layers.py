@@ -14,12 +14,13 @@ from ..families.attention import use_attention
 from ..families.base_model import BaseModel
 from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
-from ..families.gpu.trial import can_fuse
+from ..families.gpu.trial import can_attend, can_fuse
 from ..families.loading import parts_of
 from ..lora.border import put_borders
 from ..lora.joint_attention import JointAttention
 from ..lora.layer import AdapterLayer
 from ..lora.low_rank import LoraLayer
+from .plan import AdapterPlan
 
 
 def usual_pixels(batches: Sequence[Sequence[int]], buckets: Sequence[tuple[int, int]], parts: int) -> int:
@@ -76,19 +77,19 @@ def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, 
     """
     attention = JointAttention()
     if can_fuse(device, dtype):
-        from ..families.gpu.few_keys import attend_few_keys, can_multiply  # these need Triton
+        from ..families.gpu.few_keys import attend_few_keys  # these need Triton
         from ..families.gpu.layers import use_fused_layers
 
         use_fused_layers(unet, transformers=not will_compile)
-        if not will_compile and can_multiply(device, dtype):
+        if not will_compile and can_attend(device, dtype):
             attention = JointAttention(attend_few_keys)
     use_attention(unet, attention)
 
 
-def put_borders_for_gpu(unet: UNet2DConditionModel, device: str, dtype: torch.dtype) -> int:
-    """Have fused layers multiply together with their LoRAs, once the UNet has its adapters; returns by how many bytes
-    that makes it larger."""
-    if not can_fuse(device, dtype):
+def put_borders_for_gpu(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, plan: AdapterPlan) -> int:
+    """Have fused layers multiply together with their LoRAs, once the UNet has its adapters; by how many bytes that
+    makes it larger. What dropout leaves out is between the two."""
+    if plan.drops_out or not can_fuse(device, dtype):
         return 0
     from ..families.gpu.layers import FusedTransformerBlock  # needs Triton
 

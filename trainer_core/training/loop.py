@@ -19,7 +19,7 @@ from ..runs.pace import StepTimes, Work
 from .amount import Step, steps_from
 from .between_steps import BetweenSteps, Report
 from .compiling import compile_where_it_pays
-from .device_layers import put_borders_for_gpu, use_gpu_layers
+from .device_layers import use_gpu_layers
 from .draws import Part
 from .ema import WeightAverage
 from .graph_trial import use_graphs_where_they_help
@@ -148,8 +148,8 @@ class TrainingLoop:
             remarks.append(compile_where_it_pays(self.learner, folder / "compile.json", steps))
             if is_gpu(self.parts.device) and not self.learner.is_compiled:
                 unet, dtype = self.learner.model.unet, FORMATS[self.parts.precision]
+                # without borders (lora/border.py), whose memory was not counted
                 use_gpu_layers(unet, self.parts.device, dtype, will_compile=False)
-                put_borders_for_gpu(unet, self.parts.device, dtype)
         if precision.cuda_graphs and is_gpu(self.parts.device):
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
             remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", remarks.append))

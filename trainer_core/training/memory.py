@@ -91,7 +91,7 @@ def step_memory(
         adapters = _adapters(outline, plan)
         parameters = [parameter for part in adapters for parameter in part.parameters()]
         if is_gpu(device):
-            base += put_borders_for_gpu(outline.unet, device, dtype)
+            base += put_borders_for_gpu(outline.unet, device, dtype, plan.adapter)
         elif has_cpu_layers(device, precision):
             base += bytes_of_cpu_layers(outline.unet, usual_pixels // outline.pixels_per_latent**2)
         if choice.checkpoint_every:

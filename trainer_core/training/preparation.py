@@ -122,7 +122,7 @@ class Preparation:
         """Have the UNet, which has its adapters, compute with them as is fastest, on a CPU in batches of the usual
         size."""
         if is_gpu(self.parts.device):
-            put_borders_for_gpu(model.unet, self.parts.device, FORMATS[self.parts.precision])
+            put_borders_for_gpu(model.unet, self.parts.device, FORMATS[self.parts.precision], self.plan.adapter)
         elif self._has_cpu_layers:
             dataset = self.parts.dataset
             batches = first_batches(dataset, self.plan, self.parts.team.size)

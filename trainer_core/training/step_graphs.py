@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..families.beside import ends_beside
 from .learner import Given, Learner
 from .memory_choice import free_memory
 from .troubles import is_out_of_memory
@@ -188,7 +189,7 @@ class GpuRecorder:
             before, graph = torch.cuda.memory_reserved(), torch.cuda.CUDAGraph()
             # thread_local: what other threads ask of the GPU meanwhile, a server's or the one that draws the next
             # step, spoils nothing
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"), ends_beside():
                 run()
             self._pool = graph.pool()
             self._held += torch.cuda.memory_reserved() - before

@@ -1,4 +1,5 @@
-"""Frozen convolutions that keep nothing of their input, and leave their bias to whoever reads the answer next.
+"""Frozen convolutions that keep nothing of their input, and leave their bias to whoever reads the answer next; and sums
+that add it.
 
 PyTorch adds a bias in a pass of its own, and keeps the input for a gradient that nobody asks for.
 """

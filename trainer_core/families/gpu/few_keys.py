@@ -19,7 +19,7 @@ from .launching import blocks_of, launch, next_power_of_2
 
 # Shape suffixes: B batch, N heads, Q queries, L keys, D values of a head, S spans.
 
-_MOST_KEYS, _MOST_WIDTH = 128, 64
+_MOST_KEYS, _MOST_WIDTH = 80, 64
 """Keys of a head, and values of each, that a program has room for."""
 _LEAST = 16
 """Keys, and values, that tensor cores multiply at a time."""

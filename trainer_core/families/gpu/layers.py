@@ -67,9 +67,9 @@ class FusedTransformerBlock(BasicTransformerBlock):
         x_BLC, normal_BLC = normal(self.norm2, x_BLC, attended_BLC, bias_C, own.to_out[0], text.to_q)
         attended_BLC, bias_C = _attended(text, normal_BLC, encoder_hidden_states, None)
         x_BLC, normal_BLC = normal(self.norm3, x_BLC, attended_BLC, bias_C, text.to_out[0], opened.proj)
-        wide_BLC, bias_C = _multiplied(opened.proj, normal_BLC)
-        gated_BLC = gate(wide_BLC, bias_C, room=room_for(closed), gradient_room=room_for(opened.proj))
-        y_BLC, bias_C = _multiplied(closed, gated_BLC)
+        rooms = {"room": room_for(closed), "gradient_room": room_for(opened.proj)}
+        # no name is given to what is wide: it would live as long
+        y_BLC, bias_C = _multiplied(closed, gate(*_multiplied(opened.proj, normal_BLC), **rooms))
         return x_BLC + y_BLC if bias_C is None else add(x_BLC, y_BLC, bias_C)
 
     def layers_by_input(self) -> list[tuple[nn.Module, ...]]:

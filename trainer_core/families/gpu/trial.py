@@ -19,15 +19,25 @@ _MOST_OFF = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
 
 @cache
 def can_fuse(device: str, dtype: torch.dtype) -> bool:
-    """Whether every kernel, in a model's format, gives what PyTorch gives; asked once in a process, takes seconds.
-    Tried for real also where a step is only counted, on tensors without storage."""
+    """Whether the kernels between multiplications, in a model's format, give what PyTorch gives; asked once in a
+    process, takes seconds. Tried for real also where a step is only counted, on tensors without storage."""
+    return _works(device, lambda: _fuses(device, dtype))
+
+
+@cache
+def can_attend(device: str, dtype: torch.dtype) -> bool:
+    """The same of attention to few keys, which multiplies itself: where it fails, the others need not."""
+    return _works(device, lambda: _attends(device, dtype))
+
+
+def _works(device: str, is_right: Callable[[], bool]) -> bool:
     if not _has_gpu(device):
         return False
     try:
         if importlib.util.find_spec("triton") is None:
             return False
         with unset_fake_temporarily(), torch.inference_mode(False), torch.enable_grad():
-            return _is_right(device, dtype)
+            return is_right()
     except Exception:  # noqa: BLE001 - no compiler, no driver, an old GPU: Triton has many ways to say no
         return False
 
@@ -36,9 +46,8 @@ def _has_gpu(device: str) -> bool:
     return is_gpu(device) and torch.cuda.is_available()
 
 
-def _is_right(device: str, dtype: torch.dtype) -> bool:
+def _fuses(device: str, dtype: torch.dtype) -> bool:
     from .convolution import add
-    from .few_keys import attend_few_keys, can_multiply
     from .gate import gate
     from .group_norm import group_norm
     from .layer_norm import add_and_normalise
@@ -46,20 +55,11 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
     groups, layer = (layer.to(device, dtype).requires_grad_(False) for layer in (nn.GroupNorm(2, 12), nn.LayerNorm(12)))
     bias, shift = (torch.linspace(-1, 1, 12, device=device, dtype=dtype) for _ in range(2))
 
-    def inputs(*shape: int) -> list[Tensor]:
-        waves = torch.arange(torch.Size(shape).numel(), device=device).reshape(shape)
-        return [(waves * step).sin().to(dtype).requires_grad_() for step in (0.7, 1.1)]
-
     def gated(x: Tensor, _: Tensor) -> Tensor:
         value, opened = (x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
-    def attended(by: Callable[..., Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return by(*(one.unflatten(-1, (2, -1)).transpose(1, 2) for one in (x, y, x * y)))
-
-    pictures, tokens = inputs(1, 12, 9, 9), inputs(1, 5, 12)
-    # of SDXL's size: whether its kernels find room shows with no smaller one
-    text = inputs(1, 77, 128) if can_multiply(device, dtype) else None
+    pictures, tokens = (_waves(device, dtype, *shape) for shape in ((1, 12, 9, 9), (1, 5, 12)))
     return all(
         _agree(fused, plain, given, _MOST_OFF[dtype])
         for fused, plain, given in (
@@ -71,10 +71,26 @@ def _is_right(device: str, dtype: torch.dtype) -> bool:
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
             (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
             (lambda x, _: gate(x, bias), gated, tokens),
-            (partial(attended, attend_few_keys), partial(attended, functional.scaled_dot_product_attention), text),
         )
-        if given is not None
     )
+
+
+def _attends(device: str, dtype: torch.dtype) -> bool:
+    from .few_keys import attend_few_keys, can_multiply
+
+    def attended(by: Callable[..., Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return by(*(one.unflatten(-1, (2, -1)).transpose(1, 2) for one in (x, y, x * y)))
+
+    if not can_multiply(device, dtype):
+        return False
+    ours, theirs = (partial(attended, by) for by in (attend_few_keys, functional.scaled_dot_product_attention))
+    # of SDXL's size: whether its kernels find room shows with no smaller one
+    return _agree(ours, theirs, _waves(device, dtype, 1, 77, 128), _MOST_OFF[dtype])
+
+
+def _waves(device: str, dtype: torch.dtype, *shape: int) -> list[Tensor]:
+    waves = torch.arange(torch.Size(shape).numel(), device=device).reshape(shape)
+    return [(waves * step).sin().to(dtype).requires_grad_() for step in (0.7, 1.1)]
 
 
 def _agree(fused: Callable, plain: Callable, given: Sequence[Tensor], most_off: float) -> bool:
