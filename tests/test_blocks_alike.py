@@ -79,6 +79,22 @@ def test_so_it_is_with_a_gpus_layers(each_block, monkeypatch, choice, rank):
     assert abs(found.step - exact.step) <= 64 and found.base == exact.base
 
 
+def test_what_borders_take_is_counted(monkeypatch):
+    """lora/border.py: the weights are larger by them."""
+    pytest.importorskip("triton")
+    monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
+
+    def base(rank: int, **adapter: float) -> int:
+        return counted(tiny_sdxl(), {"network": {"rank": rank, "alpha": 1}, "adapter": adapter}, device="cuda").base
+
+    grown = []
+    put = memory.put_borders_for_gpu
+    monkeypatch.setattr(memory, "put_borders_for_gpu", lambda *given: grown.append(put(*given)) or grown[-1])
+    without, with_borders, dropping = base(4), base(8), base(8, rank_dropout=0.1)
+    assert grown[0] == grown[2] == 0 < grown[1]
+    assert with_borders - without == grown[1] and dropping == without
+
+
 def test_text_states_are_kept_by_whoever_keeps_them(each_block):
     def count():
         return counted(full_size("sd15"), side=512)
