@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from tests.test_gpu_layers import drawn, summed, tiny
+from tests.test_gpu_layers import drawn, plain_add, plain_group_norm, summed, tiny, told_to
 from trainer_core.families import beside as beside_module
 from trainer_core.families.attention import use_attention
 from trainer_core.families.beside import beside, ends_beside, meet
@@ -185,10 +185,6 @@ def with_rooms(monkeypatch):
     """What the kernels of families/gpu do, by PyTorch, with the rooms that they leave. Counts what is taken."""
     taken = []
 
-    def norm(x, layer, shift=None, *, silu):
-        y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
-        return functional.silu(y) if silu else y
-
     def wants(x: Tensor, room: int) -> None:
         if x.requires_grad:
             x.register_hook(lambda gradient: roomy(gradient, room))
@@ -208,10 +204,10 @@ def with_rooms(monkeypatch):
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(layers, "group_norm", norm)
+    monkeypatch.setattr(layers, "group_norm", plain_group_norm)
     monkeypatch.setattr(layers, "gate", gate)
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", lambda x, y, bias: x + y + (bias[:, None, None] if x.dim() == 4 else bias))
+    monkeypatch.setattr(layers, "add", plain_add)
     monkeypatch.setattr(joint, "take_room", take)
     return taken
 
@@ -234,17 +230,9 @@ def gradients_of(family: str, dtype: torch.dtype, *, bordered: bool = False, pac
         for parameter in adapters.parameters():
             parameter.grad = None
         with halves_at_hand([adapters], dtype):
-            answered(model).float().square().mean().backward()
+            x_BCHW = drawn(2, unet.config.in_channels, 8, 8)
+            model.answer(x_BCHW, *told_to(unet.train(), 2)).float().square().mean().backward()
     return torch.cat([parameter.grad.flatten() for parameter in adapters.parameters()])
-
-
-def answered(model) -> Tensor:
-    config, added = model.unet.train().config, {}
-    if config.addition_embed_type == "text_time":
-        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-        added = {"text_embeds": drawn(2, pooled, seed=3), "time_ids": torch.ones(2, 6)}
-    states_BLD = torch.linspace(-2, 2, 2 * 5 * config.cross_attention_dim).reshape(2, 5, -1)
-    return model.answer(drawn(2, config.in_channels, 8, 8), torch.tensor([7, 7]), states_BLD, added)
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

@@ -10,6 +10,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
+from tests.test_gpu_layers import drawn
 from tests.tiny_models import tiny_sd15
 from trainer_core.families.gpu import trial
 from trainer_core.families.gpu.trial import can_attend, can_fuse
@@ -19,10 +20,6 @@ if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is for Linux", allow_module_level=True)
 from trainer_core.families.gpu import few_keys  # noqa: E402
 from trainer_core.families.gpu.few_keys import attend_few_keys, can_multiply  # noqa: E402
-
-
-def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def heads_of(x_BLC: torch.Tensor, heads: int) -> torch.Tensor:

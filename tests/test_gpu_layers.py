@@ -127,26 +127,28 @@ def test_a_convolution_keeps_no_input_and_leaves_its_bias_to_the_sum():
 def in_torch(monkeypatch):
     """Kernels' work done by PyTorch: interpreting a whole UNet's would take minutes."""
 
-    def norm(x, layer, shift=None, *, silu):
-        y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
-        return functional.silu(y) if silu else y
-
     def halves(x, bias=None, **_):
         value, opened = (x if bias is None else x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
-    monkeypatch.setattr(layers, "group_norm", norm)
+    monkeypatch.setattr(layers, "group_norm", plain_group_norm)
     monkeypatch.setattr(layers, "gate", halves)
 
     def sum_and_norm(x, y, layer, bias=None, **_):
         total = summed(x, y, bias)
         return total, layer(total)
 
-    def added(x, y, bias):
-        return x + y + (bias[:, None, None] if x.dim() == 4 else bias)
-
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", added)
+    monkeypatch.setattr(layers, "add", plain_add)
+
+
+def plain_group_norm(x: torch.Tensor, layer: nn.GroupNorm, shift: torch.Tensor | None = None, *, silu: bool):
+    y = nn.GroupNorm.forward(layer, x if shift is None else x + shift[:, :, None, None])
+    return functional.silu(y) if silu else y
+
+
+def plain_add(x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    return x + y + (bias[:, None, None] if x.dim() == 4 else bias)
 
 
 def summed(x: torch.Tensor, y: torch.Tensor | None, bias: torch.Tensor | None) -> torch.Tensor:
@@ -168,12 +170,18 @@ def unets(family: str) -> list[UNet2DConditionModel]:
 
 
 def answer_of(unet: UNet2DConditionModel, x_BCHW: torch.Tensor) -> torch.Tensor:
-    config, added, count = unet.config, None, len(x_BCHW)
+    times, states, added = told_to(unet, len(x_BCHW))
+    return unet(x_BCHW, times, states, added_cond_kwargs=added or None).sample
+
+
+def told_to(unet: UNet2DConditionModel, count: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+    """Timesteps, text states and what else a UNet is told of so many pictures."""
+    config, added = unet.config, {}
     if config.addition_embed_type == "text_time":
         pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
         added = {"text_embeds": drawn(count, pooled, seed=3), "time_ids": torch.ones(count, 6)}
     states = torch.linspace(-2, 2, count * 5 * config.cross_attention_dim).reshape(count, 5, -1)
-    return unet(x_BCHW, torch.tensor([7] * count), states, added_cond_kwargs=added).sample
+    return torch.tensor([7] * count), states, added
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

@@ -61,7 +61,7 @@ def can_multiply(device: str, dtype: torch.dtype) -> bool:
     """Whether Triton has tensor cores do it: not those of RTX 20, and none for exact fp32. AMD's lack registers."""
     if not is_gpu(device):  # interpreted, which takes the bits of bf16 for integers
         return dtype != torch.bfloat16
-    if dtype == torch.float32 or torch.version.hip is not None or not torch.cuda.is_available():
+    if dtype == torch.float32 or torch.version.hip is not None:
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0)
 

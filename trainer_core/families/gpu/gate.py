@@ -62,11 +62,7 @@ def _gate(answer, x, bias, width, stride, HAS_BIAS: tl.constexpr, COLUMNS: tl.co
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_in = column < width
-    value = tl.load(x + row * 2 * width + column, mask=is_in, other=0.0).to(tl.float32)
-    opened = tl.load(x + row * 2 * width + width + column, mask=is_in, other=0.0).to(tl.float32)
-    if HAS_BIAS:
-        value += tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
-        opened += tl.load(bias + width + column, mask=is_in, other=0.0).to(tl.float32)
+    value, opened = _halves(x, bias, row, column, width, HAS_BIAS)
     y = value * opened * 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
     tl.store(answer + row * stride + column, y.to(answer.dtype.element_ty), mask=is_in)
 
@@ -76,14 +72,22 @@ def _gradient_of_gate(answer, gradient, x, bias, width, stride, HAS_BIAS: tl.con
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_in = column < width
-    value = tl.load(x + row * 2 * width + column, mask=is_in, other=0.0).to(tl.float32)
-    opened = tl.load(x + row * 2 * width + width + column, mask=is_in, other=0.0).to(tl.float32)
-    if HAS_BIAS:
-        value += tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
-        opened += tl.load(bias + width + column, mask=is_in, other=0.0).to(tl.float32)
+    value, opened = _halves(x, bias, row, column, width, HAS_BIAS)
     g = tl.load(gradient + row * width + column, mask=is_in, other=0.0).to(tl.float32)
     below = 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
     density = 0.3989422804014327 * tl.exp(-0.5 * opened * opened)
     of_value, of_gate = g * opened * below, g * value * (below + opened * density)
     tl.store(answer + row * stride + column, of_value.to(answer.dtype.element_ty), mask=is_in)
     tl.store(answer + row * stride + width + column, of_gate.to(answer.dtype.element_ty), mask=is_in)
+
+
+@triton.jit
+def _halves(x, bias, row, column, width, HAS_BIAS: tl.constexpr):
+    """What is let through, and what decides how much of it."""
+    is_in = column < width
+    value = tl.load(x + row * 2 * width + column, mask=is_in, other=0.0).to(tl.float32)
+    opened = tl.load(x + row * 2 * width + width + column, mask=is_in, other=0.0).to(tl.float32)
+    if HAS_BIAS:
+        value += tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
+        opened += tl.load(bias + width + column, mask=is_in, other=0.0).to(tl.float32)
+    return value, opened
