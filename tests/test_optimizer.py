@@ -360,10 +360,13 @@ def test_a_missing_or_broken_package_is_named_with_what_to_do(monkeypatch, name,
 
 def test_a_package_that_loads_and_fails_in_its_first_step_is_found_out_before_the_run(monkeypatch):
     class Failing(torch.optim.SGD):
-        def step(self):
+        def __init__(self, groups, **_):
+            super().__init__(groups, lr=1.0)
+
+        def init_state(self, *_):
             raise NotImplementedError("8-bit needs a GPU\nand more lines")
 
-    optim = SimpleNamespace(AdamW8bit=lambda groups, **_: Failing(groups, lr=1.0))
+    optim = SimpleNamespace(AdamW8bit=Failing)
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(optim=optim))
     with pytest.raises(TrainingError, match=r"^AdamW8bit does not work .* \(8-bit needs a GPU\). .* choose AdamW\.$"):
         check_optimizer(OptimizerPlan(name="AdamW8bit"), "cpu")

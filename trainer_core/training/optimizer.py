@@ -18,6 +18,7 @@ from torch import nn
 
 from ..errors import TrainingError
 from ..lora.adapters import ParameterGroup
+from .eight_bits import in_bins
 from .plan import OptimizerPlan
 
 _FUSED = ("cpu", "cuda")
@@ -123,11 +124,11 @@ def _build(plan: OptimizerPlan, groups: list[dict[str, Any]]) -> torch.optim.Opt
             in_one_pass = all(weight.device.type in _FUSED for group in groups for weight in group["params"])
             return torch.optim.AdamW(groups, betas=betas, weight_decay=decay, fused=in_one_pass or None)
         case "AdamW8bit":
-            return _package("bitsandbytes", plan).optim.AdamW8bit(groups, betas=betas, weight_decay=decay)
+            return in_bins(_package("bitsandbytes", plan).optim.AdamW8bit)(groups, betas=betas, weight_decay=decay)
         case "Lion":
             return _package("pytorch-optimizer", plan).Lion(groups, betas=betas, weight_decay=decay)
         case "Lion8bit":
-            return _package("bitsandbytes", plan).optim.Lion8bit(groups, betas=betas, weight_decay=decay)
+            return in_bins(_package("bitsandbytes", plan).optim.Lion8bit)(groups, betas=betas, weight_decay=decay)
         case "Prodigy":
             return _package("pytorch-optimizer", plan).Prodigy(
                 groups,

@@ -1,0 +1,142 @@
+"""AdamW and Lion of bitsandbytes, which remember in 8 bits (arXiv:2110.02861), for many matrices at a time.
+
+bitsandbytes takes a step matrix by matrix and waits for the GPU behind each, and a LoRA of SDXL has 1,444. Here it is
+shown some millions of numbers as one matrix, and what it remembers of the true ones are parts of what it remembers of
+that one. 8-bit numbers are scaled in blocks of 256, and each matrix begins with a block of its own: every number is the
+same to the bit, and states are as bitsandbytes has them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_BLOCK = 256
+_MOST = 2**22
+"""Numbers of a bin. With their gradients they take 32 MB, and keep a GPU busy while the next bin is asked for."""
+
+_State = dict[str, Any]
+
+
+@cache
+def in_bins(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """An optimizer of bitsandbytes, but with steps of many matrices at a time."""
+    return type(kind.__name__, (_InBins, kind), {})
+
+
+class _InBins:
+    """Goes before a class of bitsandbytes, and has it update bins instead of matrices. All are of one format and on
+    one device."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._bins: list[_Bin] = []
+
+    @torch.no_grad()
+    def step(self) -> None:
+        contents = [(index, matrices) for index in range(len(self.param_groups)) for matrices in self._alike(index)]
+        states = [[self.state[matrix] for matrix in matrices] for _, matrices in contents]
+        if len(states) != len(self._bins) or not all(map(_Bin.is_of, self._bins, states)):
+            self._bins = [_Bin(those) for those in states]
+            self._make_room(contents)
+        for (index, matrices), bin_ in zip(contents, self._bins, strict=True):
+            bin_.take(matrices)
+            self.state[bin_.whole] = bin_.state
+            try:
+                self.update_step(self.param_groups[index], bin_.whole, index, 0)
+            finally:
+                del self.state[bin_.whole]
+            bin_.give_back(matrices)
+
+    def _make_room(self, contents: Sequence[tuple[int, list[Tensor]]]) -> None:
+        for _, matrices in contents[:1]:
+            room = matrices[0].new_zeros(2, max(bin_.length for bin_ in self._bins))
+            for bin_ in self._bins:
+                bin_.lie_in(room)
+
+    def _alike(self, index: int) -> Iterator[list[Tensor]]:
+        """The matrices of a group that have gradients, for a bin each: remembered in one format, after as many
+        steps."""
+        group, alike = self.param_groups[index], defaultdict(list)
+        for place, matrix in enumerate(group["params"]):
+            if matrix.grad is None:
+                continue
+            if not self.state[matrix]:
+                self.init_state(group, matrix, index, place)
+            state = self.state[matrix]
+            alike[state["state1"].dtype, state["step"]].append(matrix)
+        for matrices in alike.values():
+            yield from _cut(matrices)
+
+
+class _Bin:
+    """Some matrices as one, `whole`, with its state, into which theirs are moved."""
+
+    def __init__(self, states: Sequence[_State]) -> None:
+        self._states, self.state = states, dict(states[0])
+        self._shapes = [state["state1"].shape for state in states]
+        blocks = [-(-shape.numel() // _BLOCK) for shape in self._shapes]
+        in_blocks = "absmax1" in self.state
+        self._lengths = [count * _BLOCK for count in blocks] if in_blocks else [s.numel() for s in self._shapes]
+        self.length = sum(self._lengths)
+        for name in {"state1", "state2"} & self.state.keys():
+            zero = int(self.state[f"qmap{name[-1]}"].abs().argmin()) if in_blocks else 0
+            self._move_in(name, self._lengths, between=zero)
+        for name in {"absmax1", "absmax2"} & self.state.keys():
+            self._move_in(name, blocks, between=0)
+
+    def is_of(self, states: Sequence[_State]) -> bool:
+        """Whether these are the same states; one that was loaded is another."""
+        return len(states) == len(self._states) and all(map(operator.is_, states, self._states))
+
+    def lie_in(self, room: Tensor) -> None:
+        """Where weights and gradients lie during a step (2, `length` or more); other bins use the same."""
+        self.whole, gradients = room[0, : self.length], room[1, : self.length]
+        self.whole.grad = gradients
+        self._weights = _parts(self.whole, self._lengths, self._shapes)
+        self._gradients = _parts(gradients, self._lengths, self._shapes)
+        self._has_gaps = self.length > sum(shape.numel() for shape in self._shapes)
+
+    def take(self, matrices: Sequence[Tensor]) -> None:
+        """Weights and gradients, and zeros between them."""
+        if self._has_gaps:
+            self.whole.grad.zero_()
+        torch._foreach_copy_(self._weights, matrices)
+        torch._foreach_copy_(self._gradients, [matrix.grad for matrix in matrices])
+
+    def give_back(self, matrices: Sequence[Tensor]) -> None:
+        torch._foreach_copy_(matrices, self._weights)
+        for state in self._states:
+            state["step"] = self.state["step"]
+
+    def _move_in(self, name: str, lengths: Sequence[int], *, between: int) -> None:
+        theirs = [state[name] for state in self._states]
+        self.state[name] = theirs[0].new_full((sum(lengths),), between)
+        places = _parts(self.state[name], lengths, [tensor.shape for tensor in theirs])
+        torch._foreach_copy_(places, theirs)
+        for state, place in zip(self._states, places, strict=True):
+            state[name] = place
+
+
+def _cut(matrices: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """In order, some of `_MOST` numbers at most, or one that is larger."""
+    part, size = [], 0
+    for matrix in matrices:
+        if part and size + matrix.numel() > _MOST:
+            yield part
+            part, size = [], 0
+        part.append(matrix)
+        size += matrix.numel()
+    yield part
+
+
+def _parts(whole: Tensor, lengths: Sequence[int], shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Views of `whole`, each of its shape, at the beginnings of pieces of such lengths."""
+    pieces = whole.split(list(lengths))
+    return [piece[: shape.numel()].view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
