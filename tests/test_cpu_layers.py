@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import timeit
 
@@ -124,7 +125,7 @@ def test_other_number_formats_and_autocast_are_left_to_pytorch():
 @pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
 def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, flash, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
-    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", flash)
+    monkeypatch.setattr(matrices, "is_far_ahead", lambda: not flash)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
     assert (found.grad_fn.name() == "_AttentionBackward") != flash
@@ -142,6 +143,18 @@ def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypa
         torch.testing.assert_close(found, functional.linear(x, weight, has_bias), rtol=1e-5, atol=1e-4)
     matrices.multiply(x.repeat(2, 1, 1, 1), weight)
     assert shapes == [(1024, 1024), (1024, 1024), (4, 3, 8, 1024)]
+
+
+@pytest.mark.parametrize(("pytorchs", "is_far"), [(2.0, True), (1.6, True), (1.4, False), (0.9, False)])
+def test_onednn_is_far_ahead_where_it_takes_two_thirds_of_the_time(pytorchs, is_far, monkeypatch):
+    """The quickest of its tries counts, so that a busy machine does not decide."""
+    tries = itertools.cycle([9.0, 4.0, pytorchs, 7.0, 3.0, 1.0])  # by turns
+    monkeypatch.setattr(matrices.timeit, "timeit", lambda way, number: way().sum() and next(tries))
+    matrices.is_far_ahead.cache_clear()
+    try:
+        assert matrices.is_far_ahead() == is_far
+    finally:
+        matrices.is_far_ahead.cache_clear()
 
 
 def test_mkl_has_many_places_where_it_is_whole(monkeypatch):

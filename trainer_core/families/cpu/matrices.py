@@ -1,11 +1,15 @@
 """Matrices multiplied on a CPU in fp32 by the faster of two libraries; all others are left to PyTorch, but by
 `multiply`.
 
-PyTorch multiplies fp32 matrices with MKL, which on AMD uses half of the width of AVX-512. oneDNN is in the same wheels
-and multiplies matrices as they lie. Where there is no AVX-512, MKL is the faster one for many places.
+PyTorch multiplies fp32 matrices with MKL, which on AMD does not use AVX-512: it is half as fast as can be on a Zen 5,
+nine tenths on a Zen 4. oneDNN is in the same wheels and multiplies matrices as they lie. Where there is no AVX-512, MKL
+is the faster one for many places.
 """
 
 from __future__ import annotations
+
+import timeit
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,12 +25,28 @@ MKL_IS_WHOLE = torch.backends.mkl.is_available() and "AVX512" not in torch.backe
 """Without AVX-512 MKL has the whole width of every processor."""
 _PLACES_FOR_MKL, _MANY_CHANNELS = 256, 16
 """From so many places on MKL is faster there, unless the answer has so many times more channels."""
+_TRIED, _TRIES, _FAR = 256, 20, 1.5
 _FEW_PLACES, _MANY_WEIGHTS = 64, 2**20
 """Of so few places and so many weights, multiplying the other way round is faster: it is the second matrix that
 oneDNN reorders for itself."""
 _LARGEST = 30 * 2**20
 """Bytes. malloc gives larger tensors back to the system each time, so that their pages are zeroed anew at every use,
 which takes longer than their arithmetic: 12 ms for 42 MB."""
+
+
+@cache
+def is_far_ahead() -> bool:
+    """Whether oneDNN is so much faster here (1.5 times) that it makes up for calls that PyTorch's own kernels save.
+
+    Measured once, which takes some 10 ms: it is about twice as fast as MKL on a Zen 5, 1.05 times on a Zen 4.
+    """
+    if _MULTIPLY is None:
+        return False
+    square = torch.ones(_TRIED, _TRIED)
+    ways = (lambda: functional.linear(square, square), lambda: _MULTIPLY(square, square, None, "none", [], ""))
+    tries = [[timeit.timeit(way, number=1) for way in ways] for _ in range(_TRIES)]
+    pytorchs, onednns = map(min, zip(*tries, strict=True))
+    return pytorchs > _FAR * onednns
 
 
 def linear(x: Tensor, weight_OC: Tensor, bias_O: Tensor | None = None, added: Tensor | None = None) -> Tensor:
