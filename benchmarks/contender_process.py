@@ -92,13 +92,14 @@ class Contender:
 
     def end(self) -> None:
         """Nobody wants another turn: it has a while to tidy up."""
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
         try:
-            self._process.communicate(timeout=_WHILE)
+            process.communicate(timeout=_WHILE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            process.kill()
+            process.communicate()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from trainer_core.training.step_memory import GB
@@ -14,6 +15,10 @@ _GB_OF_STEP = {("sd15", 1): 3, ("sd15", 4): 7, ("sd15", 8): 13, ("sdxl", 1): 15,
 """Memory of a step without checkpointing, by our trainer's own count for bf16 and rank 32."""
 _OTHERS_NEED = 1.3
 """Times as much is left for whoever takes more than that."""
+_GB_LOADED = {"sd15": 3, "sdxl": 8}
+"""What a contender takes that waits before its first step, with its part of the driver's."""
+_LOADING = 9
+"""Contenders at a time; so many took 110 s, three of them 60 to 110."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +32,8 @@ class Case:
     steps: int
     """In a turn; the first is not counted."""
     turns: int
+    gb: float
+    """What the largest contender takes in a step."""
 
     def words(self) -> str:
         return self.setting.words() + self.own.words()
@@ -40,9 +47,9 @@ def gpu_cases(device: str, free: int) -> list[Case]:
     """
 
     def speed(family: str, batch: int, steps: int) -> Case:
-        is_short = _OTHERS_NEED * _GB_OF_STEP[family, batch] * GB > free
-        setting = _setting(device, family, batch, rank=32, checkpointing=is_short)
-        return Case(setting=setting, own=USUAL, against_others=True, steps=steps, turns=2)
+        gb = _OTHERS_NEED * _GB_OF_STEP[family, batch]
+        setting = _setting(device, family, batch, rank=32, checkpointing=gb * GB > free)
+        return Case(setting=setting, own=USUAL, against_others=True, steps=steps, turns=2, gb=min(gb, free / GB))
 
     def otherwise(family: str, batch: int, *, compiles: bool) -> Case:
         own = replace(USUAL, compile=compiles, cuda_graphs=compiles)
@@ -51,7 +58,7 @@ def gpu_cases(device: str, free: int) -> list[Case]:
     def small(family: str, base: str, *, offload: bool) -> Case:
         setting = _setting(device, family, 1, rank=16, checkpointing=True)
         own = replace(USUAL, base=base, offload=offload, optimizer=_small_optimizer())
-        return Case(setting=setting, own=own, against_others=False, steps=4, turns=1)
+        return Case(setting=setting, own=own, against_others=False, steps=4, turns=1, gb=_GB_OF_STEP[family, 1])
 
     modes = (("fp8", False), ("nf4", False), ("full", True), ("full", False))
     return [
@@ -68,6 +75,31 @@ def gpu_cases(device: str, free: int) -> list[Case]:
         otherwise("sdxl", 1, compiles=True),
         otherwise("sdxl", 8, compiles=True),
     ]
+
+
+def loading_together(cases: Sequence[Case], others: int, free: int) -> Iterator[list[Case]]:
+    """The cases in their order, in groups whose contenders can all be on the device while one of them takes steps.
+
+    Args:
+        others: How many contenders there are beside ours.
+        free: Bytes on the device.
+    """
+    group: list[Case] = []
+    for case in cases:
+        more = [*group, case]
+        loaded = sum(_contenders(one, others) * _GB_LOADED[one.setting.family] for one in more)
+        steps = max(one.gb - _GB_LOADED[one.setting.family] for one in more)
+        is_much = (loaded + steps) * GB > free or sum(_contenders(one, others) for one in more) > _LOADING
+        if group and is_much:
+            yield group
+            group = []
+        group.append(case)
+    if group:
+        yield group
+
+
+def _contenders(case: Case, others: int) -> int:
+    return 1 + others if case.against_others else 1
 
 
 def _setting(device: str, family: str, batch: int, *, rank: int, checkpointing: bool) -> Setting:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import contender_process, gpu_rows, loss_curves, training_speed
-from benchmarks.contender_process import ContenderFailed, running
-from benchmarks.gpu_cases import Case, gpu_cases
+from benchmarks.contender_process import Contender, ContenderFailed, running
+from benchmarks.gpu_cases import Case, gpu_cases, loading_together
 from benchmarks.gpu_report import CURVES, Report
 from benchmarks.task import USUAL, Setting
 from tests.training_jobs import write_base
 from trainer_core.files import read_json
+from trainer_core.training.step_memory import GB
 
 PRETENDER = """
 import sys, time
@@ -31,13 +32,13 @@ for step in range(task.all_steps):
         sys.exit("memory ran out")
     if task.setting.batch == 16:
         time.sleep(60)
-    with open(task.pictures + "/../../log.txt", "a") as log:
+    with open(task.pictures + "/../../../log.txt", "a") as log:
         print(task.contender, file=log)
     print("much else")
     clock.stepped([f"{task.contender} remarks"])
 """
 SETTING = Setting(family="sd15", side=64, batch=1, rank=4, precision="fp32", checkpointing=False, device="cpu")
-CASE = Case(setting=SETTING, own=USUAL, against_others=True, steps=3, turns=2)
+CASE = Case(setting=SETTING, own=USUAL, against_others=True, steps=3, turns=2, gb=1)
 
 
 @pytest.fixture
@@ -55,8 +56,10 @@ def base(tmp_path, monkeypatch):
     return write_base(tmp_path, "sd15")
 
 
-def measure(cases, folder, *, seconds=300.0, only=""):
-    gpu_rows.measure(cases, Report(folder, "a machine"), time.monotonic() + seconds, only)
+def measure(cases, folder, *, seconds=300.0, only=(), free=100):
+    """`free`: GB."""
+    report = Report(folder, "a machine")
+    gpu_rows.measure(cases, report, time.monotonic() + seconds, int(free * GB), only=only)
     return read_json(folder / "rows.json") if (folder / "rows.json").exists() else None
 
 
@@ -72,9 +75,22 @@ def test_contenders_take_turns_and_load_once(base, tmp_path):
     assert "ours remarks" in text and text.endswith("| curves |\n")
 
 
+def test_the_contenders_of_several_rows_load_together_as_far_as_memory_goes(base, tmp_path, monkeypatch):
+    began = []
+    real = Contender.begin
+    monkeypatch.setattr(Contender, "begin", lambda self: began.append(self._task.setting.batch) or real(self))
+    monkeypatch.setattr(Contender, "has_loaded", lambda self, within: began.append("waits"))
+    cases = [replace(CASE, setting=replace(SETTING, batch=batch)) for batch in (1, 2, 3)]
+    found = measure(cases, tmp_path / "out", free=4 * 3)
+    assert began == [1, 1, 2, 2, *["waits"] * 4, 3, 3, *["waits"] * 2]
+    log = (tmp_path / "work" / "log.txt").read_text().split()
+    assert log == [*["ours"] * 3, *["peft"] * 3] * 2 * 3, "one row after the other"
+    assert [len(result["rows"]) for result in found["results"]] == [2, 2, 2]
+
+
 def test_who_fails_is_told_with_its_last_words_and_keeps_the_turns_that_it_took(base, tmp_path):
     case = replace(CASE, setting=replace(SETTING, batch=8))
-    (result,) = measure([case], tmp_path / "out", only=case.words())["results"]
+    (result,) = measure([case], tmp_path / "out", only=[case.words()])["results"]
     assert [(row["contender"], row["steps"]) for row in result["rows"]] == [("ours", 4), ("peft", 2)]
     assert result["failures"] == ["peft ended with code 1 before its turn was done: memory ran out"]
 
@@ -94,7 +110,7 @@ def test_nothing_is_begun_when_the_seconds_are_over(base, tmp_path):
 
 def test_what_is_there_is_not_measured_again_but_for_what_failed(base, tmp_path):
     good, bad = CASE, replace(CASE, setting=replace(SETTING, batch=8))
-    measure([good, bad], tmp_path / "out", only="SD1.5")
+    measure([good, bad], tmp_path / "out", only=["SD1.5"])
     log = tmp_path / "work" / "log.txt"
     log.unlink()
     found = measure([good, bad], tmp_path / "out")
@@ -104,7 +120,9 @@ def test_what_is_there_is_not_measured_again_but_for_what_failed(base, tmp_path)
 
 
 def test_only_the_rows_that_are_asked_for_are_measured(base, tmp_path):
-    found = measure([CASE, replace(CASE, setting=replace(SETTING, batch=2))], tmp_path / "out", only="batch 2")
+    found = measure(
+        [CASE, replace(CASE, setting=replace(SETTING, batch=2))], tmp_path / "out", only=["batch 2", "batch 3"]
+    )
     assert [result["what"] for result in found["results"]] == ["SD1.5 64x64, batch 2, rank 4, fp32"]
     assert not found["curves"]
 
@@ -131,6 +149,22 @@ def test_the_first_rows_are_those_that_matter_most():
     assert all(c.setting.rank == 16 and not c.against_others for c in small)
     assert sum(c.own.compile for c in cases) == 2 and sum(not c.own.cuda_graphs for c in cases) == 2
     assert all(c.own.cuda_graphs for c in cases if c.against_others), "as users have it"
+
+
+def test_what_loads_together_has_room_for_one_of_them_to_step():
+    def sizes(free: int) -> list[int]:
+        return [len(group) for group in loading_together(cases, others=2, free=free * 2**30)]
+
+    cases = gpu_cases("cuda", free=140 * 2**30)
+    assert [case for group in loading_together(cases, 2, 140 * 2**30) for case in group] == cases
+    assert sizes(140)[:2] == [2, 4] and sizes(138)[:2] == [2, 3] and sizes(100)[:2] == [2, 1]  # with SDXL at batch 8
+    for free, others in ((24, 2), (80, 2), (140, 2), (140, 4), (10_000, 2)):
+        for group in loading_together(cases, others, free * 2**30):
+            counts = [others + 1 if case.against_others else 1 for case in group]
+            loaded = sum(
+                count * {"sd15": 3, "sdxl": 8}[case.setting.family] for count, case in zip(counts, group, strict=True)
+            )
+            assert len(group) == 1 or (sum(counts) <= 9 and loaded + max(c.gb for c in group) <= free + 8)
 
 
 def test_where_memory_is_short_everyone_checkpoints():
