@@ -32,6 +32,21 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("set") / "5_cat")
 
 
+def test_what_takes_seconds_to_import_is_left_to_the_commands_that_need_it():
+    program = (
+        "import sys\n"
+        "from trainer_core.command_line import main\n"
+        "for command in ('presets', 'crop --help'):\n"
+        "    try:\n"
+        "        main(command.split())\n"
+        "    except SystemExit:\n"
+        "        pass\n"
+        "sys.exit(' '.join({'diffusers', 'transformers', 'peft', 'bitsandbytes'} & sys.modules.keys()) or None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "" and "--proof-sheet" in done.stdout
+
+
 @pytest.mark.parametrize("device", ["cuda:7", "a typing error", "mps:3"])
 def test_a_device_that_is_not_there_is_refused_in_one_line(capsys, tmp_path, device):
     asked = "--base-model", tmp_path / "no.safetensors", "--prompt", "cat", "--device", device

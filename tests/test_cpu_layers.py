@@ -19,7 +19,8 @@ from trainer_core.families.attention import use_attention
 from trainer_core.families.cpu import attention, matrices, winograd
 from trainer_core.families.cpu.attention import attend
 from trainer_core.families.cpu.feed_forward import FeedForwardInParts
-from trainer_core.families.cpu.layers import FrozenConv2d, FrozenLinear, transform_convolutions, use_cpu_layers
+from trainer_core.families.cpu.frozen import FrozenConv2d, FrozenLinear
+from trainer_core.families.cpu.layers import transform_convolutions, use_cpu_layers
 from trainer_core.lora.joint_attention import JointAttention
 
 pytestmark = pytest.mark.skipif(not matrices.can_multiply(), reason="this PyTorch has no oneDNN")

@@ -10,7 +10,7 @@ from tests.training_jobs import prepared, small_job
 from trainer_core.families.attention import use_attention
 from trainer_core.families.cpu import matrices
 from trainer_core.families.cpu.attention import attend
-from trainer_core.families.cpu.layers import FrozenLinear
+from trainer_core.families.cpu.frozen import FrozenLinear
 from trainer_core.lora.joint import lora_linears
 from trainer_core.lora.joint_attention import JointAttention
 from trainer_core.lora.low_rank import LoraLayer

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from ..captions.composing import compose
 from ..captions.rules import CaptionRules
@@ -28,6 +27,9 @@ from ..training.arithmetic import run_size
 from ..training.plan import TrainingPlan
 from .arguments import Answer, add_command, add_tokenizer, size
 from .folders import add_folder, read_dataset, say_now_and_then
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 
 def add_data_commands(commands) -> None:

@@ -1,4 +1,7 @@
-"""train, sample and inspect: making a LoRA, and looking at one."""
+"""train, sample and inspect: making a LoRA, and looking at one.
+
+What takes seconds to import is imported by whoever needs it: diffusers and all that it brings.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,20 @@ import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from ..files import write_picture
 from ..job import Job, read_job
 from ..lora.file import inspect_lora, publish
-from ..sampling import SAMPLERS, PictureRequest, preview
+from ..picture_request import PictureRequest, SamplerName
 from ..training.loss_chart import loss_chart
 from ..training.reports import StepReport
-from ..training.samples import MissedSample, Sample
 from ..training.team import Team, joined
-from ..training.trainer import Trainer
 from .arguments import Answer, add_command, add_device, device_of, say, size
 from .plans import job_of_kohya, plan_like, remarks
+
+if TYPE_CHECKING:
+    from ..training.trainer import Trainer
 
 _HARDEST = 3
 """Pictures of a run that are named."""
@@ -52,7 +57,7 @@ def add_training_commands(commands) -> None:
     sample.add_argument("--size", type=size, default=(512, 512), metavar="WxH")
     sample.add_argument("--steps", type=int, default=20)
     sample.add_argument("--cfg", type=float, default=7.0)
-    sample.add_argument("--sampler", choices=sorted(SAMPLERS), default="euler")
+    sample.add_argument("--sampler", choices=sorted(get_args(SamplerName)), default="euler")
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--strength", type=float, default=1.0, help="0 draws the bare base model")
     sample.add_argument("--clip-skip", type=int, default=1)
@@ -78,6 +83,8 @@ def _train(options: argparse.Namespace) -> Answer:
 
 
 def _trainer(options: argparse.Namespace, source: Path, team: Team) -> Trainer:
+    from ..training.trainer import Trainer
+
     runs = options.runs or source.parent / "runs"
     job = _like(options, source, read_job(source, caches=runs / "scans", device=device_of(options)))
     return Trainer(job, runs, device=device_of(options), tokenizer_folders=options.tokenizer, team=team)
@@ -142,6 +149,8 @@ def _like(options: argparse.Namespace, source: Path, job: Job) -> Job:
 
 def _follow(options: argparse.Namespace, trainer: Trainer) -> None:
     """Train, with a line for about every fiftieth step, each LoRA kept and each sample."""
+    from ..training.samples import MissedSample, Sample
+
     every = max(1, trainer.total_steps // 50)
     for report in trainer.steps():
         match report:
@@ -156,6 +165,8 @@ def _follow(options: argparse.Namespace, trainer: Trainer) -> None:
 
 
 def _sample(options: argparse.Namespace) -> Answer:
+    from ..sampling import preview
+
     width, height = options.size
     requests = [
         PictureRequest(

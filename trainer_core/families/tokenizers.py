@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import try_to_load_from_cache
-from transformers import CLIPTokenizer
 
 from ..errors import TrainingError
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 CONTEXT = 77
 """Tokens that CLIP reads at a time: a start mark, 75 of the prompt, an end mark."""
@@ -26,6 +29,8 @@ def find_tokenizer(vocabulary: int, beside: Sequence[Path], host: Sequence[Path]
     Raises:
         TrainingError: none is found; says where to put one.
     """
+    from transformers import CLIPTokenizer  # takes a second, for who asks for nothing of it
+
     for folder in (*beside, *host, *_comfyui(), *_hub_cache()):
         if all((folder / name).is_file() for name in _FILES):
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, some_of
 from .findings import Finding, about
 from .tokens import WINDOW, TokenCounter
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 _PROMPT_SYNTAX = re.compile(r"<(?:lora|lyco|hypernet)\s*:", re.IGNORECASE)
 _FOREIGN = re.compile(r"[^\W\d_\u0000-\u024f]")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING, Any
 
 from ..dataset.report import bucket_table, samples, size_lines
 from ..dataset.types import Dataset, DatasetImage
@@ -19,6 +17,9 @@ from .findings import LEVELS, Finding, worst_first
 from .pictures import picture_findings
 from .reading import reading_findings
 from .tags import tag_findings
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 _CROP_KINDS = ("subject cut", "upscaled", "much cut", "trained small", "short batches")
 _ABOUT_SQUARE = 1.1

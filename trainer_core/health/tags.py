@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from ..captions.advisor import advise
 from ..captions.tags import plain_tag, says, split_tags
@@ -13,6 +12,9 @@ from ..dataset.types import Dataset, DatasetImage
 from ..dataset.wording import FileNames, some_of
 from ..families.tokenizers import CLIP_VOCABULARY
 from .findings import Finding, about
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 _FIRST_RARE_TOKEN = 40_000
 """CLIP's vocabulary begins with the commonest words; "sks" and "ohwx", which people choose, stand at its end."""

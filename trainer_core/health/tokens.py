@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-
-from transformers import CLIPTokenizer
+from typing import TYPE_CHECKING
 
 from ..captions.tags import split_tags
 from ..families.tokenizers import CONTEXT
+
+if TYPE_CHECKING:
+    from transformers import CLIPTokenizer
 
 WINDOW = CONTEXT - 2
 """Tokens of a caption that CLIP reads at a time."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..families.cpu.convolution import pointwise
-from ..families.cpu.layers import FrozenLinear
+from ..families.cpu.frozen import FrozenLinear
 from ..families.cpu.matrices import can_multiply, linear
 from ..families.quantised import Quantised
 from .joint import lora_linears

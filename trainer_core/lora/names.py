@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from ..errors import TrainingError
 from ..families import ldm_layout
-from ..families.base_model import BaseModel
 from ..training.plan.adapter import TargetSet
 from .block_weights import BlockWeights
+
+if TYPE_CHECKING:
+    from ..families.base_model import BaseModel
 
 _ATTENTION = (
     "attn1.to_q",

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..dataset.types import Dataset
 from ..dataset.wording import many
-from ..families.base_model import BaseModel
 from ..lora.file import lora_bytes, stored_format
 from ..lora.names import targets_of
 from ..lora.networks import fresh_shapes, scale_of
 from .amount import saves, steps_per_epoch
 from .plan import TrainingPlan
 from .precision import FORMATS
+
+if TYPE_CHECKING:
+    from ..families.base_model import BaseModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

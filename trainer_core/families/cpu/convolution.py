@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from ..channels_last import gradient_of_input
+from ..input_gradient import gradient_of_input
 from .matrices import can_multiply, linear, multiply, part_count
 
 # Shape suffixes: B batch, C and O channels in and out, H and W height and width, K one place's inputs under a kernel

@@ -1,4 +1,4 @@
-"""The layers of a frozen model as they are fastest on a CPU in fp32."""
+"""Which layers of a frozen model are those that are fastest on a CPU in fp32."""
 
 from __future__ import annotations
 
@@ -7,35 +7,18 @@ from collections.abc import Collection, Iterator
 import torch
 from diffusers import Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention import FeedForward
-from torch import Tensor, nn
+from torch import nn
 
 from ..channels_last import ChannelsLastTransformer
-from .convolution import convolution, is_plain, is_pointwise, pointwise
+from .convolution import is_plain
 from .feed_forward import FeedForwardInParts
-from .matrices import can_multiply, linear
+from .frozen import FrozenConv2d, FrozenLinear
+from .matrices import can_multiply
 from .winograd import GROWTH, WinogradConv2d, can_transform
-
-# Shape suffixes: B batch, C channels, H and W height and width.
 
 _MANY_PLACES = 192
 """Of a batch, from which on a transformed weight is faster by a quarter or more; with fewer there is less to be had for
 its size."""
-
-
-class FrozenLinear(nn.Linear):
-    """A linear layer of a frozen model."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias)
-
-
-class FrozenConv2d(nn.Conv2d):
-    """A square convolution of a frozen model, without dilation or groups."""
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        if is_pointwise(self):
-            return pointwise(x_BCHW, self.weight, self.bias)
-        return convolution(x_BCHW, self.weight, self.bias, self)
 
 
 def use_cpu_layers(model: nn.Module, *, in_parts: bool = True) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from ..channels_last import gradient_of_input
+from ..input_gradient import gradient_of_input
 from .launching import blocks_of, launch
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens.
