@@ -1,8 +1,10 @@
 """The widgets of every node that draws pictures: size, sampler, seed."""
 
+from typing import get_args
+
 from comfy_api.latest import io
 
-from ..trainer_core.sampling import SAMPLERS
+from ..trainer_core.picture_request import SamplerName
 
 
 def drawing_inputs() -> list[io.Input]:
@@ -42,7 +44,7 @@ def drawing_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "sampler",
-            options=list(SAMPLERS),
+            options=list(get_args(SamplerName)),
             default="euler",
             tooltip="How noise becomes a picture. euler is a good judge.",
         ),

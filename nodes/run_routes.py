@@ -21,9 +21,9 @@ from ..trainer_core.runs.pictures import pictures_of
 from ..trainer_core.runs.shown import ShownRuns
 from ..trainer_core.runs.step_log import StepLog
 from ..trainer_core.runs.summary import find_run, has_run, list_runs
+from ..trainer_core.training.kept_samples import sample_path
 from ..trainer_core.training.run import ABOUT, JOB, WORKFLOW, Request
 from ..trainer_core.training.run_lock import RunLock
-from ..trainer_core.training.samples import sample_path
 from . import running
 from .publishing import publish_kept
 from .routes import NotThere, Routes, number

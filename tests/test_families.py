@@ -24,8 +24,8 @@ from trainer_core.demo.tokenizer import write_tokenizer
 from trainer_core.families import configs
 from trainer_core.families.architecture import architecture_of, outline_of
 from trainer_core.families.base_model import BaseModel, Conditioning, PictureSize
-from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify
-from trainer_core.families.loading import family_of, identity_of, load_base_model, parts_of
+from trainer_core.families.identify import SD1_TEXT, SDXL_TEXT_1, SDXL_TEXT_2, UNET, VAE, identify, identity_of
+from trainer_core.families.loading import family_of, load_base_model, parts_of
 from trainer_core.families.writing import original_tensors
 
 BUILDERS = {"sd15": tiny_sd15, "sdxl": tiny_sdxl}

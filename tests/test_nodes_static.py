@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +61,20 @@ def test_parts_of_the_pack_import_each_other_relatively(path):
     """ComfyUI loads the pack under a name of its own, and `nodes` is a module of ComfyUI's."""
     for node in _walk(path, ast.Import, ast.ImportFrom):
         assert not {"nodes", "trainer_core"} & set(_imported(node)), _place(path, node)
+
+
+def test_comfyui_starts_without_what_takes_seconds_to_import():
+    """Whoever trains or draws imports it; nodes are known before that."""
+    needed = set()
+    for path in (PACK / "nodes").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trainer_core"):
+                needed.add(node.module)
+    assert len(needed) > 50
+    program = (
+        f"import sys, {', '.join(sorted(needed))}\nprint({{'diffusers', 'transformers', 'peft'}} & sys.modules.keys())"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=PACK, text=True) == "set()\n"
 
 
 @by_path

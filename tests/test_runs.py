@@ -23,12 +23,12 @@ from trainer_core.runs.saves import BEST, LAST, choose_kept, kept_loras
 from trainer_core.runs.shown import ShownRuns
 from trainer_core.runs.step_log import StepLog
 from trainer_core.runs.summary import find_run, list_runs
+from trainer_core.training.kept_samples import Sample
 from trainer_core.training.loss_chart import running_mean
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import StepReport
 from trainer_core.training.run import ABOUT, RESULT, STEP_LOG, StopAsked
 from trainer_core.training.run_lock import RunLock
-from trainer_core.training.samples import Sample
 from trainer_core.training.trainer import Trainer
 
 SAMPLES = {"prompts": "mochi\ncat", "width": 32, "height": 32, "steps": 1, "sampler": "euler", "before_first": True}

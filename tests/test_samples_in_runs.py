@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.training_jobs import digest, small_job
 from trainer_core.lora.file import THUMBNAIL_KEY, read_header
+from trainer_core.training.kept_samples import MissedSample, Sample, list_samples
 from trainer_core.training.reports import StepReport
-from trainer_core.training.samples import MissedSample, Sample, list_samples
 from trainer_core.training.thumbnail import thumbnail
 from trainer_core.training.trainer import Trainer
 

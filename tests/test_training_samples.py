@@ -15,9 +15,10 @@ from trainer_core.lora.adapters import Adapters
 from trainer_core.lora.names import targets_of
 from trainer_core.progress import StageReport
 from trainer_core.sampling import draw_picture
+from trainer_core.training.kept_samples import MissedSample, Sample, list_samples
 from trainer_core.training.plan.adapter import AdapterPlan
 from trainer_core.training.plan.samples import SamplePlan
-from trainer_core.training.samples import MissedSample, Sample, SampleDrawer, list_samples
+from trainer_core.training.samples import SampleDrawer
 
 PLAN = SamplePlan(
     prompts="red cat --n blue\n(green:1.3) ball --w 32 --ss euler_ancestral\n猫 --l 1 --ss dpmpp_sde_karras",

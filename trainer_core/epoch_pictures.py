@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from .epoch_sheet import SheetColumn, SheetRow, cell_size, fitted
 from .picture_request import PictureRequest
 from .progress import StageReport, reported
-from .sampling import Previewer
 from .training.reports import TrainedLora
 from .training.validation_report import ValidationReport
+
+if TYPE_CHECKING:
+    from .sampling import Previewer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -20,9 +20,9 @@ from trainer_core.lora.file import lora_bytes
 from trainer_core.picture_request import PictureRequest
 from trainer_core.runs.step_log import STEP_LOG
 from trainer_core.training.arithmetic import RunSize
+from trainer_core.training.kept_samples import Sample, sample_path, sample_png
 from trainer_core.training.plan import NetworkPlan, OptimizerPlan, TrainingPlan
 from trainer_core.training.run import ABOUT, JOB, RESULT, VALIDATION_LOG, VERDICT, WORKFLOW
-from trainer_core.training.samples import Sample, sample_path, sample_png
 from trainer_core.training.validation_report import ValidationReport, append_report
 from trainer_core.training.verdict import Verdict
 from trainer_core.training.verdict_words import Change, Sentence

@@ -22,7 +22,7 @@ from tests.host.runs import folders_of, loras_folder, runs_folder, steps_logged
 from tests.host.server import ComfyServer, error_message
 from tests.host.waiting import wait_until
 from trainer_core.files import read_json
-from trainer_core.training.samples import list_samples
+from trainer_core.training.kept_samples import list_samples
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from ..files import write_picture
 from ..job import Job, read_job
 from ..lora.file import inspect_lora, publish
 from ..picture_request import PictureRequest, SamplerName
+from ..training.kept_samples import MissedSample, Sample
 from ..training.loss_chart import loss_chart
 from ..training.reports import StepReport
 from ..training.team import Team, joined
@@ -149,8 +150,6 @@ def _like(options: argparse.Namespace, source: Path, job: Job) -> Job:
 
 def _follow(options: argparse.Namespace, trainer: Trainer) -> None:
     """Train, with a line for about every fiftieth step, each LoRA kept and each sample."""
-    from ..training.samples import MissedSample, Sample
-
     every = max(1, trainer.total_steps // 50)
     for report in trainer.steps():
         match report:

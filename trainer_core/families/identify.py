@@ -1,10 +1,12 @@
-"""Which model family a file belongs to; other families are refused by name."""
+"""Which model family a file belongs to, where others are refused by name; and which base model it is, by its bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..errors import TrainingError
+from ..files import digest, sha256_of_file
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -77,3 +79,11 @@ def _what_it_is(shapes: Shapes) -> str:
 
 def _has(shapes: Shapes, prefix: str) -> bool:
     return any(name.startswith(prefix) for name in shapes)
+
+
+def identity_of(path: Path) -> str:
+    """A hash that changes with the base model's content: SHA-256 of a file, or of all weights of a folder."""
+    if path.is_dir():
+        weights = sorted(path.glob("*/*.safetensors"))
+        return digest([[str(file.relative_to(path)), sha256_of_file(file)] for file in weights])
+    return sha256_of_file(path)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from ..errors import TrainingError
-from ..files import digest, read_json, sha256_of_file
+from ..files import read_json
 from . import configs, ldm_layout
 from .base_model import BaseModel
 from .checkpoint import Checkpoint
@@ -35,14 +35,6 @@ def family_of(path: Path) -> type[BaseModel]:
     if path.is_dir():
         return _folder_family(path)
     return FAMILIES[identify(Checkpoint(path).shapes, path.name)]
-
-
-def identity_of(path: Path) -> str:
-    """A hash that changes with the base model's content: SHA-256 of a file, or of all weights of a folder."""
-    if path.is_dir():
-        weights = sorted(path.glob("*/*.safetensors"))
-        return digest([[str(file.relative_to(path)), sha256_of_file(file)] for file in weights])
-    return sha256_of_file(path)
 
 
 def load_base_model(path: Path, dtype: torch.dtype, tokenizer_folders: Sequence[Path] = ()) -> BaseModel:

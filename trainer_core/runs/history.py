@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..files import read_json
+from ..training.kept_samples import Sample, list_samples
 from ..training.picture_ranking import rank_pictures
 from ..training.plan import TrainingPlan
 from ..training.run import ABOUT, VALIDATION_LOG, VERDICT
-from ..training.samples import Sample, list_samples
 from ..training.validation_report import ValidationReport, read_reports
 from .saves import kept_loras
 from .step_log import StepLog

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from ..errors import TrainingError
 from ..files import read_json, time_of_change
+from ..training.kept_samples import newest_sample
 from ..training.run import ABOUT, RESULT, STEP_LOG, VERDICT, WORKFLOW
 from ..training.run_lock import RunLock
-from ..training.samples import newest_sample
 
 State = Literal["training", "finished", "stopped"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from ..progress import StageReport
 from .amount import Step, share_of_epochs
 from .keeping import Keeping
+from .kept_samples import MissedSample, Sample
 from .learner import Learner
 from .reports import StepReport
 from .run import Request, StopAsked
 from .run_parts import RunParts
-from .samples import MissedSample, Sample
 
 Report = StepReport | StageReport | Sample | MissedSample
 

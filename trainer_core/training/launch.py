@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -21,12 +22,14 @@ from ..errors import TrainingError
 from ..files import read_json, write_json
 from ..progress import StageReport
 from ..runs.step_log import StepLog
+from .kept_samples import Sample, list_samples
 from .reports import StepReport
 from .run import JOB, VERDICT, Run
-from .samples import Sample, list_samples
 from .shares import check_shares
 from .team import OTHERS_LEFT
-from .trainer import Trainer
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
 
 PROCESS_LOG = "processes.log"
 """In a run's folder: what its processes wrote on their screens."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import TrainingError
-from ..families.loading import identity_of
+from ..families.identify import identity_of
 from ..files import (
     append,
     check_folder_writable,
