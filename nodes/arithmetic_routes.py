@@ -10,6 +10,7 @@ from aiohttp import web
 from ..trainer_core.dataset.types import Dataset
 from ..trainer_core.devices import device_name
 from ..trainer_core.errors import TrainingError
+from ..trainer_core.families.architecture import outline_of
 from ..trainer_core.runs import pictures
 from ..trainer_core.runs.pace import Work, expected_seconds_per_step
 from ..trainer_core.runs.summary import find_run
@@ -29,8 +30,6 @@ def add_arithmetic_routes(routes: Routes) -> None:
 def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
     """The size of the run, "held_out" pictures beside it, and "seconds" that its steps take, null where no run was like
     it on this machine."""
-    from ..trainer_core.families.architecture import outline_of  # brings diffusers, for which ComfyUI does not wait
-
     plan = plan_of(training)
     source = part_of(training, "dataset", dict)
     whole = dataset_of(source) if source else _dataset_of_run(training.get("run"))

@@ -1,16 +1,13 @@
 """Preview Sample: pictures with the LoRA, beside the same pictures without it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from ..trainer_core.picture_request import PictureRequest
 from ..trainer_core.progress import StageReport, reported
+from ..trainer_core.sampling import PictureRequest, Previewer
 from ..trainer_core.sheets import picture_grid
 from ..trainer_core.training.reports import TrainedLora
 from . import host
@@ -18,9 +15,6 @@ from .drawing_inputs import drawing_inputs
 from .kept_epochs import kept_epochs
 from .previewing import previewer_of
 from .types import LoraSocket
-
-if TYPE_CHECKING:
-    from ..trainer_core.sampling import Previewer
 
 _REMEDY = "Choose a smaller width and height."
 _SMALLEST_CELL = 256  # pixels of a picture on the sheet; the demo base's are enlarged to it

@@ -1,14 +1,8 @@
 """A LoRA's base model, loaded once for all the pictures of a node."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from ..trainer_core.sampling import Previewer
 from ..trainer_core.training.reports import TrainedLora
 from . import host
-
-if TYPE_CHECKING:
-    from ..trainer_core.sampling import Previewer
 
 
 def previewer_of(lora: TrainedLora) -> Previewer:
@@ -17,8 +11,6 @@ def previewer_of(lora: TrainedLora) -> Previewer:
     Raises:
         TrainingError: the base model cannot be used.
     """
-    from ..trainer_core.sampling import Previewer  # brings diffusers, for which ComfyUI's start is not to wait
-
     return Previewer(
         lora.base_model,
         clip_skip=lora.plan.text.clip_skip,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
@@ -21,11 +20,9 @@ from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import StepReport
 from ..trainer_core.training.run import Request, StopAsked
 from ..trainer_core.training.run_lock import RunLock
+from ..trainer_core.training.trainer import Trainer
 from . import host, lost_runs
 from .types import LoraSocket
-
-if TYPE_CHECKING:
-    from ..trainer_core.training.trainer import Trainer
 
 _REMEDY = (
     "Set short_memory to reduce, turn gradient_checkpointing on, lower batch_size, crop to fewer pixels in Smart Crop, "
@@ -76,8 +73,6 @@ def training_outputs() -> list[io.Output]:
 
 def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int) -> io.NodeOutput:
     """Run the job to its end, or from where it stopped; `notes` are shown under the node with the run's own."""
-    from ..trainer_core.training.trainer import Trainer  # brings diffusers, for which ComfyUI's start is not to wait
-
     tokenizers = host.tokenizer_folders()
     trainer = Trainer(job, host.runs_folder(), device=host.device(), tokenizer_folders=tokenizers)
     place = host.place_of(node)

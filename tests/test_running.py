@@ -55,7 +55,7 @@ def test_what_another_process_was_asked_for_is_left_to_it(running, monkeypatch, 
 def test_a_run_that_a_node_gives_is_looked_after(running, monkeypatch, tmp_path):
     """Or ComfyUI would go on giving it once it is deleted."""
     lora = SimpleNamespace(run_folder=tmp_path / "mochi-1", losses=(0.5,), epochs=(), name="mochi", file=tmp_path)
-    monkeypatch.setattr("pack.trainer_core.training.trainer.Trainer", lambda *_, **__: finished_trainer(lora))
+    monkeypatch.setattr(running, "Trainer", lambda *_, **__: finished_trainer(lora))
     monkeypatch.setattr(running, "plan_warnings", lambda *_: [])
     before = running.lost_runs.count_lost_runs()
     running.train(SimpleNamespace(), None, [], 1)
