@@ -133,6 +133,10 @@ def test_sample_draws_pictures(trained, tmp_path, capsys):
     size = ["--size", "64x64", "--steps", "2", "--device", "cpu", "--out", tmp_path]
     code, answer = run(capsys, "sample", lora, "--base-model", base, "--prompt", "a", "--prompt", "b", *size)
     assert code == 0 and [Image.open(path).size for path in answer["pictures"]] == [(64, 64)] * 2
+    drawn = {Path(path): Path(path).read_bytes() for path in answer["pictures"]}
+    code, answer = run(capsys, "sample", lora, "--base-model", base, "--prompt", "c", *size)
+    assert [Path(path).name for path in answer["pictures"]] == ["mochi_0_3.png"]
+    assert {path: path.read_bytes() for path in drawn} == drawn
 
 
 def test_inspect_tells_rank_targets_and_plan(trained, capsys):

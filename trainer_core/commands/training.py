@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -189,13 +190,19 @@ def _sample(options: argparse.Namespace) -> Answer:
         device=device_of(options),
         tokenizer_folders=options.tokenizer,
     )
-    written = []
-    for index, picture in enumerate(pictures, start=1):
-        path = options.out / f"{options.lora.stem}_{options.seed}_{index}.png"
+    written, stem = [], f"{options.lora.stem}_{options.seed}"
+    for number, picture in enumerate(pictures, start=_next_number(options.out, stem)):
+        path = options.out / f"{stem}_{number}.png"
         write_picture(path, picture)
         written.append(str(path))
         say(options, f"drew {path}")
     return {"pictures": written}, written
+
+
+def _next_number(folder: Path, stem: str) -> int:
+    """Behind the last stem_N.png, so that what another prompt drew stays."""
+    named = (re.fullmatch(re.escape(stem) + r"_(\d+)", path.stem) for path in folder.glob("*.png"))
+    return max((int(match[1]) for match in named if match), default=0) + 1
 
 
 def _inspect(options: argparse.Namespace) -> Answer:
