@@ -33,7 +33,7 @@ class Case:
     """In a turn; the first is not counted."""
     turns: int
     gb: float
-    """What the largest contender takes in a step."""
+    """What ours takes in a step."""
 
     def words(self) -> str:
         return self.setting.words() + self.own.words()
@@ -47,9 +47,9 @@ def gpu_cases(device: str, free: int) -> list[Case]:
     """
 
     def speed(family: str, batch: int, steps: int) -> Case:
-        gb = _OTHERS_NEED * _GB_OF_STEP[family, batch]
-        setting = _setting(device, family, batch, rank=32, checkpointing=gb * GB > free)
-        return Case(setting=setting, own=USUAL, against_others=True, steps=steps, turns=2, gb=min(gb, free / GB))
+        gb = _GB_OF_STEP[family, batch]
+        setting = _setting(device, family, batch, rank=32, checkpointing=_OTHERS_NEED * gb * GB > free)
+        return Case(setting=setting, own=USUAL, against_others=True, steps=steps, turns=2, gb=gb)
 
     def otherwise(family: str, batch: int, *, compiles: bool) -> Case:
         own = replace(USUAL, compile=compiles, cuda_graphs=compiles)
@@ -78,7 +78,8 @@ def gpu_cases(device: str, free: int) -> list[Case]:
 
 
 def loading_together(cases: Sequence[Case], others: int, free: int) -> Iterator[list[Case]]:
-    """The cases in their order, in groups whose contenders can all be on the device while one of them takes steps.
+    """The cases in their order, in groups whose contenders can all be on the device while those of one take turns: ours
+    keeps what its CUDA graphs hold while another takes steps. A case that has no room for that is alone.
 
     Args:
         others: How many contenders there are beside ours.
@@ -88,7 +89,7 @@ def loading_together(cases: Sequence[Case], others: int, free: int) -> Iterator[
     for case in cases:
         more = [*group, case]
         loaded = sum(_contenders(one, others) * _GB_LOADED[one.setting.family] for one in more)
-        steps = max(one.gb - _GB_LOADED[one.setting.family] for one in more)
+        steps = max(one.gb * (1 + _OTHERS_NEED if one.against_others else 1) for one in more)
         is_much = (loaded + steps) * GB > free or sum(_contenders(one, others) for one in more) > _LOADING
         if group and is_much:
             yield group

@@ -38,6 +38,8 @@ from .training_speed import machine, task_of
 
 _WORTH_BEGINNING = 30
 """Seconds: with fewer left, no contender comes to its second step."""
+_WORTH_A_TURN = 10
+"""Seconds, where all have loaded."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,12 +93,13 @@ def results_of(group: Sequence[Case], others: Sequence[str], left: Callable[[], 
             Round(case, ["ours", *others] if case.against_others else ["ours"], Path(work) / str(place), left)
             for place, case in enumerate(group)
         ]
+        device_clock.give_back(group[0].setting.device)  # where base models were drawn
         for one in rounds:
             one.begin(ends)
         for one in rounds:
             one.wait()
         for one in rounds:
-            if left() > 0:
+            if left() > _WORTH_A_TURN:
                 yield one.result()
 
 

@@ -27,7 +27,7 @@ def multiplied_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     ours."""
     monkeypatch.setattr("trainer_core.families.cpu.matrices.MKL_IS_WHOLE", request.param == "MKL")
     monkeypatch.setattr("trainer_core.families.cpu.matrices._PLACES_FOR_MKL", 1)
-    monkeypatch.setattr("trainer_core.families.cpu.matrices.is_far_ahead", lambda: request.param == "oneDNN")
+    monkeypatch.setattr("trainer_core.families.cpu.matrices.ONEDNN_IS_FAR_AHEAD", request.param == "oneDNN")
     return request.param
 
 

@@ -81,7 +81,7 @@ def test_the_contenders_of_several_rows_load_together_as_far_as_memory_goes(base
     monkeypatch.setattr(Contender, "begin", lambda self: began.append(self._task.setting.batch) or real(self))
     monkeypatch.setattr(Contender, "has_loaded", lambda self, within: began.append("waits"))
     cases = [replace(CASE, setting=replace(SETTING, batch=batch)) for batch in (1, 2, 3)]
-    found = measure(cases, tmp_path / "out", free=4 * 3)
+    found = measure(cases, tmp_path / "out", free=15)
     assert began == [1, 1, 2, 2, *["waits"] * 4, 3, 3, *["waits"] * 2]
     log = (tmp_path / "work" / "log.txt").read_text().split()
     assert log == [*["ours"] * 3, *["peft"] * 3] * 2 * 3, "one row after the other"
@@ -97,6 +97,7 @@ def test_who_fails_is_told_with_its_last_words_and_keeps_the_turns_that_it_took(
 
 def test_what_runs_at_the_deadline_is_ended(base, tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_rows, "_WORTH_BEGINNING", 0)
+    monkeypatch.setattr(gpu_rows, "_WORTH_A_TURN", 0)
     case = replace(CASE, setting=replace(SETTING, batch=16))
     began = time.monotonic()
     (result,) = measure([case], tmp_path / "out", seconds=3)["results"]
@@ -157,14 +158,16 @@ def test_what_loads_together_has_room_for_one_of_them_to_step():
 
     cases = gpu_cases("cuda", free=140 * 2**30)
     assert [case for group in loading_together(cases, 2, 140 * 2**30) for case in group] == cases
-    assert sizes(140)[:2] == [2, 4] and sizes(138)[:2] == [2, 3] and sizes(100)[:2] == [2, 1]  # with SDXL at batch 8
+    assert sizes(140)[:3] == [2, 1, 7], "SDXL at batch 8 is alone"
+    assert sizes(80)[3] < sizes(140)[3]
     for free, others in ((24, 2), (80, 2), (140, 2), (140, 4), (10_000, 2)):
         for group in loading_together(cases, others, free * 2**30):
             counts = [others + 1 if case.against_others else 1 for case in group]
             loaded = sum(
                 count * {"sd15": 3, "sdxl": 8}[case.setting.family] for count, case in zip(counts, group, strict=True)
             )
-            assert len(group) == 1 or (sum(counts) <= 9 and loaded + max(c.gb for c in group) <= free + 8)
+            steps = max(case.gb * (2.3 if case.against_others else 1) for case in group)  # ours keeps its graphs'
+            assert len(group) == 1 or (sum(counts) <= 9 and loaded + steps <= free)
 
 
 def test_where_memory_is_short_everyone_checkpoints():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import timeit
 
@@ -126,7 +125,7 @@ def test_other_number_formats_and_autocast_are_left_to_pytorch():
 @pytest.mark.parametrize("scores", [2**21, 100_000], ids=["whole", "in parts"])
 def test_long_attention_and_its_gradients_are_pytorchs(queries, keys, scores, flash, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
-    monkeypatch.setattr(matrices, "is_far_ahead", lambda: not flash)
+    monkeypatch.setattr(matrices, "ONEDNN_IS_FAR_AHEAD", not flash)
     inputs = [drawn(2, 3, n, 8, seed=n + i).requires_grad_() for i, n in enumerate((queries, keys, keys))]
     found, expected = attend(*inputs), functional.scaled_dot_product_attention(*inputs)
     assert (found.grad_fn.name() == "_AttentionBackward") != flash
@@ -146,16 +145,22 @@ def test_few_places_and_many_weights_are_multiplied_the_other_way_round(monkeypa
     assert shapes == [(1024, 1024), (1024, 1024), (4, 3, 8, 1024)]
 
 
-@pytest.mark.parametrize(("pytorchs", "is_far"), [(2.0, True), (1.6, True), (1.4, False), (0.9, False)])
-def test_onednn_is_far_ahead_where_it_takes_two_thirds_of_the_time(pytorchs, is_far, monkeypatch):
-    """The quickest of its tries counts, so that a busy machine does not decide."""
-    tries = itertools.cycle([9.0, 4.0, pytorchs, 7.0, 3.0, 1.0])  # by turns
-    monkeypatch.setattr(matrices.timeit, "timeit", lambda way, number: way().sum() and next(tries))
-    matrices.is_far_ahead.cache_clear()
-    try:
-        assert matrices.is_far_ahead() == is_far
-    finally:
-        matrices.is_far_ahead.cache_clear()
+@pytest.mark.parametrize(
+    ("processor", "is_ahead"),
+    [
+        ("vendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\n", True),
+        ("vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 97\n", False),  # Zen 4
+        ("vendor_id\t: GenuineIntel\ncpu family\t: 26\nmodel\t\t: 1\n", False),
+        ("AMD64 Family 26 Model 68 Stepping 0, AuthenticAMD", True),
+        ("AMD64 Family 25 Model 33 Stepping 2, AuthenticAMD", False),
+        ("arm", False),
+    ],
+)
+def test_onednn_is_far_ahead_of_mkl_on_amds_processors_of_whole_width(processor, is_ahead, monkeypatch):
+    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", False)
+    assert matrices._has_twice_mkls_width(processor) == is_ahead
+    monkeypatch.setattr(matrices, "MKL_IS_WHOLE", True)
+    assert not matrices._has_twice_mkls_width(processor)
 
 
 def test_mkl_has_many_places_where_it_is_whole(monkeypatch):

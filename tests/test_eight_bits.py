@@ -78,6 +78,13 @@ def test_a_step_without_any_gradient_changes_nothing():
     assert_same(walk.go([2]), Walk(KINDS["AdamW"]).go([0, 2]))
 
 
+def test_blocks_of_another_size_are_left_to_bitsandbytes(monkeypatch):
+    monkeypatch.setattr(eight_bits, "_BLOCK", 2048)  # as if bitsandbytes' were others than ours
+    walk = Walk(in_bins(KINDS["AdamW"])).go(range(2))
+    assert not walk.optimizer._bins
+    assert_same(walk, Walk(KINDS["AdamW"]).go(range(2)))
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_either_goes_on_from_the_others_state(name):
     reference = Walk(KINDS[name]).go(range(5))

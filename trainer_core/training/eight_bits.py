@@ -4,6 +4,9 @@ bitsandbytes takes a step matrix by matrix and waits for the GPU behind each, an
 shown some millions of numbers as one matrix, and what it remembers of the true ones are parts of what it remembers of
 that one. 8-bit numbers are scaled in blocks of 256, and each matrix begins with a block of its own: every number is the
 same to the bit, and states are as bitsandbytes has them.
+
+Where matrices have not all learned as often, as with module dropout, or blocks are of another size, as in versions
+before 0.44, bitsandbytes takes the step itself.
 """
 
 from __future__ import annotations
@@ -40,11 +43,13 @@ class _InBins:
 
     @torch.no_grad()
     def step(self) -> None:
-        contents = [(index, matrices) for index in range(len(self.param_groups)) for matrices in self._alike(index)]
+        if not self._are_alike():
+            super().step()
+            return
+        contents = [(index, matrices) for index in range(len(self.param_groups)) for matrices in self._contents(index)]
         states = [[self.state[matrix] for matrix in matrices] for _, matrices in contents]
         if len(states) != len(self._bins) or not all(map(_Bin.is_of, self._bins, states)):
-            self._bins = [_Bin(those) for those in states]
-            self._make_room(contents)
+            self._put_in_bins(states)
         for (index, matrices), bin_ in zip(contents, self._bins, strict=True):
             bin_.take(matrices)
             self.state[bin_.whole] = bin_.state
@@ -54,25 +59,36 @@ class _InBins:
                 del self.state[bin_.whole]
             bin_.give_back(matrices)
 
-    def _make_room(self, contents: Sequence[tuple[int, list[Tensor]]]) -> None:
-        for _, matrices in contents[:1]:
-            room = matrices[0].new_zeros(2, max(bin_.length for bin_ in self._bins))
-            for bin_ in self._bins:
-                bin_.lie_in(room)
+    def _are_alike(self) -> bool:
+        """Whether all matrices learn now, have learned as often, and are remembered in such blocks."""
+        taken = set()
+        for index, group in enumerate(self.param_groups):
+            for place, matrix in enumerate(group["params"]):
+                if matrix.grad is None:
+                    return False
+                if not self.state[matrix]:
+                    self.init_state(group, matrix, index, place)
+                state = self.state[matrix]
+                if "absmax1" in state and len(state["absmax1"]) != _blocks_of(matrix.numel()):
+                    return False
+                taken.add(state["step"])
+        return len(taken) == 1
 
-    def _alike(self, index: int) -> Iterator[list[Tensor]]:
-        """The matrices of a group that have gradients, for a bin each: remembered in one format, after as many
-        steps."""
-        group, alike = self.param_groups[index], defaultdict(list)
-        for place, matrix in enumerate(group["params"]):
-            if matrix.grad is None:
-                continue
-            if not self.state[matrix]:
-                self.init_state(group, matrix, index, place)
-            state = self.state[matrix]
-            alike[state["state1"].dtype, state["step"]].append(matrix)
+    def _contents(self, index: int) -> Iterator[list[Tensor]]:
+        """The matrices of a group, for a bin each; all of a bin are remembered in one format."""
+        alike = defaultdict(list)
+        for matrix in self.param_groups[index]["params"]:
+            alike[self.state[matrix]["state1"].dtype].append(matrix)
         for matrices in alike.values():
             yield from _cut(matrices)
+
+    def _put_in_bins(self, states: Sequence[Sequence[_State]]) -> None:
+        self._bins = []  # first, for those before may be all that holds their states
+        self._bins = [_Bin(those) for those in states]
+        first = self.param_groups[0]["params"][0]
+        room = first.new_zeros(2, max(bin_.length for bin_ in self._bins))
+        for bin_ in self._bins:
+            bin_.lie_in(room)
 
 
 class _Bin:
@@ -81,7 +97,7 @@ class _Bin:
     def __init__(self, states: Sequence[_State]) -> None:
         self._states, self.state = states, dict(states[0])
         self._shapes = [state["state1"].shape for state in states]
-        blocks = [-(-shape.numel() // _BLOCK) for shape in self._shapes]
+        blocks = [_blocks_of(shape.numel()) for shape in self._shapes]
         in_blocks = "absmax1" in self.state
         self._lengths = [count * _BLOCK for count in blocks] if in_blocks else [s.numel() for s in self._shapes]
         self.length = sum(self._lengths)
@@ -109,6 +125,7 @@ class _Bin:
             self.whole.grad.zero_()
         torch._foreach_copy_(self._weights, matrices)
         torch._foreach_copy_(self._gradients, [matrix.grad for matrix in matrices])
+        self.state["step"] = self._states[0]["step"]
 
     def give_back(self, matrices: Sequence[Tensor]) -> None:
         torch._foreach_copy_(matrices, self._weights)
@@ -122,6 +139,10 @@ class _Bin:
         torch._foreach_copy_(places, theirs)
         for state, place in zip(self._states, places, strict=True):
             state[name] = place
+
+
+def _blocks_of(numbers: int) -> int:
+    return -(-numbers // _BLOCK)
 
 
 def _cut(matrices: Sequence[Tensor]) -> Iterator[list[Tensor]]:

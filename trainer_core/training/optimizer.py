@@ -59,6 +59,7 @@ def check_optimizer(plan: OptimizerPlan, device: str) -> None:
     weight.grad = torch.ones_like(weight)
     try:
         _build(plan, [_group([weight], 1.0)]).step()
+        weight.cpu()  # a GPU tells late what failed
     except TrainingError:
         raise
     except Exception as problem:  # whatever a package's native code raises

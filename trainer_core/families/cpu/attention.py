@@ -24,8 +24,8 @@ _FEWEST = 384
 def attend(query_BNQD: Tensor, key_BNKD: Tensor, value_BNKD: Tensor, mask: Tensor | None = None) -> Tensor:
     """`functional.scaled_dot_product_attention`, the same but for the order of additions. PyTorch's own, by its flash
     kernel, is faster unless the library with which that multiplies is slow."""
-    is_long = mask is None and min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST
-    if is_long and matrices.can_multiply(query_BNQD, key_BNKD, value_BNKD) and matrices.is_far_ahead():
+    is_faster = matrices.ONEDNN_IS_FAR_AHEAD and min(query_BNQD.shape[2], key_BNKD.shape[2]) >= _FEWEST
+    if mask is None and is_faster and matrices.can_multiply(query_BNQD, key_BNKD, value_BNKD):
         return _Attention.apply(query_BNQD, key_BNKD, value_BNKD)
     return functional.scaled_dot_product_attention(query_BNQD, key_BNKD, value_BNKD, mask)
 
