@@ -122,7 +122,7 @@ def test_what_is_there_is_not_measured_again_but_for_what_failed(base, tmp_path)
 
 def test_only_the_rows_that_are_asked_for_are_measured(base, tmp_path):
     found = measure(
-        [CASE, replace(CASE, setting=replace(SETTING, batch=2))], tmp_path / "out", only=["batch 2", "batch 3"]
+        [CASE, replace(CASE, setting=replace(SETTING, batch=2))], tmp_path / "out", only=["batch 3", "batch 2"]
     )
     assert [result["what"] for result in found["results"]] == ["SD1.5 64x64, batch 2, rank 4, fp32"]
     assert not found["curves"]

@@ -72,6 +72,16 @@ def test_a_matrix_without_a_gradient_is_left_alone(name):
     assert_same(*walks)
 
 
+def test_matrices_that_have_learned_as_often_again_are_together_again():
+    evens, odds = range(0, len(SHAPES), 2), range(1, len(SHAPES), 2)
+    walks = [
+        Walk(kind).go([0]).go([1], without=evens).go([2], without=odds).go([3])
+        for kind in (in_bins(KINDS["AdamW"]), KINDS["AdamW"])
+    ]
+    assert walks[0].optimizer._bins
+    assert_same(*walks)
+
+
 def test_a_step_without_any_gradient_changes_nothing():
     walk = Walk(in_bins(KINDS["AdamW"])).go([0]).go([1], without=range(len(SHAPES)))
     assert_same(walk, Walk(KINDS["AdamW"]).go([0]))
