@@ -156,7 +156,7 @@ def _precision_inputs() -> list[io.Input]:
             default=True,
             advanced=True,
             tooltip="Let the GPU repeat recorded steps (CUDA graphs): often several times as fast. They are compared "
-            "with plain ones first. Not with dropout, offloading or several GPUs.",
+            "with plain ones first. Not with dropout or offloading.",
         ),
         io.Combo.Input(
             "short_memory",

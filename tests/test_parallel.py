@@ -99,6 +99,13 @@ def test_two_processes_give_the_same_bytes_again(folder):
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_two_processes_record_their_passes_as_the_first_one_decides_and_learn_the_same(folder):
+    assert "CUDA graphs: a pass takes" in said(folder, 0)["graphs"] and "CUDA graphs" not in said(folder, 1)["unet"]
+    assert all(int(said(folder, rank)["recorded"]) > 0 for rank in (0, 1))
+    assert losses(folder / "unet_graphs") == losses(folder / "unet_together")
+    assert learned(folder / "unet_graphs").equal(learned(folder / "unet_together"))
+
+
 def test_a_run_of_one_process_goes_on_in_two(folder):
     assert losses(folder / "continued")[:3] == losses(folder / "alone")[:3]
     assert losses(folder / "continued") == pytest.approx(losses(folder / "alone"), rel=ROUNDING)

@@ -47,16 +47,27 @@ class GraphTrial:
 def use_graphs_where_they_help(
     learner: Learner, path: Path, tell: Callable[[str], None], *, recorder: Recorder | None = None
 ) -> str:
-    """Let a learner take its passes from graphs, or leave it; what to tell of it.
+    """Let a learner take its passes from graphs, or leave it; what to tell of it. Of several processes the first one
+    tries, and all do as it decided.
 
     Args:
         path: Where the run keeps what it decided, so that it goes on likewise.
         tell: Is told if graphs are given up later.
         recorder: How passes are recorded; None: as CUDA graphs.
     """
-    if reason := learner.choice.against_graphs(learner.plan, learner.team.size):
-        return f"no CUDA graphs: {reason}"
-    graphs = StepGraphs(learner, recorder or GpuRecorder(learner.device), tell)
+    reason = learner.choice.against_graphs(learner.plan)
+    graphs = None if reason else StepGraphs(learner, recorder or GpuRecorder(learner.device), tell)
+    decision, line = None, f"no CUDA graphs: {reason}" if reason else "CUDA graphs: as the first process has it"
+    if graphs and learner.team.is_first:
+        decision, line = _decided(learner, graphs, path)
+    (is_taken,) = learner.team.add_up(decision is not None and decision.is_taken)
+    if graphs and is_taken:
+        learner.learn_by(graphs.learn, graphs.make_room)
+    return line
+
+
+def _decided(learner: Learner, graphs: StepGraphs, path: Path) -> tuple[Decision | None, str]:
+    """What was decided, now or before, and what to tell."""
     decision = Decision.kept(path)
     if decision is None:
         try:
@@ -65,11 +76,9 @@ def use_graphs_where_they_help(
             if not is_out_of_memory(problem):
                 raise
             traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
-            return "no CUDA graphs: memory ran out"  # the first step does what can be done about it
+            return None, "no CUDA graphs: memory ran out"  # the first step does what can be done about it
         decision.keep(path)
-    if decision.is_taken:
-        learner.learn_by(graphs.learn, graphs.make_room)
-    return decision.line
+    return decision, decision.line
 
 
 def _try(learner: Learner, graphs: StepGraphs) -> Decision:

@@ -113,17 +113,23 @@ class TrainingLoop:
     def follow(self) -> Iterator[StepReport]:
         """The steps of a process that keeps nothing: the first one does, and says when the run ends."""
         optimizer, _, step, is_over = self._begin()
+        if not is_over:
+            for _ in self._speed_up(self.parts.total_steps - step):
+                pass
         finite = FiniteWatch()
-        with closing(self._turns(step, is_over)) as turns:
-            for turn, drawn in turns:
-                report = self._next(drawn, turn, step, optimizer).report()
-                step += 1
-                self.learner.is_updating = False
-                finite.check(step, report.loss)
-                is_last = self._agree(turn, step, is_last=False)
-                yield report
-                if is_last:
-                    break
+        try:
+            with closing(self._turns(step, is_over)) as turns:
+                for turn, drawn in turns:
+                    report = self._next(drawn, turn, step, optimizer).report()
+                    step += 1
+                    self.learner.is_updating = False
+                    finite.check(step, report.loss)
+                    is_last = self._agree(turn, step, is_last=False)
+                    yield report
+                    if is_last:
+                        break
+        finally:
+            self.learner.learn_itself()  # as where it leads
         self.parts.team.add_up()
 
     # ------------------------------------------------------------------------------------------------------- a step

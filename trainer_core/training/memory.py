@@ -97,11 +97,12 @@ def step_memory(
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
         may_have_graphs = plan.precision.cuda_graphs and is_gpu(device)
-        has_graphs = may_have_graphs and not choice.against_graphs(plan, processes)
+        has_graphs = may_have_graphs and not choice.against_graphs(plan)
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
+        from_graphs = processes if has_graphs else 0
         step = _peak_of_step(
-            outline, modules, adapters, shape, precision, device, passes=passes, keeps_activations=has_graphs
+            outline, modules, adapters, shape, precision, device, passes=passes, from_graphs=from_graphs
         )
     lora = sum(_bytes_of_parameter(parameter.shape, plan) for parameter in parameters)
     fixed = FIXED_OVERHEAD.get(torch.device(device).type, 0)
@@ -133,11 +134,15 @@ def _peak_of_step(
     device: str,
     *,
     passes: int,
-    keeps_activations: bool,
+    from_graphs: int,
 ) -> int:
     """Bytes of the largest set of tensors that a step holds at a time, beside what was there before it.
 
     An optimizer step has a second copy of the gradients for a moment, when activations are gone, but for a graph's.
+    There several processes have a third one, in which they are exchanged.
+
+    Args:
+        from_graphs: How many processes train from CUDA graphs; 0: none does.
     """
     latent = (shape.height // model.pixels_per_latent, shape.width // model.pixels_per_latent)
     noisy_BCHW = torch.zeros(shape.pictures, model.unet.config.in_channels, *latent)
@@ -156,7 +161,9 @@ def _peak_of_step(
             loss.backward()
     parameters = (parameter for part in adapters for parameter in part.parameters())
     gradients = sum(parameter.grad.nbytes for parameter in parameters if parameter.grad is not None)
-    return count.peak + gradients if keeps_activations else max(count.peak, 2 * gradients)
+    if not from_graphs:
+        return max(count.peak, 2 * gradients)
+    return count.peak + min(from_graphs, 2) * gradients
 
 
 def _conditioning(

@@ -53,10 +53,8 @@ class MemoryChoice:
         """Whether layers make their weights when they are used."""
         return self.base != "full" or self.offload
 
-    def against_graphs(self, plan: TrainingPlan, processes: int) -> str:
+    def against_graphs(self, plan: TrainingPlan) -> str:
         """Why no pass of a run can be a CUDA graph; empty where one can."""
-        if processes > 1:
-            return "several processes train"
         if self.offload:
             return "they take a base model that stays on the GPU"
         if plan.adapter.drops_out:

@@ -61,7 +61,6 @@ export const NODE_LINES = [
   ["not compiled: compiled gradients are {off} off, plain ones {plain}, in one block compared with fp64", "未编译：与 fp64 相比，编译出的梯度偏差 {off}，不编译时为 {plain}（试了一块）", "未編譯：與 fp64 相比，編譯出的梯度偏差 {off}，不編譯時為 {plain}（試了一塊）"],
   ["not compiled: a compiled block is no faster here", "未编译：编译后的块在这里并不更快", "未編譯：編譯後的區塊在這裡並不更快"],
   ["not compiled: {wait} s of compiling pay after {steps} steps, and {left} are left", "未编译：编译 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步", "未編譯：編譯 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步"],
-  ["no CUDA graphs: several processes train", "未用 CUDA 图：有多个进程在训练", "未用 CUDA 圖：有多個程序在訓練"],
   ["no CUDA graphs: they take a base model that stays on the GPU", "未用 CUDA 图：需要留在显卡上的底模", "未用 CUDA 圖：需要留在顯示卡上的底模"],
   ["no CUDA graphs: what dropout leaves out is drawn on the CPU", "未用 CUDA 图：dropout 在 CPU 上抽取", "未用 CUDA 圖：dropout 在 CPU 上抽取"],
   ["no CUDA graphs: memory ran out", "未用 CUDA 图：显存不足", "未用 CUDA 圖：顯示記憶體不足"],
