@@ -38,6 +38,10 @@ class Case:
     def words(self) -> str:
         return self.setting.words() + self.own.words()
 
+    def contenders(self, others: Sequence[str]) -> list[str]:
+        """Who takes part, of ours and `others`."""
+        return ["ours", *others] if self.against_others else ["ours"]
+
 
 def gpu_cases(device: str, free: int) -> list[Case]:
     """Speed against the others by batch, then what the small modes take, then ours without CUDA graphs and compiled.
@@ -77,30 +81,27 @@ def gpu_cases(device: str, free: int) -> list[Case]:
     ]
 
 
-def loading_together(cases: Sequence[Case], others: int, free: int) -> Iterator[list[Case]]:
+def loading_together(cases: Sequence[Case], others: Sequence[str], free: int) -> Iterator[list[Case]]:
     """The cases in their order, in groups whose contenders can all be on the device while those of one take turns: ours
     keeps what its CUDA graphs hold while another takes steps. A case that has no room for that is alone.
 
     Args:
-        others: How many contenders there are beside ours.
+        others: The contenders beside ours.
         free: Bytes on the device.
     """
     group: list[Case] = []
     for case in cases:
         more = [*group, case]
-        loaded = sum(_contenders(one, others) * _GB_LOADED[one.setting.family] for one in more)
+        counts = [len(one.contenders(others)) for one in more]
+        loaded = sum(count * _GB_LOADED[one.setting.family] for count, one in zip(counts, more, strict=True))
         steps = max(one.gb * (1 + _OTHERS_NEED if one.against_others else 1) for one in more)
-        is_much = (loaded + steps) * GB > free or sum(_contenders(one, others) for one in more) > _LOADING
+        is_much = (loaded + steps) * GB > free or sum(counts) > _LOADING
         if group and is_much:
             yield group
             group = []
         group.append(case)
     if group:
         yield group
-
-
-def _contenders(case: Case, others: int) -> int:
-    return 1 + others if case.against_others else 1
 
 
 def _setting(device: str, family: str, batch: int, *, rank: int, checkpointing: bool) -> Setting:

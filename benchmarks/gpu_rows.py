@@ -75,7 +75,7 @@ def measure(
     def left() -> float:
         return deadline - time.monotonic()
 
-    for group in loading_together([case for case in cases if is_due(case.words())], len(others), free):
+    for group in loading_together([case for case in cases if is_due(case.words())], others, free):
         if left() > _WORTH_BEGINNING:
             print(f"{left():.0f} s are left: {'; '.join(map(Case.words, group))}", file=sys.stderr, flush=True)
             for result in results_of(group, others, left):
@@ -90,8 +90,7 @@ def results_of(group: Sequence[Case], others: Sequence[str], left: Callable[[], 
     seconds are left, has the turns that it took."""
     with tempfile.TemporaryDirectory() as work, ExitStack() as ends:
         rounds = [
-            Round(case, ["ours", *others] if case.against_others else ["ours"], Path(work) / str(place), left)
-            for place, case in enumerate(group)
+            Round(case, case.contenders(others), Path(work) / str(place), left) for place, case in enumerate(group)
         ]
         device_clock.give_back(group[0].setting.device)  # where base models were drawn
         for one in rounds:

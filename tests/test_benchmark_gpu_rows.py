@@ -41,6 +41,9 @@ SETTING = Setting(family="sd15", side=64, batch=1, rank=4, precision="fp32", che
 CASE = Case(setting=SETTING, own=USUAL, against_others=True, steps=3, turns=2, gb=1)
 
 
+OTHERS = ["peft", "sd-scripts", "comfyui", "comfyui bypass"]
+
+
 @pytest.fixture
 def base(tmp_path, monkeypatch):
     """A tiny base model, and contenders that only pretend to train it."""
@@ -154,14 +157,14 @@ def test_the_first_rows_are_those_that_matter_most():
 
 def test_what_loads_together_has_room_for_one_of_them_to_step():
     def sizes(free: int) -> list[int]:
-        return [len(group) for group in loading_together(cases, others=2, free=free * 2**30)]
+        return [len(group) for group in loading_together(cases, OTHERS[:2], free * 2**30)]
 
     cases = gpu_cases("cuda", free=140 * 2**30)
-    assert [case for group in loading_together(cases, 2, 140 * 2**30) for case in group] == cases
+    assert [case for group in loading_together(cases, OTHERS[:2], 140 * 2**30) for case in group] == cases
     assert sizes(140)[:3] == [2, 1, 7], "SDXL at batch 8 is alone"
     assert sizes(80)[3] < sizes(140)[3]
     for free, others in ((24, 2), (80, 2), (140, 2), (140, 4), (10_000, 2)):
-        for group in loading_together(cases, others, free * 2**30):
+        for group in loading_together(cases, OTHERS[:others], free * 2**30):
             counts = [others + 1 if case.against_others else 1 for case in group]
             loaded = sum(
                 count * {"sd15": 3, "sdxl": 8}[case.setting.family] for count, case in zip(counts, group, strict=True)

@@ -1,8 +1,4 @@
-"""Recorded passes learn what plain ones do.
-
-A tape stands for a GPU's graph: it repeats the same operations on the same memory, and knows nothing of the Python that
-led to them.
-"""
+"""Recorded passes learn what plain ones do; tapes (tapes.py) stand for a GPU's graphs."""
 
 from __future__ import annotations
 
@@ -14,68 +10,20 @@ import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from tests.tapes import AS_ON_A_GPU, OnTape
 from tests.training_jobs import digest, prepared, small_job, train
-from trainer_core.training import graph_trial, loop, step_graphs
+from trainer_core.training import graph_trial, step_graphs
 from trainer_core.training.decision import Decision
 from trainer_core.training.graph_trial import GraphTrial, use_graphs_where_they_help
 from trainer_core.training.step_graphs import StepGraphs
 
 
-class Tape(TorchDispatchMode):
-    """Notes every operation with the memory it read and wrote."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, called, types, args=(), kwargs=None):
-        answer = called(*args, **(kwargs or {}))
-        self.calls.append((called, args, kwargs or {}, answer))
-        return answer
-
-    @torch.no_grad()
-    def replay(self) -> None:
-        for called, args, kwargs, answer in self.calls:
-            again = called(*args, **kwargs)
-            for place, tensor in zip(tree_leaves(answer), tree_leaves(again), strict=True):
-                if torch.is_tensor(place) and place.data_ptr() != tensor.data_ptr():
-                    place.copy_(tensor)
-
-
-class OnTape:
-    """A recorder that records nothing of a GPU."""
-
-    is_short_of_memory = False
-    recorded_by_all = 0
-
-    def __init__(self) -> None:
-        self.recorded = self.forgotten = 0
-
-    def record(self, run):
-        run()  # as a GPU warms up
-        tape = Tape()
-        with tape:
-            run()
-        self.recorded += 1
-        OnTape.recorded_by_all += 1
-        return tape.replay
-
-    def is_in_the_way(self) -> bool:
-        return self.is_short_of_memory
-
-    def forget(self) -> None:
-        self.forgotten += 1
-
-
 @pytest.fixture(autouse=True)
 def on_a_gpu(monkeypatch):
     """As if a CPU were a GPU whose graphs are faster."""
-    monkeypatch.setattr(loop, "is_gpu", lambda device: True)
-    monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: OnTape())
-    monkeypatch.setattr(graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5)
+    for name, value in AS_ON_A_GPU.items():
+        monkeypatch.setattr(name, value)
 
 
 @pytest.fixture

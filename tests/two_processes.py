@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import distributed
 
-from tests.test_step_graphs import OnTape
+from tests.tapes import AS_ON_A_GPU, OnTape
 from trainer_core.errors import TrainingError
 from trainer_core.job import read_job
-from trainer_core.training import graph_trial, loop
 from trainer_core.training.learner import Learner
 from trainer_core.training.reports import StepReport
 from trainer_core.training.team import Processes
@@ -99,17 +99,6 @@ def drifting(apply: Callable) -> Callable:
     return apply_and_drift
 
 
-def on_tapes(trainer: Trainer) -> None:
-    """As if the CPU were a GPU whose graphs are faster, for this run."""
-    changes = (
-        (loop, "is_gpu", lambda device: True),
-        (graph_trial, "GpuRecorder", lambda device: OnTape()),
-        (graph_trial, "_seconds", lambda learner, part, learn: 1.0 if learn == learner.learn else 0.5),
-    )
-    for module, name, value in changes:
-        setattr(module, name, value)
-
-
 def main(folder: Path) -> None:
     distributed.init_process_group("gloo")
     said = {
@@ -122,9 +111,11 @@ def main(folder: Path) -> None:
         "failed": trained(folder, "job", "failed", in_second("_losses", failing)),
         "nan": trained(folder, "job", "nan", in_second("_losses", not_a_number)),
         "drifted": trained(folder, "job", "drifted", in_second("_apply_gradients", drifting)),
-        "graphs": trained(folder, "unet", "unet_graphs", on_tapes),  # at last, for what it changes stays
-        "recorded": str(OnTape.recorded_by_all),
     }
+    with ExitStack() as on_a_gpu:
+        for name, value in AS_ON_A_GPU.items():
+            on_a_gpu.enter_context(mock.patch(name, value))
+        said |= {"graphs": trained(folder, "unet", "unet_graphs"), "recorded": str(OnTape.recorded_by_all)}
     (folder / f"said-{distributed.get_rank()}.json").write_text(json.dumps(said), encoding="utf-8")
     distributed.destroy_process_group()
 

@@ -202,6 +202,14 @@ def _shortened(name: str) -> str:
     return name[:_MOST_LETTERS].encode()[:_MOST_NAME_BYTES].decode(errors="ignore").rstrip(" .")
 
 
+def numbered(folder: Path, stem: str, suffix: str) -> list[tuple[int, Path]]:
+    """The files stem.suffix (1), stem_2.suffix, stem_3.suffix, … of a folder, the highest number first. Letters' case
+    counts for nothing, as Windows and macOS compare names."""
+    named = re.compile(re.escape(stem) + r"(?:_(\d+))?", re.IGNORECASE)
+    matches = ((named.fullmatch(path.stem), path) for path in folder.glob(f"*{suffix}"))
+    return sorted(((int(match[1] or 1), path) for match, path in matches if match), reverse=True)
+
+
 def sha256_of_file(path: Path) -> str:
     """SHA-256 of a whole file as 64 hex digits."""
     with open(path, "rb") as file:

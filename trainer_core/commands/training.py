@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from ..files import write_picture
+from ..files import numbered, write_picture
 from ..job import Job, read_job
 from ..lora.file import inspect_lora, publish
 from ..picture_request import PictureRequest, SamplerName
@@ -191,18 +190,13 @@ def _sample(options: argparse.Namespace) -> Answer:
         tokenizer_folders=options.tokenizer,
     )
     written, stem = [], f"{options.lora.stem}_{options.seed}"
-    for number, picture in enumerate(pictures, start=_next_number(options.out, stem)):
+    taken = numbered(options.out, stem, ".png")  # by other prompts, whose pictures stay
+    for number, picture in enumerate(pictures, start=taken[0][0] + 1 if taken else 1):
         path = options.out / f"{stem}_{number}.png"
         write_picture(path, picture)
         written.append(str(path))
         say(options, f"drew {path}")
     return {"pictures": written}, written
-
-
-def _next_number(folder: Path, stem: str) -> int:
-    """Behind the last stem_N.png, so that what another prompt drew stays."""
-    named = (re.fullmatch(re.escape(stem) + r"_(\d+)", path.stem) for path in folder.glob("*.png"))
-    return max((int(match[1]) for match in named if match), default=0) + 1
 
 
 def _inspect(options: argparse.Namespace) -> Answer:

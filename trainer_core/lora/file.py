@@ -6,7 +6,6 @@ One file may hold modules of several kinds: LoRA, DoRA, LoHa, LoKr, OFT.
 from __future__ import annotations
 
 import json
-import re
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import TrainingError
-from ..files import file_name, write_atomic
+from ..files import file_name, numbered, write_atomic
 from ..kohya.hashes import lora_hashes, training_keys
 from .module import LoraModule, read_module
 from .networks import rank_of
@@ -194,9 +193,7 @@ def publish(source: Path, folder: Path, name: str) -> Path:
     same bytes already, it is the answer.
     """
     stem = file_name(name.removesuffix(".safetensors"))
-    named = re.compile(re.escape(stem) + r"(?:_(\d+))?", re.IGNORECASE)  # as Windows and macOS compare names
-    matches = ((named.fullmatch(path.stem), path) for path in folder.glob("*.safetensors"))
-    taken = sorted(((int(match[1] or 1), path) for match, path in matches if match), reverse=True)
+    taken = numbered(folder, stem, ".safetensors")
     data = source.read_bytes()
     for _, path in taken:
         if path.stat().st_size == len(data) and path.read_bytes() == data:

@@ -11,9 +11,8 @@ before 0.44, bitsandbytes takes the step itself.
 
 from __future__ import annotations
 
-import operator
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -46,18 +45,16 @@ class _InBins:
         if not self._are_alike():
             super().step()
             return
-        contents = [(index, matrices) for index in range(len(self.param_groups)) for matrices in self._contents(index)]
-        states = [[self.state[matrix] for matrix in matrices] for _, matrices in contents]
-        if len(states) != len(self._bins) or not all(map(_Bin.is_of, self._bins, states)):
-            self._put_in_bins(states)
-        for (index, matrices), bin_ in zip(contents, self._bins, strict=True):
-            bin_.take(matrices)
+        if not self._bins or not all(bin_.is_of(self.state) for bin_ in self._bins):
+            self._put_in_bins()
+        for bin_ in self._bins:
+            bin_.take()
             self.state[bin_.whole] = bin_.state
             try:
-                self.update_step(self.param_groups[index], bin_.whole, index, 0)
+                self.update_step(self.param_groups[bin_.group], bin_.whole, bin_.group, 0)
             finally:
                 del self.state[bin_.whole]
-            bin_.give_back(matrices)
+            bin_.give_back()
 
     def _are_alike(self) -> bool:
         """Whether all matrices learn now, have learned as often, and are remembered in such blocks."""
@@ -82,9 +79,13 @@ class _InBins:
         for matrices in alike.values():
             yield from _cut(matrices)
 
-    def _put_in_bins(self, states: Sequence[Sequence[_State]]) -> None:
+    def _put_in_bins(self) -> None:
         self._bins = []  # first, for those before may be all that holds their states
-        self._bins = [_Bin(those) for those in states]
+        self._bins = [
+            _Bin(index, matrices, [self.state[matrix] for matrix in matrices])
+            for index in range(len(self.param_groups))
+            for matrices in self._contents(index)
+        ]
         first = self.param_groups[0]["params"][0]
         room = first.new_zeros(2, max(bin_.length for bin_ in self._bins))
         for bin_ in self._bins:
@@ -92,9 +93,10 @@ class _InBins:
 
 
 class _Bin:
-    """Some matrices as one, `whole`, with its state, into which theirs are moved."""
+    """Some matrices of a group as one, `whole`, with its state, into which theirs are moved."""
 
-    def __init__(self, states: Sequence[_State]) -> None:
+    def __init__(self, group: int, matrices: Sequence[Tensor], states: Sequence[_State]) -> None:
+        self.group, self._matrices = group, matrices
         self._states, self.state = states, dict(states[0])
         self._shapes = [state["state1"].shape for state in states]
         blocks = [_blocks_of(shape.numel()) for shape in self._shapes]
@@ -107,9 +109,9 @@ class _Bin:
         for name in {"absmax1", "absmax2"} & self.state.keys():
             self._move_in(name, blocks, between=0)
 
-    def is_of(self, states: Sequence[_State]) -> bool:
-        """Whether these are the same states; one that was loaded is another."""
-        return len(states) == len(self._states) and all(map(operator.is_, states, self._states))
+    def is_of(self, states: Mapping[Tensor, _State]) -> bool:
+        """Whether the matrices' states are those that were moved in; one that was loaded since is another."""
+        return all(states[matrix] is state for matrix, state in zip(self._matrices, self._states, strict=True))
 
     def lie_in(self, room: Tensor) -> None:
         """Where weights and gradients lie during a step (2, `length` or more); other bins use the same."""
@@ -119,16 +121,16 @@ class _Bin:
         self._gradients = _parts(gradients, self._lengths, self._shapes)
         self._has_gaps = self.length > sum(shape.numel() for shape in self._shapes)
 
-    def take(self, matrices: Sequence[Tensor]) -> None:
+    def take(self) -> None:
         """Weights and gradients, and zeros between them."""
         if self._has_gaps:
             self.whole.grad.zero_()
-        torch._foreach_copy_(self._weights, matrices)
-        torch._foreach_copy_(self._gradients, [matrix.grad for matrix in matrices])
+        torch._foreach_copy_(self._weights, self._matrices)
+        torch._foreach_copy_(self._gradients, [matrix.grad for matrix in self._matrices])
         self.state["step"] = self._states[0]["step"]
 
-    def give_back(self, matrices: Sequence[Tensor]) -> None:
-        torch._foreach_copy_(matrices, self._weights)
+    def give_back(self) -> None:
+        torch._foreach_copy_(self._matrices, self._weights)
         for state in self._states:
             state["step"] = self.state["step"]
 

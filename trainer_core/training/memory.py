@@ -96,8 +96,7 @@ def step_memory(
             base += bytes_of_cpu_layers(outline.unet, usual_pixels // outline.pixels_per_latent**2)
         if choice.checkpoint_every:
             checkpoint_blocks(outline, choice.checkpoint_every, lambda: (AsOnDevice(device), AsOnDevice(device)))
-        may_have_graphs = plan.precision.cuda_graphs and is_gpu(device)
-        has_graphs = may_have_graphs and not choice.against_graphs(plan)
+        has_graphs = plan.precision.cuda_graphs and is_gpu(device) and not choice.against_graphs(plan)
         # gradients of one part are there in the next; those that graphs add to, always
         passes = 2 if plan.accumulation * choice.parts > 1 or has_graphs else 1
         from_graphs = processes if has_graphs else 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import platform
 import re
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -38,8 +37,11 @@ which takes longer than their arithmetic: 12 ms for 42 MB."""
 
 def _processor() -> str:
     """As the system tells of it: Linux in a file, Windows as "AMD64 Family 26 Model 68 Stepping 0, AuthenticAMD"."""
-    file = Path("/proc/cpuinfo")
-    return file.read_text(encoding="utf-8", errors="replace") if file.exists() else platform.processor()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return file.read(1024)  # of the first core: with hundreds the whole file takes a while to be made
+    except OSError:
+        return platform.processor()
 
 
 def _has_twice_mkls_width(processor: str) -> bool:
