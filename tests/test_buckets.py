@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 
 from trainer_core.crop.buckets import bucket_sizes, bucket_within, nearest_bucket
@@ -108,3 +111,23 @@ def test_a_shape_within_is_filled_and_keeps_the_aspect():
             found = bucket_within(width, height, bucket, 64)
             assert found == bucket or (found[0] <= width and found[1] <= height)
             assert found[0] <= bucket[0] and found[1] <= bucket[1]
+
+
+def test_of_all_sizes_that_a_picture_fills_the_best_is_found():
+    def merit(size, aspect):
+        distance = abs(math.log(size[0] / size[1] / aspect))
+        return distance <= 0.1, 0.0 if distance <= 0.1 else -distance, size[0] * size[1]
+
+    draw = random.Random(3)
+    for _ in range(300):
+        bucket, step = draw.choice(bucket_sizes(512, 512, step=16)), draw.choice((16, 32, 64))
+        width, height = draw.randint(20, 500), draw.randint(20, 500)
+        if width >= bucket[0] and height >= bucket[1]:
+            continue
+        columns, rows = (
+            range(step, max(step, min(side, limit)) + 1, step)
+            for side, limit in zip((width, height), bucket, strict=True)
+        )
+        best = max(merit((w, h), bucket[0] / bucket[1]) for w in columns for h in rows)
+        found = merit(bucket_within(width, height, bucket, step), bucket[0] / bucket[1])
+        assert found == pytest.approx(best)

@@ -154,6 +154,8 @@ def test_inspect_tells_rank_targets_and_plan(trained, capsys):
         (["train", "nowhere.json"], "nowhere.json"),
         (["inspect", "README.md"], "LoRA"),
         (["crop", "nowhere", "out"], "nowhere"),
+        (["crop", "pictures", "pictures/out"], "outside"),
+        (["dataset", "pictures", "--buckets", "--bucket-step", "8"], "--buckets, --bucket-step would do nothing"),
     ],
 )
 def test_what_fails_gives_one_line_and_exit_code_1(arguments, words, capsys):

@@ -221,6 +221,27 @@ def test_junctions_of_windows_are_no_way_out_either(tmp_path, monkeypatch):
     assert reasons(dataset) == {"junction": "a link to a folder is not followed"}
 
 
+def test_what_systems_keep_to_themselves_is_not_read(tmp_path):
+    put(tmp_path / "a.png")
+    for folder in ("@eaDir/a.png", "#recycle", "$RECYCLE.BIN", "inner/@eaDir", "__MACOSX", ".trash"):
+        put(tmp_path / folder / "small.png")
+    put(tmp_path / "recycle" / "b.png")
+    assert names(read_folder(tmp_path)) == ["a.png", "b.png"]
+
+
+def test_samples_of_runs_are_no_pictures_to_learn_from(tmp_path):
+    put(tmp_path / "a.png")
+    run = tmp_path / "runs" / "mochi-1234"
+    put(run / "samples" / "000010-01.png")
+    for name in ("job.json", "about.json"):
+        (run / name).write_text("{}")
+    (tmp_path / "job.json").write_text("{}")
+    dataset = read_folder(tmp_path)
+    assert names(dataset) == ["a.png"]
+    assert reasons(dataset) == {"mochi-1234": "the folder of a training run; its pictures are not read"}
+    assert names(read_folder(run)) == ["000010-01.png"], "who asks for them gets them"
+
+
 def test_the_same_stem_twice_shares_the_caption(tmp_path):
     put(tmp_path / "a.png", "cat")
     put(tmp_path / "a.webp")

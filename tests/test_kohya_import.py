@@ -255,12 +255,28 @@ def test_sizes_and_buckets_become_the_crop():
     crop = imported("--resolution 512,768 --enable_bucket --min_bucket_reso 320 --bucket_reso_steps 32").job["crop"]
     assert crop == {"size": "512x768", "method": "center", "buckets": True, "enlarge": True, "bucket_step": 32,
                     "smallest_bucket_side": 320, "largest_bucket_side": 1024}  # fmt: skip
-    free = imported("--resolution 1024 --enable_bucket --bucket_no_upscale").job["crop"]
-    assert "largest_bucket_side" not in free, "sd-scripts then keep to no limit"
+    free = imported("--resolution 1024 --enable_bucket --bucket_no_upscale --max_bucket_reso 2048")
+    assert free.job["crop"] == {"size": "1024x1024", "method": "center", "buckets": True, "enlarge": False}
+    assert any("sizes differ a little" in note for note in free.notes), "sd-scripts then keep to no limit"
     assert any("beyond 1024" in note for note in imported("--resolution 1024 --enable_bucket").notes)
     assert imported("--resolution 768 --bucket_no_upscale").job["crop"] == {
-        "size": "768x768", "method": "center", "buckets": False, "enlarge": False
-    }  # fmt: skip
+        "size": "768x768", "method": "center", "buckets": False, "enlarge": True
+    }, "without buckets sd-scripts enlarge all the same"  # fmt: skip
+
+
+def test_lines_of_captions_are_picked_where_sd_scripts_pick_them():
+    picked = imported("--train_data_dir set --enable_wildcard")
+    assert picked.job["dataset"]["reading"] == {"caption_lines": "pick"}
+    joined = imported("--train_data_dir set")
+    assert "reading" not in joined.job["dataset"]
+    assert any("the first line alone" in note for note in joined.notes)
+    assert any("read with all that lies in it" in note for note in joined.notes)
+
+
+def test_a_quoted_word_with_spaces_is_one_word():
+    plan = imported('--base_weights "/my loras/a b.safetensors" --optimizer_args "betas=(0.9, 0.95)"').job["plan"]
+    assert plan["adapter"]["merge_first"] == "/my loras/a b.safetensors:1"
+    assert plan["optimizer"]["beta2"] == 0.95
 
 
 def test_sdxls_script_is_known_by_its_size():

@@ -60,6 +60,15 @@ def test_captions_are_written_beside_their_pictures_and_read_again(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "a.txt", "b.png", "b.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows counts letters, not bytes")
+def test_a_name_that_leaves_no_room_for_more_stops_no_other(folder):
+    long = "一" * 83  # 249 bytes: with .txt there is room, with .png.txt or .txt.bak there is none
+    fill(folder, "b.png", f"{long}.png")
+    assert write(folder, "dog", "cat") == {f"{long}.txt": "written", "b.txt": "written"}
+    assert write(folder, "cap", "hat") == {f"{long}.txt": "refused", "b.txt": "written"}, "nothing would be kept of it"
+    assert captions_of(folder) == {f"{long}.png": ("cat",), "b.png": ("cap",)}
+
+
 @pytest.mark.parametrize("name", ["a__caption", "a__png__txt", "a__png__caption", "a__tags", "a__TXT"])
 def test_the_file_that_the_caption_came_from_is_written(folder, name):
     fill(folder, "a.png", **{name: "cat"})

@@ -121,7 +121,10 @@ def _write(path: Path, captions: Sequence[str], before: Mapping[Path, bytes | No
         return WrittenSidecar(path=path, state="refused", reason=problem.reason)
     if old != before.get(path):
         return WrittenSidecar(path=path, state="refused", reason=_CHANGED)
-    _keep_first(path, old)
+    try:
+        _keep_first(path, old)
+    except UnreadableFile as problem:
+        return WrittenSidecar(path=path, state="refused", reason=problem.reason)
     write_atomic(path, "\n".join(captions).encode("utf-8"))
     return WrittenSidecar(path=path, state="written")
 
@@ -146,7 +149,7 @@ def _may_hold(backup: Path, data: bytes | None) -> bool:
 
 def _keep_first(path: Path, old: bytes | None) -> None:
     backup = path.with_name(f"{path.name}.bak")
-    if old is not None and not backup.exists():
+    if old is not None and not _is_there(backup):
         write_atomic(backup, old)
 
 
@@ -212,9 +215,26 @@ def _own_file(image: DatasetImage) -> Path:
 
 
 def _bytes_of(path: Path) -> bytes | None:
+    if not _is_there(path):
+        return None
     if path.is_symlink() and not is_within(path.parent, path):
         raise UnreadableFile(path, "a link that leaves the folder")
     return read_regular_file(path, _MOST_BYTES) if path.exists() else None
+
+
+def _is_there(path: Path) -> bool:
+    """Also a link that leads nowhere.
+
+    Raises:
+        UnreadableFile: nobody can tell, as of a name that is too long once .txt is behind it.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as problem:
+        raise UnreadableFile(path, (problem.strerror or str(problem)).lower()) from problem
+    return True
 
 
 def _known_bytes(path: Path) -> bytes | None:

@@ -26,7 +26,6 @@ def add_command(commands, name: str, run: Callable[[argparse.Namespace], Answer]
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, …")
-    add_tokenizer(parser)
 
 
 def add_tokenizer(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..captions.composing import compose
 from ..captions.rules import CaptionRules
@@ -19,7 +19,7 @@ from ..dataset.report import dataset_report
 from ..dataset.types import Dataset
 from ..errors import TrainingError
 from ..families.tokenizers import CLIP_VOCABULARY, find_tokenizer
-from ..files import read_text, write_picture
+from ..files import is_within, read_text, write_picture
 from ..health.report import health_report
 from ..health.sheet import health_sheet
 from ..progress import StageReport
@@ -30,6 +30,20 @@ from .folders import add_folder, read_dataset, say_now_and_then
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
+
+_CROP_OPTIONS: dict[str, dict[str, Any]] = {
+    "--method": {"choices": ("focus", "center"), "default": "focus", "help": "where the crop is placed"},
+    "--buckets": {"action": "store_true", "help": "choose each picture's shape nearest to its own"},
+    "--bucket-step": {"type": int, "help": "pixels that divide a bucket's sides: 8, 16, .. 64"},
+    "--smallest-bucket-side": {"type": int, "help": "pixels; half the smaller side, at most 256, unless given"},
+    "--largest-bucket-side": {"type": int, "help": "pixels; twice the larger side unless given"},
+    "--enlarge": {"action": "store_true", "help": "enlarge pictures below the training size"},
+    "--zoom": {"action": "store_true", "help": "close in on subjects known by mask or face"},
+    "--pad": {"action": "store_true", "help": "pad pictures whose known subject would be cut"},
+    "--overrides": {"type": Path, "help": "file of crops set by hand, by file name (JSON or lines)"},
+    "--face-model": {"type": Path, "help": "YuNet .onnx or cascade .xml of your own; needs OpenCV"},
+}
+"""Beside the size."""
 
 
 def add_data_commands(commands) -> None:
@@ -50,6 +64,8 @@ def add_data_commands(commands) -> None:
 
 
 def _dataset(options: argparse.Namespace) -> Answer:
+    if not options.size:
+        _refuse_crop_without_size(options)
     dataset = compose(read_dataset(options), CaptionRules(trigger_word=options.trigger_word)).dataset
     if options.size:
         dataset = _crop_as_asked(dataset, options)
@@ -71,6 +87,11 @@ def _dataset(options: argparse.Namespace) -> Answer:
 
 
 def _crop(options: argparse.Namespace) -> Answer:
+    if is_within(options.folder, options.out):
+        raise TrainingError(
+            f"{options.out} lies in {options.folder}, where the crops would be read together with its pictures. "
+            "Choose a folder outside."
+        )
     dataset = _crop_as_asked(read_dataset(options), options)
     written = [str(path) for path in write_crops(dataset, options.out)]
     if options.proof_sheet:
@@ -111,15 +132,12 @@ def _crop_as_asked(dataset: Dataset, options: argparse.Namespace) -> Dataset:
 
 def _add_crop(parser: argparse.ArgumentParser, default: tuple[int, int] | None) -> None:
     parser.add_argument("--size", type=size, default=default, metavar="WxH", help="such as 512x768")
-    parser.add_argument("--method", choices=("focus", "center"), default="focus", help="where the crop is placed")
-    parser.add_argument("--buckets", action="store_true", help="choose each picture's shape nearest to its own")
-    parser.add_argument("--bucket-step", type=int, help="pixels that divide a bucket's sides: 8, 16, .. 64")
-    parser.add_argument(
-        "--smallest-bucket-side", type=int, help="pixels; half the smaller side, at most 256, unless given"
-    )
-    parser.add_argument("--largest-bucket-side", type=int, help="pixels; twice the larger side unless given")
-    parser.add_argument("--enlarge", action="store_true", help="enlarge pictures below the training size")
-    parser.add_argument("--zoom", action="store_true", help="close in on subjects known by mask or face")
-    parser.add_argument("--pad", action="store_true", help="pad pictures whose known subject would be cut")
-    parser.add_argument("--overrides", type=Path, help="file of crops set by hand, by file name (JSON or lines)")
-    parser.add_argument("--face-model", type=Path, help="YuNet .onnx or cascade .xml of your own; needs OpenCV")
+    for name, settings in _CROP_OPTIONS.items():
+        parser.add_argument(name, **settings)
+
+
+def _refuse_crop_without_size(options: argparse.Namespace) -> None:
+    given = {name: getattr(options, name[2:].replace("-", "_")) for name in _CROP_OPTIONS}
+    idle = [name for name, value in given.items() if value not in (None, False, _CROP_OPTIONS[name].get("default"))]
+    if idle:
+        raise TrainingError(f"without --size nothing is cropped, so {', '.join(idle)} would do nothing. Give --size.")

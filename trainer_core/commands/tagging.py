@@ -32,7 +32,7 @@ def add_tagging_commands(commands) -> None:
     tag.add_argument("--tagger", metavar="NAME", help="model that writes captions; `taggers` lists them")
     _add_rules(tag)
     _add_captioner(tag)
-    tag.add_argument("--write", action="store_true", help="write .txt files beside the pictures; old ones become .bak")
+    tag.add_argument("--write", action="store_true", help="write .txt files beside the pictures; the first become .bak")
     _add_models(tag)
     add_device(tag)
 

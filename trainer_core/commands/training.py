@@ -19,7 +19,7 @@ from ..training.kept_samples import MissedSample, Sample
 from ..training.loss_chart import loss_chart
 from ..training.reports import StepReport
 from ..training.team import Team, joined
-from .arguments import Answer, add_command, add_device, device_of, say, size
+from .arguments import Answer, add_command, add_device, add_tokenizer, device_of, say, size
 from .plans import job_of_kohya, plan_like, remarks
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def add_training_commands(commands) -> None:
     )
     finished.add_argument("--run-only", action="store_true", help="leave the LoRA in its run's folder, without a chart")
     add_device(train)
+    add_tokenizer(train)
 
     sample = add_command(commands, "sample", _sample, "draw pictures with a LoRA")
     sample.add_argument("lora", type=Path)
@@ -64,6 +65,7 @@ def add_training_commands(commands) -> None:
     sample.add_argument("--clip-skip", type=int, default=1)
     sample.add_argument("--out", type=Path, default=Path("samples"), help="folder to write")
     add_device(sample)
+    add_tokenizer(sample)
 
     inspect = add_command(commands, "inspect", _inspect, "what a LoRA file says of itself")
     inspect.add_argument("lora", type=Path)

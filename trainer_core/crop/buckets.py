@@ -7,6 +7,8 @@ The list is the one kohya's sd-scripts makes, so that a dataset falls into the s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import lru_cache
 
 from ..errors import TrainingError
 
@@ -61,6 +63,7 @@ def nearest_bucket(width: int, height: int, buckets: tuple[tuple[int, int], ...]
     return min(buckets, key=distance)
 
 
+@lru_cache(maxsize=10_000)
 def bucket_within(width: int, height: int, bucket: tuple[int, int], step: int) -> tuple[int, int]:
     """The largest size of nearly `bucket`'s aspect that a width x height picture fills without being enlarged.
 
@@ -68,13 +71,23 @@ def bucket_within(width: int, height: int, bucket: tuple[int, int], step: int) -
     """
     if width >= bucket[0] and height >= bucket[1]:
         return bucket
-    aspect = math.log(bucket[0] / bucket[1])
-    columns = range(step, max(step, min(width, bucket[0])) + 1, step)
-    rows = range(step, max(step, min(height, bucket[1])) + 1, step)
+    aspect = bucket[0] / bucket[1]
+    most_columns, most_rows = (
+        max(1, min(side, limit) // step) for side, limit in zip((width, height), bucket, strict=True)
+    )
 
     def merit(size: tuple[int, int]) -> tuple[bool, float, int]:
-        distance = abs(math.log(size[0] / size[1]) - aspect)
+        distance = abs(math.log(size[0] / size[1]) - math.log(aspect))
         is_close = distance <= _CLOSE_ASPECT
         return is_close, 0.0 if is_close else -distance, size[0] * size[1]
 
-    return max(((w, h) for w in columns for h in rows), key=merit)
+    def heights(columns: int) -> Iterable[int]:
+        """In steps: those of nearest aspect to a width, and the largest that is close to it."""
+        nearest, largest = int(columns / aspect), int(columns / aspect * math.exp(_CLOSE_ASPECT))
+        return sorted(
+            {min(max(rows, 1), most_rows) for rows in (nearest, nearest + 1, largest - 1, largest, largest + 1)}
+        )
+
+    sizes = ((columns, rows) for columns in range(1, most_columns + 1) for rows in heights(columns))
+    columns, rows = max(sizes, key=merit)
+    return columns * step, rows * step

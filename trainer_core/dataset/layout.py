@@ -19,6 +19,13 @@ from .types import SkippedFile
 _REPEATS_FOLDER = re.compile(r"(\d{1,3})_(.*\S.*)")
 _NUMBERS = re.compile(r"([0-9]+)")
 _LINKED_FOLDER = "a link to a folder is not followed"
+_RUN = "the folder of a training run; its pictures are not read"
+_FILES_OF_A_RUN = frozenset({"job.json", "about.json"})
+"""Where a job file lies among its pictures, so do its runs: their samples are no pictures to learn from."""
+_OF_SYSTEMS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information", "__macosx"}
+)
+"""Folders, in small letters, that network disks and systems make: small copies, deleted files."""
 _JUNCTION = 0xA0000003
 """IO_REPARSE_TAG_MOUNT_POINT, which the module stat has on Windows only."""
 
@@ -34,7 +41,7 @@ class FoundFiles:
     paths: tuple[Path, ...]
     """Visible files in natural order; links among them stay in the folder."""
     skipped: tuple[SkippedFile, ...]
-    """Links that lead out, links to folders, folders that cannot be listed."""
+    """Links that lead out, links to folders, folders that cannot be listed, those of runs."""
     hidden: int
     """Files whose names begin with a dot, such as macOS leaves beside pictures."""
 
@@ -49,7 +56,8 @@ class FolderRule:
 
 
 def find_files(folder: Path) -> FoundFiles:
-    """Every file in `folder` and below. Linked folders are not entered, so loops and ways out do not exist."""
+    """Every file in `folder` and below, but for hidden folders and those that systems keep to themselves. Linked
+    folders are not entered, so loops and ways out do not exist."""
     paths: list[Path] = []
     skipped: list[SkippedFile] = []
     hidden = 0
@@ -62,10 +70,13 @@ def find_files(folder: Path) -> FoundFiles:
         except OSError as problem:
             skipped.append(SkippedFile(path=parent, reason=(problem.strerror or "unreadable").lower(), kind="folder"))
             continue
+        if parent != folder and _FILES_OF_A_RUN <= {entry.name for entry in entries}:
+            skipped.append(SkippedFile(path=parent, reason=_RUN, kind="folder"))
+            continue
         for entry in entries:
             path = parent / entry.name
             if entry.is_dir(follow_symlinks=False):
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or entry.name.lower() in _OF_SYSTEMS:
                     continue
                 if _is_junction(entry):
                     skipped.append(SkippedFile(path=path, reason=_LINKED_FOLDER, kind="folder"))

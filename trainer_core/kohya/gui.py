@@ -40,6 +40,8 @@ _OF_THE_GUI = frozenset(
     "dynamo_use_fullgraph use_wandb".split()
 )
 """Fields that are no options of sd-scripts: read below, or about how the GUI starts it."""
+_LISTS = ("optimizer_args", "text_encoder_lr", "base_weights_multiplier")
+"""Fields whose text is several words."""
 
 
 def is_gui(value: Mapping[str, Any]) -> bool:
@@ -57,7 +59,7 @@ def options_of_gui(value: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: entry for name, entry in options.items() if _is_set(entry)}
     options |= _amount(value) | _parts(value) | _network(value)
     options["script"] = "sdxl_train_network.py" if value.get("sdxl") else "train_network.py"
-    options.setdefault("optimizer_args", str(value.get("optimizer_args", "")).split())
+    options |= {name: str(value[name]).split() for name in _LISTS if _is_set(value.get(name))}
     if value.get("noise_offset_type") == "Original":
         options.pop("multires_noise_iterations", None)
     elif value.get("noise_offset_type") == "Multires":

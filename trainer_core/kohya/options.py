@@ -49,9 +49,9 @@ class Options:
         return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     def texts(self, name: str) -> list[str]:
-        """Every word of an option that takes several."""
+        """Every word of an option that takes several; a text is one of them, with its spaces."""
         value = self._take(name, [])
-        return [str(entry) for entry in value] if isinstance(value, list) else str(value).split()
+        return [str(entry) for entry in (value if isinstance(value, list) else [value])]
 
     def flag(self, name: str, default: bool) -> bool:
         value = self._take(name, default)

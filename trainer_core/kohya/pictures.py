@@ -17,7 +17,9 @@ _LARGEST_SIDE = 1024
 
 def dataset(options: Options, subsets: Sequence[Subset]) -> Any:
     """The job's dataset: the folders of a dataset config, or those of the command line; None where there are none."""
-    rules = {"transparency_as_mask": True} if options.flag("alpha_mask", False) else {}
+    rules: dict[str, Any] = {"transparency_as_mask": True} if options.flag("alpha_mask", False) else {}
+    if options.flag("enable_wildcard", False):
+        rules["caption_lines"] = "pick"
     _note_caption_files(options)
     sources = _sources_of(subsets, options) if subsets else _sources_of_folders(options)
     entries = [{**source, "reading": rules} if rules else source for source in sources]
@@ -32,8 +34,8 @@ def crop(options: Options, *, is_sdxl: bool) -> dict[str, Any]:
     sides = re.split(r"[,x\s\[\]()]+", options.text("resolution", str(side)).strip("[]() "))
     width, height = (read_whole(number, "resolution") for number in (sides * 2)[:2])
     found: dict[str, Any] = {"size": f"{width}x{height}", "method": "center"}
-    found["enlarge"] = not options.flag("bucket_no_upscale", False)
-    has_buckets = options.flag("enable_bucket", False)
+    keeps_size, has_buckets = options.flag("bucket_no_upscale", False), options.flag("enable_bucket", False)
+    found["enlarge"] = not (keeps_size and has_buckets)
     found["buckets"] = has_buckets
     has_limit = found["enlarge"] and max(width, height) <= _LARGEST_SIDE
     limits = {
@@ -41,6 +43,12 @@ def crop(options: Options, *, is_sdxl: bool) -> dict[str, Any]:
         "smallest_bucket_side": options.whole("min_bucket_reso", 0),
         "largest_bucket_side": options.whole("max_bucket_reso", _LARGEST_SIDE if has_limit else 0),
     }
+    if not found["enlarge"]:  # where sd-scripts heed no limits
+        limits = {"bucket_step": limits["bucket_step"]}
+        options.notes.append(
+            "bucket_no_upscale: a bucket is made smaller until the picture fills it; sd-scripts cut the picture's own "
+            "sides to steps, so sizes differ a little"
+        )
     if has_buckets:
         found |= {field: value for field, value in limits.items() if value}
         if has_limit and "max_bucket_reso" not in options and 2 * max(width, height) > _LARGEST_SIDE:
@@ -66,6 +74,8 @@ def _note_caption_files(options: Options) -> None:
         options.unsupported.append(f"caption_extension {given}: captions are read from .txt, then .caption")
     elif given == ".caption":
         options.notes.append("where a picture has a .txt beside its .caption, the .txt counts here")
+    if not options.flag("enable_wildcard", False):
+        options.notes.append("the lines of a caption file are one caption here; sd-scripts train the first line alone")
 
 
 def _sources_of_folders(options: Options) -> list[dict[str, Any]]:
@@ -74,6 +84,10 @@ def _sources_of_folders(options: Options) -> list[dict[str, Any]]:
     if not folder:
         options.notes.append("no folder of pictures is given: fill in dataset.folder")
         return []
+    options.notes.append(
+        f"{folder} is read with all that lies in it, folders in folders too; sd-scripts train only what lies right in "
+        "its folders named like 10_words"
+    )
     return [{"folder": folder, "repeats": repeats, **({"regularisation": regularisation} if regularisation else {})}]
 
 

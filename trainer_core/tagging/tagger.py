@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -33,8 +34,9 @@ class TagAnswer:
         """Read what `to_json` wrote; KeyError, TypeError or ValueError where it is something else."""
         return cls(
             sentence=str(value["sentence"]),
-            general={str(tag): float(score) for tag, score in value["general"].items()},
-            character={str(tag): float(score) for tag, score in value["character"].items()},
+            # names come again in every picture's answer
+            general={sys.intern(str(tag)): float(score) for tag, score in value["general"].items()},
+            character={sys.intern(str(tag)): float(score) for tag, score in value["character"].items()},
         )
 
 

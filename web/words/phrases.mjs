@@ -64,6 +64,8 @@ export const PHRASES = [
   ["too long", "过长", "過長"],
   ["a link that leads nowhere", "指向不存在位置的链接", "指向不存在位置的連結"],
   ["a link to a folder is not followed", "不跟随指向文件夹的链接", "不跟隨指向資料夾的連結"],
+  ["the folder of a training run; its pictures are not read", "一次训练的文件夹，其中的图片不读取", "一次訓練的資料夾，其中的圖片不讀取"],
+  ["file name too long", "文件名过长", "檔名過長"],
   ["a link that leaves the folder", "指向文件夹之外的链接", "指向資料夾之外的連結"],
   ["its folder {name} asks for 0 repeats", "所在文件夹 {name} 的重复次数为 0", "所在資料夾 {name} 的重複次數為 0"],
   ["an RTF document, not plain text; save it as plain text", "RTF 文档，不是纯文本，请另存为纯文本", "RTF 文件，不是純文字，請另存為純文字"],
