@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,10 +16,12 @@ from trainer_core.crop.rules import CropRules
 from trainer_core.dataset.folder import read_folder
 from trainer_core.errors import TrainingError
 from trainer_core.progress import StageReport
+from trainer_core.runs.saves import BEST, choose_kept
 from trainer_core.training.best import best_epoch
 from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.reports import SavedEpoch, StepReport, TrainedLora
 from trainer_core.training.trainer import Trainer
+from trainer_core.training.validation import Validation
 from trainer_core.training.validation_report import ValidationReport, append_report
 
 
@@ -224,6 +227,51 @@ def lora_of(run_folder, steps):
 def test_the_best_epoch_is_the_kept_one_with_the_lowest_held_out_loss(tmp_path, losses, best):
     log_of(tmp_path / "run", losses)
     assert best_epoch(lora_of(tmp_path / "run", (4, 8, 12))).epoch == best
+
+
+@pytest.fixture
+def held_out_losses(monkeypatch):
+    """What measurements find on held-out pictures, by epoch."""
+    losses = {0: 1.0, 1: 0.8, 2: 0.6, 3: 0.9, 4: 0.7}
+    measure = Validation.measure
+
+    def measured_so(self, predict, modules, *, epoch, step):
+        report = yield from measure(self, predict, modules, epoch=epoch, step=step)
+        return replace(report, held_out_loss=losses[epoch])
+
+    monkeypatch.setattr(Validation, "measure", measured_so)
+    return losses
+
+
+def kept_steps(trainer):
+    return [saved.step for saved in trainer.result().epochs]
+
+
+@pytest.mark.parametrize("saving", [{"every_epochs": 0, "every_steps": 3}, {"every_epochs": 1, "keep_last": 1}])
+@pytest.mark.parametrize("stopped_at", [None, 1.5, 2, 2.5])
+def test_the_best_lora_stays_whatever_else_is_kept(folder, tmp_path, held_out_losses, saving, stopped_at):
+    job = larger_job(folder, epochs=4, saving=saving, validation={"held_out_share": 0.2})
+    each = Trainer(job, tmp_path).lengths[0]
+    if stopped_at:
+        train(job, tmp_path, until=int(stopped_at * each))
+    trainer = train(job, tmp_path)
+    of_plan = range(3, 4 * each, 3) if "every_steps" in saving else ()
+    assert kept_steps(trainer) == sorted({*of_plan, 2 * each, 4 * each})
+    assert best_epoch(trainer.result()).epoch == choose_kept(trainer.run_folder, BEST).epoch == 2
+    assert names_in(trainer.run_folder / "epochs").count("mochi-000002.safetensors") == 1
+
+
+def test_a_better_lora_takes_the_place_of_the_best(folder, tmp_path, held_out_losses):
+    held_out_losses |= {2: 0.75, 3: 0.7, 4: 0.7}
+    job = larger_job(folder, epochs=4, saving={"every_epochs": 0}, validation={"held_out_share": 0.2})
+    trainer = train(job, tmp_path)
+    each = trainer.lengths[0]
+    assert kept_steps(trainer) == [3 * each, 4 * each], "of equal ones the earlier"
+    assert names_in(trainer.run_folder / "epochs") == ["mochi-000003.safetensors", "mochi.safetensors"]
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_no_epoch_is_the_best_where_nothing_was_held_out(folder, tmp_path):

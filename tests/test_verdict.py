@@ -166,6 +166,15 @@ def test_a_set_without_trigger_is_judged_by_its_captions():
 # ----------------------------------------------------------------------------------------------------- since, best
 
 
+@pytest.mark.parametrize("losses", [(1.0, 0.9), (1.0, 0.9, 0.85)])
+def test_few_measurements_alone_are_no_verdict(losses):
+    found = judged(losses, losses)
+    assert found.kind == "not measured" and found.best_epoch == len(losses) - 1
+    assert found.lines[0].startswith(f"Not judged: the loss was measured {len(losses)} times")
+    assert not any(sentence.changes for sentence in found.sentences)
+    assert judged((1.0, 1.2)).kind == "overfit", "what went wrong is told at once"
+
+
 def test_overfitting_begins_where_the_held_out_loss_rises_for_good():
     held_out = (1.0, 0.8, 0.7, 0.78, 0.72, 0.8, 0.85)
     found = judged((1.0, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5), held_out)

@@ -83,6 +83,11 @@ def step_name(step: int) -> str:
     return f"-step{step:08d}"
 
 
+def epoch_name(epoch: int) -> str:
+    """The same of one that is kept at the end of an epoch."""
+    return f"-{epoch:06d}"
+
+
 def saves(plan: TrainingPlan, lengths: list[int]) -> list[Save]:
     """Every LoRA that the run keeps, in order; the last one is the run's end. Earlier ones may be deleted again, if the
     plan keeps the last few only."""
@@ -95,6 +100,6 @@ def saves(plan: TrainingPlan, lengths: list[int]) -> list[Save]:
             found[step] = Save(epoch, step, step_name(step))
     if saving.every_epochs:
         for epoch in range(saving.every_epochs, len(lengths), saving.every_epochs):
-            found[ends[epoch - 1]] = Save(epoch, ends[epoch - 1], f"-{epoch:06d}")
+            found[ends[epoch - 1]] = Save(epoch, ends[epoch - 1], epoch_name(epoch))
     found[total] = Save(len(lengths), total, "")
     return [found[step] for step in sorted(found)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import TrainingError
 from .reports import SavedEpoch, TrainedLora
 from .run import VALIDATION_LOG
-from .validation_report import read_reports
+from .validation_report import ValidationReport, read_reports
 
 NONE_IS_BEST = (
     "no kept epoch was measured on held-out pictures, so none can be called the best. Train with held_out_share 0.1, "
@@ -17,14 +17,17 @@ NONE_IS_BEST = (
 )
 
 
-def best_step(run_folder: Path, kept: Iterable[int]) -> int | None:
-    """Of the steps whose LoRAs are kept, that with the lowest loss on held-out pictures; of equal ones the earlier.
+def lowest_step(reports: Iterable[ValidationReport]) -> int | None:
+    """The step with the lowest loss on held-out pictures; of equal ones the earlier. None where none has one."""
+    losses = ((report.held_out_loss, report.step) for report in reports)
+    measured = [(loss, step) for loss, step in losses if loss is not None and math.isfinite(loss)]
+    return min(measured)[1] if measured else None
 
-    None where none of them was measured on held-out pictures.
-    """
-    losses = {report.step: report.held_out_loss for report in read_reports(run_folder / VALIDATION_LOG)}
-    measured = {step: loss for step in kept if (loss := losses.get(step)) is not None and math.isfinite(loss)}
-    return min(measured, key=lambda step: (measured[step], step), default=None)
+
+def best_step(run_folder: Path, kept: Iterable[int]) -> int | None:
+    """`lowest_step` of the steps whose LoRAs are kept."""
+    steps = set(kept)
+    return lowest_step(report for report in read_reports(run_folder / VALIDATION_LOG) if report.step in steps)
 
 
 def best_epoch(lora: TrainedLora) -> SavedEpoch:

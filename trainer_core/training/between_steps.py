@@ -61,9 +61,11 @@ class BetweenSteps:
         """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
         with self.keeping.showing():
             yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
-            samples, plan = self.parts.samples, self.parts.plan
-            if not samples.requests or not plan.samples.is_due(epoch, epoch if is_last else len(self.parts.lengths)):
-                return
+        self.keeping.keep_best(epoch, step)
+        samples, plan = self.parts.samples, self.parts.plan
+        if not samples.requests or not plan.samples.is_due(epoch, epoch if is_last else len(self.parts.lengths)):
+            return
+        with self.keeping.showing():
             yield from self._draw_samples(epoch, step)
         if picture := samples.first_of(epoch):
             self.keeping.illustrate(step, picture)

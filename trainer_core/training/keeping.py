@@ -17,9 +17,10 @@ from PIL import Image
 from ..errors import TrainingError
 from ..files import write_atomic
 from ..lora.file import THUMBNAIL_KEY, lora_bytes, read_header
-from .amount import Save, Step, saves, step_name
+from .amount import Save, Step, epoch_name, saves, step_name
 from .arithmetic import RunSize
 from .batches import batches_in_epoch
+from .best import lowest_step
 from .compiling import plainly
 from .ema import WeightAverage
 from .learner import Learner
@@ -39,7 +40,7 @@ _STATES = 3
 
 INTERRUPTED = "-interrupted"
 """End of the name of the LoRA that a stopped run leaves."""
-_WITHIN_EPOCH = re.compile(r"-step(\d{8})$")
+_WITHIN_EPOCH, _OF_EPOCH = re.compile(r"-step(\d{8})"), re.compile(r"-(\d{6})")
 
 
 def check_room(run: Run, size: RunSize, planned: Sequence[Save]) -> None:
@@ -53,7 +54,8 @@ def check_room(run: Run, size: RunSize, planned: Sequence[Save]) -> None:
     kept = sum(path.exists() for path in (run.saved_file(save.name) for save in planned))
     states = min(len(list(run.state.glob("*.safetensors"))), _STATES - 1)
     loras = max(size.saves - kept, 1) + (_STATES - states) * _STATE
-    needed = loras * size.bytes_each
+    best = bool(run.job.plan.validation.held_out_share)  # Keeping.keep_best
+    needed = (loras + best) * size.bytes_each
     place = next(parent for parent in (run.folder, *run.folder.parents) if parent.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
@@ -73,6 +75,7 @@ class Keeping:
         self._learner, self._optimizer, self._average = learner, optimizer, average
         self._planned = saves(parts.plan, parts.lengths)
         self._asked = self._asked_before()
+        self._best = self._best_before()
 
     def save_due(self, turn: Step, step: int, *, is_last: bool) -> Path | None:
         """Write the LoRA that is due after `step` steps; with `is_last` in any case, as the end of the run."""
@@ -94,6 +97,18 @@ class Keeping:
         """Keep the LoRA of this step, which the plan has none of; it is not dropped for newer ones."""
         self._asked.append(self._within_epoch(step))
         return self._write(self._asked[-1])
+
+    def keep_best(self, epoch: int, step: int) -> None:
+        """Of what was measured on held-out pictures the best LoRA stays, also where the plan keeps none of its epoch:
+        what is said to be best can be chosen. To be called once an epoch is measured."""
+        best = self._best_step()
+        if best is None:
+            return
+        is_kept = any(save.step == step for save in (*self._planned, *self._asked, *self._best))
+        if step == best and not is_kept:
+            self._best.append(Save(epoch, step, epoch_name(epoch)))
+            self._write(self._best[-1])
+        self._drop_old()
 
     def save_missing(self, step: int) -> None:
         """Write the LoRA of the step that a run goes on from, where a full disk or a crash came between."""
@@ -118,7 +133,7 @@ class Keeping:
 
     def illustrate(self, step: int, picture: Path) -> None:
         """Put a small picture into the LoRA of `step`, where one was kept, for programs that list LoRAs."""
-        for save in self._planned:
+        for save in (*self._planned, *self._best):
             path = self._run.saved_file(save.name)
             if save.step == step and path.exists() and THUMBNAIL_KEY not in read_header(path)[0]:
                 with Image.open(picture) as opened:
@@ -131,7 +146,7 @@ class Keeping:
 
     def kept(self) -> list[SavedEpoch]:
         """Every LoRA that is there, in the order of their steps; the last one is the end of the run."""
-        saves = {save.step: save for save in (*self._asked, *self._planned)}
+        saves = {save.step: save for save in (*self._best, *self._asked, *self._planned)}
         return [
             SavedEpoch(epoch=save.epoch, step=step, path=path)
             for step, save in sorted(saves.items())
@@ -173,16 +188,32 @@ class Keeping:
 
     def _asked_before(self) -> list[Save]:
         """LoRAs that were asked for before the run was stopped."""
-        names = [path.stem for path in self._run.saved_file("").parent.glob("*.safetensors")]
-        steps = {int(match[1]) for name in names if (match := _WITHIN_EPOCH.search(name))}
-        return [self._within_epoch(step) for step in sorted(steps - {save.step for save in self._planned})]
+        return [self._within_epoch(step) for step in self._left(_WITHIN_EPOCH) - {save.step for save in self._planned}]
+
+    def _best_before(self) -> list[Save]:
+        """LoRAs that were kept as the best before the run was stopped."""
+        planned, left = {save.step for save in self._planned}, self._left(_OF_EPOCH)
+        ends = enumerate(accumulate(self._parts.lengths), start=1)
+        return [Save(epoch, step, epoch_name(epoch)) for epoch, step in ends if epoch in left and step not in planned]
+
+    def _left(self, ending: re.Pattern[str]) -> set[int]:
+        """The numbers in the names of LoRAs that are there and end so."""
+        names = (path.stem for path in self._run.saved_file("").parent.glob("*.safetensors"))
+        endings = (name.removeprefix(self._run.name) for name in names if name.startswith(self._run.name))
+        return {int(match[1]) for name in endings if (match := ending.fullmatch(name))}
 
     def _within_epoch(self, step: int) -> Save:
         """A LoRA that was asked for after `step` steps."""
         return Save(bisect_left(list(accumulate(self._parts.lengths)), step) + 1, step, step_name(step))
 
     def _drop_old(self) -> None:
-        last, asked = self._parts.plan.saving.keep_last, {save.step for save in self._asked}
-        planned = [saved for saved in self.kept() if saved.step not in asked]
-        for saved in planned[:-last] if last else ():
-            saved.path.unlink(missing_ok=True)
+        last, kept = self._parts.plan.saving.keep_last, self.kept()
+        asked, were_best = {save.step for save in self._asked}, {save.step for save in self._best}
+        planned = [saved.step for saved in kept if saved.step not in asked | were_best]
+        dropped = {*were_best, *(planned[:-last] if last else ())} - {self._best_step()}
+        for saved in kept:
+            if saved.step in dropped:
+                saved.path.unlink(missing_ok=True)
+
+    def _best_step(self) -> int | None:
+        return lowest_step(report for report in self._parts.judge.reports() if report.epoch)

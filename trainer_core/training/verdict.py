@@ -97,7 +97,7 @@ def verdict(
     sentences = [finding]
     if kind == "overfit" and best_epoch not in (None, 0, reports[-1].epoch):
         sentences.append(_say("use", best=best_epoch))
-    if kind != "good":
+    if kind in ("underfit", "overfit"):
         changes = remedies(plan, training, more=kind == "underfit")
         sentences.append(Sentence(key="change", values={}, changes=changes))
     pictures = len(training.training_images)
@@ -133,6 +133,8 @@ def _judge(
         return "underfit", None, _say("still falling", steepness=f"{trained.steepness:.0%}", **gains)
     if not _has_shape(trained) and drawn and drawn.caption_distance >= LIKE_THE_BASE:
         return "underfit", None, _say("like the base")
+    if not _has_shape(trained) and drawn is None:
+        return "not measured", None, _say("too few", times=len(trained.shares), needed=_FEWEST_POINTS)
     curve = held_out or trained
     since = curve.since(lambda place: curve.rise(place) < LOST * most)
     return "good", since, _say("good" if held_out else "good, nothing held out", since=since, **gains)

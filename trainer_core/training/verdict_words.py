@@ -11,6 +11,8 @@ from .plan import TrainingPlan
 
 SENTENCES = {
     "not measured": "not measured: validation was off. Set its epochs to 1 to get a verdict",
+    "too few": "not judged: the loss was measured {times} times, the base model's among them, and a verdict takes "
+    "{needed}. Measure after each epoch, or train more epochs of fewer repeats",
     "burnt": "overfit since epoch {since}: even the loss of trained pictures rose again, from {lowest} after epoch "
     "{best} to {last}, so the rate is too high",
     "rising": "overfit since epoch {since}: held-out loss was lowest after epoch {best} ({lowest}) and is {last} now",

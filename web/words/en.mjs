@@ -284,6 +284,8 @@ export const en = {
   "kindOfRun.overfit": "Overfit",
   "kindOfRun.not measured": "Not measured",
   "verdict.not measured": "Not measured: validation was off. Set its epochs to 1 to get a verdict.",
+  "verdict.too few":
+    "Not judged: the loss was measured {times} times, the base model's among them, and a verdict takes {needed}. Measure after each epoch, or train more epochs of fewer repeats.",
   "verdict.burnt":
     "Overfit since epoch {since}: even the loss of trained pictures rose again, from {lowest} after epoch {best} " +
     "to {last}, so the rate is too high.",

@@ -270,6 +270,7 @@ export const zhTW = {
   "kindOfRun.overfit": "過擬合",
   "kindOfRun.not measured": "未測量",
   "verdict.not measured": "未測量：驗證已關閉。把「每幾輪驗證」設為 1 即可得到結論。",
+  "verdict.too few": "無法判斷：損失只測量了 {times} 次（含底模），得出結論需要 {needed} 次。請每輪都測量，或減少重複次數、增加輪數。",
   "verdict.burnt": "從第 {since} 輪起過擬合：連訓練圖片的損失也回升了，第 {best} 輪後最低為 {lowest}，最後為 {last}，表示學習率太高。",
   "verdict.rising": "從第 {since} 輪起過擬合：驗證損失在第 {best} 輪後最低（{lowest}），現在為 {last}。",
   "verdict.memorised": "從第 {since} 輪起過擬合：訓練圖片的損失下降 {trained}，驗證圖片只下降 {held_out}，其餘是死記硬背。",

@@ -270,6 +270,7 @@ export const zh = {
   "kindOfRun.overfit": "过拟合",
   "kindOfRun.not measured": "未测量",
   "verdict.not measured": "未测量：验证已关闭。把“每几轮验证”设为 1 即可得到结论。",
+  "verdict.too few": "无法判断：损失只测量了 {times} 次（含底模），得出结论需要 {needed} 次。请每轮都测量，或减少重复次数、增加轮数。",
   "verdict.burnt": "从第 {since} 轮起过拟合：连训练图片的损失也回升了，第 {best} 轮后最低为 {lowest}，最后为 {last}，说明学习率太高。",
   "verdict.rising": "从第 {since} 轮起过拟合：验证损失在第 {best} 轮后最低（{lowest}），现在为 {last}。",
   "verdict.memorised": "从第 {since} 轮起过拟合：训练图片的损失下降 {trained}，验证图片只下降 {held_out}，其余是死记硬背。",
