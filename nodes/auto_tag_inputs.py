@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..trainer_core.captions.kinds import Kind
 from ..trainer_core.captions.rules import Existing, Order
-from ..trainer_core.tagging.captioning import Detail
+from ..trainer_core.tagging.captioning import CaptionerOptions, Detail
 from . import host
 from .types import DatasetSocket
 
@@ -168,7 +168,7 @@ def _captioner_inputs() -> list[io.Input]:
         io.Combo.Input(
             "detail",
             options=list(get_args(Detail)),
-            default="detailed",
+            default=CaptionerOptions().detail,
             advanced=True,
             tooltip="For florence-2: how much it says.",
         ),

@@ -45,14 +45,15 @@ def _main_inputs() -> list[io.Input]:
             max=10_000,
             tooltip="How often the whole set, repeats included, is seen; 1 to 10000. Most subjects need "
             "1000 to 3000 steps in all; stop earlier if the curve is flat, add epochs if pictures do not "
-            "show the subject yet.",
+            "show the subject yet. Not used where steps (advanced) is above 0.",
         ),
         io.Int.Input(
             "batch_size",
             default=1,
             min=1,
             max=64,
-            tooltip="Pictures per batch, 1 to 64. Higher is smoother and needs more memory. Leave at 1 below 12 GB.",
+            tooltip="Pictures per batch, 1 to 64. Higher is smoother and needs more memory: SD1.5 at 512 counts 4 GB "
+            "with one, 5 with two, 7 with four; SDXL at 1024 13 GB with one, or 7 with gradient_checkpointing.",
         ),
         io.Int.Input(
             "rank",

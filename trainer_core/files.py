@@ -131,10 +131,11 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        TrainingError: missing, or not JSON; says where.
+        TrainingError: it cannot be read, or is not JSON; says where.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as problem:
         raise TrainingError(
             f"{path} is not valid JSON: {problem.msg} at line {problem.lineno}, column {problem.colno}."

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, get_args
 
 from ..files import numbered, write_picture
 from ..job import Job, read_job
-from ..lora.file import inspect_lora, publish
+from ..lora.file import clip_skip_of, inspect_lora, publish
 from ..picture_request import PictureRequest, SamplerName
 from ..training.kept_samples import MissedSample, Sample
 from ..training.loss_chart import loss_chart
+from ..training.plan.advice import plan_warnings
 from ..training.reports import StepReport
 from ..training.team import Team, joined
 from .arguments import Answer, add_command, add_device, add_tokenizer, device_of, say, size
@@ -62,7 +63,7 @@ def add_training_commands(commands) -> None:
     sample.add_argument("--sampler", choices=sorted(get_args(SamplerName)), default="euler")
     sample.add_argument("--seed", type=int, default=0)
     sample.add_argument("--strength", type=float, default=1.0, help="0 draws the bare base model")
-    sample.add_argument("--clip-skip", type=int, default=1)
+    sample.add_argument("--clip-skip", type=int, help="as the LoRA was trained unless given")
     sample.add_argument("--out", type=Path, default=Path("samples"), help="folder to write")
     add_device(sample)
     add_tokenizer(sample)
@@ -94,12 +95,14 @@ def _trainer(options: argparse.Namespace, source: Path, team: Team) -> Trainer:
 
 
 def _lead(options: argparse.Namespace, source: Path, trainer: Trainer) -> Answer:
-    size = trainer.size()
+    size, warnings = trainer.size(), plan_warnings(trainer.plan, trainer.total_steps)
     if options.dry_run:
         memory = trainer.step_memory()
-        lines = [size.line(), size.scale_line(), memory.line()]
-        return {**asdict(size), "line": size.line(), "memory": {**asdict(memory), "total": memory.total}}, lines
-    say(options, f"{size.line()}; run {trainer.run_folder.name}")
+        lines = [size.line(), size.scale_line(), memory.line(), *warnings]
+        told = {"line": size.line(), "memory": {**asdict(memory), "total": memory.total}, "warnings": warnings}
+        return {**asdict(size), **told}, lines
+    for line in (f"{size.line()}; run {trainer.run_folder.name}", *warnings):
+        say(options, line)
     for stage in trainer.prepare():
         if stage.done == stage.total:
             say(options, f"{stage.stage}: {stage.done}")
@@ -187,7 +190,7 @@ def _sample(options: argparse.Namespace) -> Answer:
         options.base_model,
         requests,
         strength=options.strength,
-        clip_skip=options.clip_skip,
+        clip_skip=clip_skip_of(options.lora) if options.clip_skip is None else options.clip_skip,
         device=device_of(options),
         tokenizer_folders=options.tokenizer,
     )

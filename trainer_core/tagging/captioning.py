@@ -45,7 +45,7 @@ class CaptionerOptions:
     """A longer sentence is cut off here, not counting the prefix. 75 is what CLIP reads at a time."""
     prefix: str = ""
     """How every sentence begins, such as "a photo of"; the model goes on from there. Spaces around it do not count."""
-    detail: Detail = "short"
+    detail: Detail = "detailed"
     """Florence-2 only: one sentence, several, or a paragraph, which may need more than 75 tokens."""
 
     def __post_init__(self) -> None:

@@ -202,6 +202,7 @@ export const PHRASES = [
   ["cosine_with_restarts with 1 cycle never restarts. Set the cycles to 3, or choose cosine.", "cosine_with_restarts 只有 1 个周期就不会重启。请把周期设为 3，或选择 cosine。", "cosine_with_restarts 只有 1 個週期就不會重啟。請把週期設為 3，或選擇 cosine。"],
   ["{count} cycles leave less than 2 steps for each. Lower the cycles, or train for longer.", "{count} 个周期，每个不到 2 步。请减少周期，或训练更久。", "{count} 個週期，每個不到 2 步。請減少週期，或訓練更久。"],
   ["the floor has no effect with the schedule constant. Choose one that falls, or set the floor to 0.", "调度器为 constant 时下限不起作用。请选择会下降的调度器，或把下限设为 0。", "調度器為 constant 時下限不起作用。請選擇會下降的調度器，或把下限設為 0。"],
+  ["epochs {epochs} has no effect: steps {steps} says how long the run is. Set steps to 0, or leave it.", "训练轮数 {epochs} 不起作用：训练多长由总步数 {steps} 决定。请把总步数设为 0，或不必理会。", "訓練輪數 {epochs} 不起作用：訓練多長由總步數 {steps} 決定。請把總步數設為 0，或不必理會。"],
   ["{field} has no effect with the schedule {schedule}. Choose {needed}, or leave it as it was.", "调度器为 {schedule} 时 {field} 不起作用。请选择 {needed}，或保持默认。", "調度器為 {schedule} 時 {field} 不起作用。請選擇 {needed}，或保持預設。"],
   ["{field} has no effect with {optimizer}. Choose Prodigy, or leave it as it was.", "{optimizer} 下 {field} 不起作用。请选择 Prodigy，或保持默认。", "{optimizer} 下 {field} 不起作用。請選擇 Prodigy，或保持預設。"],
 ];

@@ -15,12 +15,20 @@ _FIELDS_OF_SCHEDULES = {"cycles": "cosine_with_restarts", "power": "polynomial",
 
 
 def plan_warnings(plan: TrainingPlan, total_steps: int) -> list[str]:
-    """One line for each setting of the rates that is unusual or without effect: what is so, then what to change."""
+    """One line for each setting of length and rates that is unusual or without effect: what is so, then what to
+    change."""
     return [
+        *_of_length(plan),
         *_of_rates(plan.optimizer),
         *_of_optimizer(plan.optimizer, plan.schedule),
         *_of_schedule(plan.schedule, total_steps),
     ]
+
+
+def _of_length(plan: TrainingPlan) -> Iterator[str]:
+    if plan.steps and plan.epochs != TrainingPlan().epochs:
+        steps = f"steps {plan.steps} says how long the run is. Set steps to 0, or leave it."
+        yield f"epochs {plan.epochs} has no effect: {steps}"
 
 
 def _of_rates(plan: OptimizerPlan) -> Iterator[str]:

@@ -16,7 +16,7 @@ class SavingPlan:
     every_steps: int = 0
     """Keep a LoRA after every N steps as well. 0: only by epochs."""
     keep_last: int = 0
-    """Of the kept LoRAs, delete all but the newest N as new ones come. 0: all stay."""
+    """Of the kept LoRAs, delete all but the newest N and the best by held-out pictures. 0: all stay."""
     state_every_steps: int = 100
     """Write the resumable state every N steps, besides at every kept epoch and at every stop. 0: only then."""
 

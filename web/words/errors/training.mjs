@@ -61,7 +61,7 @@ export const TRAINING_ERRORS = [
   ["sample prompts, line {number}: {phrase}", "样图提示词第 {number} 行：{phrase}", "樣圖提示詞第 {number} 行：{phrase}"],
   ["{family} needs a GPU of {smallest} GB or more, this one has {memory}.", "{family} 需要 {smallest} GB 以上的显卡，这张有 {memory}。", "{family} 需要 {smallest} GB 以上的顯示卡，這張有 {memory}。"],
   ["Train on another computer.", "请换一台电脑训练。", "請換一臺電腦訓練。"],
-  ["In 16 bits its UNet alone takes 5.1 GB: train SD1.5 instead.", "仅它的 16 位 UNet 就占 5.1 GB，请改为训练 SD1.5。", "僅它的 16 位 UNet 就佔 5.1 GB，請改為訓練 SD1.5。"],
+  ["Take the preset of 8 GB with offload on, which counts 1.3 GB, or train SD1.5 instead.", "请使用 8 GB 的预设并开启块卸载到内存（算得 1.3 GB），或改为训练 SD1.5。", "請使用 8 GB 的預設並開啟區塊卸載到記憶體（算得 1.3 GB），或改為訓練 SD1.5。"],
   ["there is no preset for the {name} {given}. Choose {names}.", "没有 {name} 为 {given} 的预设。请选 {names}。", "沒有 {name} 為 {given} 的預設。請選 {names}。"],
   ["scale v-prediction loss needs v-prediction, and this model predicts noise.", "scale v-prediction loss 需要 v 预测，而此模型预测噪声。", "scale v-prediction loss 需要 v 預測，而此模型預測雜訊。"],
   ["Turn it off.", "请关闭它。", "請關閉它。"],
