@@ -26,7 +26,8 @@ def sd15_tensors() -> dict[str, torch.Tensor]:
 
 _STEM = UNET + "input_blocks.0.0.weight"
 _SD15_PARTS = {_STEM: (2, 4, 3, 3), VAE + "a": (1,), SD1_TEXT + "a": (1,)}
-_SDXL_PARTS = {_STEM: (2, 4, 3, 3), UNET + "label_emb.0.0.weight": (1, 1), VAE + "a": (1,), SDXL_TEXT_1 + "a": (1,)}
+_SSD_1B_PARTS = {_STEM: (2, 4, 3, 3), UNET + "label_emb.0.0.weight": (1, 1), VAE + "a": (1,), SDXL_TEXT_1 + "a": (1,)}
+_SDXL_PARTS = _SSD_1B_PARTS | {UNET + "middle_block.1.proj_in.weight": (1, 1)}
 REFUSED = {
     "FLUX": {"double_blocks.0.img_attn.qkv.weight": (1,)},
     "FLUX all-in-one": {UNET + "double_blocks.0.img_attn.qkv.weight": (1,), VAE + "a": (1,)},
@@ -35,6 +36,7 @@ REFUSED = {
     "inpainting": _SD15_PARTS | {_STEM: (2, 9, 3, 3)},
     "edit checkpoint (8": _SD15_PARTS | {_STEM: (2, 8, 3, 3)},
     "refiner": {_STEM: (2, 4, 3, 3), "conditioner.embedders.0.model.ln_final.weight": (1,), VAE + "a": (1,)},
+    "a smaller kin of SDXL": _SSD_1B_PARTS,
     "a LoRA": {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": (1, 1)},
     "is a LoRA": {"unet.mid_block.attentions.0.proj_in.lora_A.weight": (1, 1)},
     "a VAE": {"encoder.conv_in.weight": (1,), "decoder.conv_in.weight": (1,)},

@@ -72,6 +72,14 @@ def test_a_matrix_without_a_gradient_is_left_alone(name):
     assert_same(*walks)
 
 
+def test_matrices_that_never_have_a_gradient_keep_no_other_from_the_bins():
+    """As those of CLIP's last layer, where clip skip leaves it out."""
+    walks = [Walk(kind).go(range(3), without=(1, 8)) for kind in (in_bins(KINDS["AdamW"]), KINDS["AdamW"])]
+    assert sum(len(bin_._matrices) for bin_ in walks[0].optimizer._bins) == len(SHAPES) - 2
+    assert all(map(torch.equal, walks[0].matrices, walks[1].matrices))
+    assert_same(*(walk.go([3]) for walk in walks))
+
+
 def test_matrices_that_have_learned_as_often_again_are_together_again():
     evens, odds = range(0, len(SHAPES), 2), range(1, len(SHAPES), 2)
     walks = [

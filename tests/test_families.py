@@ -259,6 +259,14 @@ def test_a_diffusers_folder_loads_to_the_same_outputs_as_the_file(built, loaded,
     assert_refused(folder, "folder", only_load=True)
 
 
+def test_a_folder_of_stable_diffusion_2_is_refused(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "text_encoder").mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    (folder / "text_encoder" / "config.json").write_text(json.dumps({"hidden_size": 1024}))
+    assert_refused(folder, "is a Stable Diffusion 2 model")
+
+
 @pytest.mark.parametrize("read", [load_base_model, lambda path, *_: architecture_of(path).outline()])
 def test_models_that_other_threads_build_meanwhile_keep_their_weights(
     read, path: Path, monkeypatch: pytest.MonkeyPatch

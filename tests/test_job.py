@@ -110,3 +110,5 @@ def test_pictures_given_one_by_one_lie_from_the_job_files_folder(folder):
     job = read(folder, dataset={"images": [image | {"path": "pictures/a.png", "mask": mask}]})
     assert job.dataset.images[0].path == folder / "pictures" / "a.png"
     assert job.dataset.images[0].mask.path == folder / "masks" / "a.png"
+    with pytest.raises(TrainingError, match="crop and captions in the job would do nothing"):
+        read(folder, dataset={"images": [image]}, crop={"size": "64x64"}, captions={"trigger_word": "x"})

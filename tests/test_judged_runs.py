@@ -9,6 +9,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.training_jobs import prepared, small_job, train, write_pictures
 from trainer_core.crop.crop import crop_dataset
@@ -259,6 +260,17 @@ def test_the_best_lora_stays_whatever_else_is_kept(folder, tmp_path, held_out_lo
     assert kept_steps(trainer) == sorted({*of_plan, 2 * each, 4 * each})
     assert best_epoch(trainer.result()).epoch == choose_kept(trainer.run_folder, BEST).epoch == 2
     assert names_in(trainer.run_folder / "epochs").count("mochi-000002.safetensors") == 1
+
+
+def test_memory_that_does_not_do_for_measuring_ends_no_run(folder, tmp_path, monkeypatch):
+    def short_of_memory(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+        yield
+
+    monkeypatch.setattr(Validation, "measure", short_of_memory)
+    trainer = train(small_job(folder, epochs=1, **MEASURED), tmp_path)
+    assert trainer.run.is_finished and trainer.verdict().kind == "not measured"
+    assert "memory ran out while epoch 1 was measured; the run goes on without that" in trainer.remarks
 
 
 def test_a_better_lora_takes_the_place_of_the_best(folder, tmp_path, held_out_losses):

@@ -22,7 +22,7 @@ from trainer_core.dataset.types import Dataset, DatasetImage
 from trainer_core.errors import TrainingError
 from trainer_core.families.loading import load_base_model
 from trainer_core.families.sdxl import SDXL
-from trainer_core.lora.file import PLAN_KEY, inspect_lora, lora_bytes, publish, read_lora
+from trainer_core.lora.file import PLAN_KEY, clip_skip_of, inspect_lora, lora_bytes, publish, read_lora
 from trainer_core.training.metadata import lora_metadata
 from trainer_core.training.plan import NetworkPlan, TrainingPlan
 
@@ -153,6 +153,25 @@ def test_files_that_are_no_lora_are_refused(kind, tmp_path):
         with pytest.raises(TrainingError, match="lora.safetensors") as refusal:
             read(path)
         assert "\n" not in str(refusal.value) and "Choose" in str(refusal.value)
+
+
+def test_a_lora_that_is_gone_is_told(tmp_path):
+    with pytest.raises(TrainingError, match="gone.safetensors is no longer in its run's folder"):
+        publish(tmp_path / "gone.safetensors", tmp_path, "mochi")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "skip"),
+    [
+        ({PLAN_KEY: json.dumps({"text": {"clip_skip": 2}})}, 2),
+        ({"ss_clip_skip": "2"}, 2),
+        ({"ss_clip_skip": "None"}, 1),
+        ({}, 1),
+    ],
+)
+def test_a_file_tells_its_clip_skip(tmp_path, metadata, skip):
+    save_file({"lora_unet_x.alpha": torch.tensor(1.0)}, tmp_path / "a.safetensors", metadata or None)
+    assert clip_skip_of(tmp_path / "a.safetensors") == skip
 
 
 def test_publishing_counts_up_never_overwrites_and_knows_its_own_copy(tmp_path):

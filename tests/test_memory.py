@@ -19,7 +19,7 @@ from trainer_core.lora.file import PLAN_KEY, read_header
 from trainer_core.training import device_layers, memory_fit, preparation
 from trainer_core.training.amount import Step
 from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_memory
-from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, savings
+from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, keep_choice, savings
 from trainer_core.training.memory_count import MemoryCount
 from trainer_core.training.optimizer import make_optimizer, trained_parameters
 from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPlan
@@ -271,6 +271,26 @@ def test_a_run_that_is_reduced_learns_the_same_and_goes_on_as_it_began(folder, t
     expected = load_file(plain.result().file)
     for name, tensor in load_file(resumed.result().file).items():
         torch.testing.assert_close(tensor, expected[name], atol=2e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("precision", "found"),
+    [
+        ({}, MemoryChoice(checkpoint_every=0, parts=1, base="fp8")),
+        ({"gradient_checkpointing": True}, MemoryChoice(checkpoint_every=1, parts=1, base="fp8")),
+        ({"short_memory": "reduce"}, MemoryChoice(checkpoint_every=2, parts=2, base="fp8")),
+        (
+            {"short_memory": "reduce", "gradient_checkpointing": True},
+            MemoryChoice(checkpoint_every=1, parts=2, base="fp8"),
+        ),
+    ],
+)
+def test_what_a_run_began_with_and_what_is_asked_by_now_both_hold(folder, tmp_path, precision, found):
+    """Its base model above all: in fewer bits it is another one."""
+    keep_choice(tmp_path / "memory.json", MemoryChoice(checkpoint_every=2, parts=2, base="fp8"))
+    job = small_job(folder, precision=precision)
+    fit = memory_fit.MemoryFit(job, job.dataset, precision="fp32", device="cpu", processes=1)
+    assert fit.settle(tmp_path / "memory.json")[0] == found
 
 
 def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):

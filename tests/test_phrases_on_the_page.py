@@ -164,6 +164,7 @@ def said_of_runs(folder: Path) -> Iterator[str]:
     for graph, off in ((0.1, 0.0), (0.3, 0.0), (0.1, 1.0)):
         yield GraphTrial(plain=0.2, graph=graph, off=off, most_off=0.01).line()
     yield "the two-prompt test could not be drawn: CUDA error"
+    yield "memory ran out while epoch 3 was measured; the run goes on without that"
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
     yield hold_out(dataset, ValidationPlan(held_out_share=0.5)).remark

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.training_jobs import digest, small_job
+from trainer_core.errors import TrainingError
 from trainer_core.lora.file import THUMBNAIL_KEY, read_header
 from trainer_core.training.kept_samples import MissedSample, Sample, list_samples
 from trainer_core.training.reports import StepReport
@@ -87,6 +88,15 @@ def test_the_average_is_what_is_drawn(folder, tmp_path):
         trainer, _ = run(small_job(folder, **plan), tmp_path / str(decay))
         pictures[decay] = [sample.path.read_bytes() for sample in list_samples(trainer.run_folder)]
     assert pictures[0.0][0] == pictures[0.99][0] and pictures[0.0][2] != pictures[0.99][2]
+
+
+def test_a_lora_that_is_open_elsewhere_goes_without_its_small_picture(folder, tmp_path, monkeypatch):
+    def in_use(*_):
+        raise TrainingError("cannot write")
+
+    monkeypatch.setattr("trainer_core.training.keeping.Keeping.illustrate", in_use)
+    trainer, _ = run(small_job(folder, epochs=1, samples=SAMPLES), tmp_path)
+    assert trainer.run.is_finished and THUMBNAIL_KEY not in read_header(trainer.result().file)[0]
 
 
 def test_a_sample_that_fails_is_told_and_ends_nothing(folder, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from trainer_core.errors import TrainingError
 from trainer_core.lora.file import read_header
 from trainer_core.training.amount import Step
 from trainer_core.training.keeping import INTERRUPTED
+from trainer_core.training.plan import TrainingPlan
 from trainer_core.training.run_lock import RunLock
 from trainer_core.training.trainer import Trainer
 
@@ -104,6 +105,48 @@ def test_a_changed_knob_or_caption_or_crop_is_another_run(folder, tmp_path):
     ]
     folders = {Trainer(each, tmp_path).run_folder for each in [job, *changed]}
     assert len(folders) == 4
+
+
+SAVES_MEMORY = [
+    {"precision": {"gradient_checkpointing": True, "checkpoint_every": 2}},
+    {"precision": {"offload": True}},
+    {"precision": {"short_memory": "reduce"}},
+    {"saving": {"state_every_steps": 3}},
+]
+
+
+@pytest.mark.parametrize("changes", SAVES_MEMORY)
+def test_who_is_short_of_memory_goes_on_with_the_run(finished, tmp_path, changes):
+    job = finished.job
+    stopped = train(job, tmp_path, until=6)
+    plan = job.plan.to_json()
+    plan |= {part: plan[part] | of_part for part, of_part in changes.items()}
+    resumed = Trainer(dataclasses.replace(job, plan=TrainingPlan.from_json(plan)), tmp_path)
+    assert resumed.run_folder == stopped.run_folder
+    assert [report.step for report in resumed.steps()] == [7, 8]
+    found, expected = load_file(resumed.result().file), load_file(finished.result().file)
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_run_of_a_time_when_that_was_another_one_is_found(folder, tmp_path, monkeypatch):
+    job = small_job(folder, **SAVES_MEMORY[0])
+    with monkeypatch.context() as before:
+        before.setattr("trainer_core.training.run._ONLY_SMALLER", {})
+        old = train(job, tmp_path, until=2).run_folder
+    assert Trainer(job, tmp_path).run_folder == old != Trainer(small_job(folder), tmp_path).run_folder
+
+
+def test_a_finished_run_keeps_no_state(finished):
+    assert not finished.run.state.exists()
+
+
+def test_a_run_whose_gradients_are_never_finite_is_ended(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer_core.training.troubles._LEFT_OUT_IN_A_ROW", 3)
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", lambda *_: torch.tensor(math.nan))
+    trainer = Trainer(small_job(folder), tmp_path)
+    with pytest.raises(TrainingError, match="in the last 3 steps, up to step 3, so that nothing was learned"):
+        list(trainer.steps())
+    assert not trainer.run.is_finished
 
 
 def test_an_interrupted_run_leaves_a_lora_of_the_step_it_was_at_until_it_is_finished(straight, tmp_path):

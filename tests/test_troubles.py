@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ def watched(losses):
     watch = FiniteWatch()
     for step, loss in enumerate(losses, start=1):
         try:
-            watch.check(step, loss)
+            watch.check(step, loss, was_taken=math.isfinite(loss))
         except TrainingError:
             return step
     return None
@@ -36,6 +38,16 @@ def watched(losses):
 )
 def test_three_in_a_row_or_one_in_twenty_end_a_run(losses, end):
     assert watched(losses) == end
+
+
+def test_gradients_that_stay_infinite_end_a_run_that_learns_nothing():
+    watch = FiniteWatch()
+    for step in range(1, 31):  # as in fp16, until the scale has come down
+        watch.check(step, 1.0, was_taken=False)
+    watch.check(31, 1.0, was_taken=True)
+    with pytest.raises(TrainingError, match="not finite numbers in the last 40 steps, up to step 71"):
+        for step in range(32, 100):
+            watch.check(step, 1.0, was_taken=False)
 
 
 @pytest.mark.parametrize(

@@ -213,12 +213,31 @@ def test_reports_come_back_from_the_log_as_they_went_in(tmp_path):
     assert read_reports(log) == [REPORT, without]
 
 
-def test_a_line_that_a_crash_cut_is_left_out(tmp_path):
+def test_a_line_that_a_crash_cut_is_left_out_wherever_it_was_cut(tmp_path):
     log = tmp_path / "validation.jsonl"
-    append_report(log, REPORT)
-    append_report(log, REPORT)
-    log.write_bytes(log.read_bytes()[:-30])
-    assert read_reports(log) == [REPORT]
+    named = replace(REPORT, per_picture={"图片.png": 0.5}, per_held_out={"b": 0.25})
+    append_report(log, named)
+    whole = log.read_bytes()
+    for length in range(len(whole) - 1):  # also within a letter, and behind an inner bracket
+        log.write_bytes(whole + whole[:length])
+        assert read_reports(log) == [named]
+
+
+def test_where_memory_runs_out_timesteps_are_measured_one_by_one():
+    rows = []
+
+    def short_of_memory(noisy_BCHW, t_B, *_):
+        rows.append(len(t_B))
+        if len(t_B) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return noisy_BCHW / 2
+
+    expected = measured(picture("a"))
+    found = measured(picture("a"), predict=short_of_memory)
+    assert rows == [4, 1, 1, 1, 1]
+    assert found.training_loss == pytest.approx(expected.training_loss, rel=1e-6)
+    with pytest.raises(RuntimeError, match="another trouble"):
+        measured(picture("a"), predict=lambda *_: (_ for _ in ()).throw(RuntimeError("another trouble")))
 
 
 def test_going_back_to_a_step_drops_what_was_measured_later(tmp_path):

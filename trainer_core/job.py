@@ -102,6 +102,11 @@ def parse_size(text: str) -> tuple[int, int]:
 def _read_dataset(value: dict[str, Any], here: Path, caches: Path | None, device: str) -> Dataset:
     source = value["dataset"]
     if isinstance(source, dict) and "images" in source:
+        if idle := [name for name in ("crop", "captions") if name in value]:
+            raise TrainingError(
+                f"{' and '.join(idle)} in the job would do nothing, as its dataset names every picture with its crop "
+                "and caption. Take that out, or give the dataset a folder."
+            )
         return _found_from(here, Dataset.from_json(source))
     sources = source if isinstance(source, list) else [source]
     dataset = merge([_read_source(entry, here, caches) for entry in sources])

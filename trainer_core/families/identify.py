@@ -50,6 +50,8 @@ def identify(shapes: Shapes, file_name: str) -> str:
     if _has(shapes, "conditioner.embedders.0.model."):
         raise TrainingError(f"{file_name} is an SDXL refiner checkpoint. {_ADVICE}")
     is_sdxl = UNET + "label_emb.0.0.weight" in shapes
+    if is_sdxl and UNET + "middle_block.1.proj_in.weight" not in shapes:
+        raise TrainingError(f"{file_name} is a smaller kin of SDXL (SSD-1B, Vega or KOALA). {_ADVICE}")
     parts = {"a VAE": VAE, "a text encoder": SDXL_TEXT_1 if is_sdxl else SD1_TEXT}
     if is_sdxl:
         parts["a second text encoder"] = SDXL_TEXT_2

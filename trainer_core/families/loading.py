@@ -23,6 +23,8 @@ from .without_storage import WithoutStorage
 
 FAMILIES: dict[str, type[BaseModel]] = {"sd15": SD15, "sdxl": SDXL}
 TEXT_ENCODERS = (CLIPTextModel, CLIPTextModelWithProjection)
+_SD2_WIDTH = 1024
+"""Of its text encoder; its folders call themselves what SD1.5's do."""
 _FOLDER_FAMILIES = {"StableDiffusionPipeline": SD15, "StableDiffusionXLPipeline": SDXL}
 
 
@@ -140,6 +142,11 @@ def _folder_family(path: Path) -> type[BaseModel]:
     if name not in _FOLDER_FAMILIES:
         raise TrainingError(
             f"{path.name} is a {name} model. LoRA Atelier trains on SD1.5 and SDXL: choose one of those."
+        )
+    encoder = path / "text_encoder" / "config.json"
+    if name == "StableDiffusionPipeline" and encoder.is_file() and read_json(encoder).get("hidden_size") == _SD2_WIDTH:
+        raise TrainingError(
+            f"{path.name} is a Stable Diffusion 2 model. LoRA Atelier trains on SD1.5 and SDXL: choose one of those."
         )
     return _FOLDER_FAMILIES[name]
 

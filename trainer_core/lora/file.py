@@ -199,10 +199,19 @@ def publish(source: Path, folder: Path, name: str) -> Path:
 
     A name that exists is never overwritten, because loaders keep a LoRA by its path; where one of the copies has the
     same bytes already, it is the answer.
+
+    Raises:
+        TrainingError: the LoRA is gone.
     """
     stem = file_name(name.removesuffix(".safetensors"))
     taken = numbered(folder, stem, ".safetensors")
-    data = source.read_bytes()
+    try:
+        data = source.read_bytes()
+    except OSError as problem:
+        raise TrainingError(
+            f"the LoRA {source.name} is no longer in its run's folder. Put it back there, or delete the run and train "
+            "it again."
+        ) from problem
     for _, path in taken:
         if path.stat().st_size == len(data) and path.read_bytes() == data:
             return path

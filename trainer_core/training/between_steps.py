@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import torch
+
+from ..errors import TrainingError
 from ..progress import StageReport
 from .amount import Step, share_of_epochs
 from .keeping import Keeping
@@ -13,6 +18,7 @@ from .learner import Learner
 from .reports import StepReport
 from .run import Request, StopAsked
 from .run_parts import RunParts
+from .troubles import is_out_of_memory
 
 Report = StepReport | StageReport | Sample | MissedSample
 
@@ -59,8 +65,7 @@ class BetweenSteps:
 
     def look(self, epoch: int, step: int, *, is_last: bool = False) -> Iterator[Report]:
         """The LoRA after an epoch as it is kept: measured, and its samples drawn, each once."""
-        with self.keeping.showing():
-            yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
+        yield from self._measure(epoch, step, is_last=is_last)
         self.keeping.keep_best(epoch, step)
         samples, plan = self.parts.samples, self.parts.plan
         if not samples.requests or not plan.samples.is_due(epoch, epoch if is_last else len(self.parts.lengths)):
@@ -68,7 +73,8 @@ class BetweenSteps:
         with self.keeping.showing():
             yield from self._draw_samples(epoch, step)
         if picture := samples.first_of(epoch):
-            self.keeping.illustrate(step, picture)
+            with suppress(OSError, TrainingError):  # the LoRA is there without it, and may be open elsewhere
+                self.keeping.illustrate(step, picture)
 
     def draw_for_the_verdict(self) -> Iterator[Report]:
         """A picture that fails is no reason to lose a run."""
@@ -77,6 +83,18 @@ class BetweenSteps:
                 yield from self.parts.judge.draw(self.learner)
         except Exception as problem:
             self.parts.remarks.append(f"the two-prompt test could not be drawn: {problem}")
+
+    def _measure(self, epoch: int, step: int, *, is_last: bool) -> Iterator[Report]:
+        """Memory that does not do for it is no reason to lose a run."""
+        try:
+            with self.keeping.showing():
+                yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+            torch.cuda.empty_cache()
+            self.parts.remarks.append(f"memory ran out while epoch {epoch} was measured; the run goes on without that")
 
     def _is_time_for_state(self, step: int) -> bool:
         every = self.parts.plan.saving.state_every_steps

@@ -39,14 +39,18 @@ class _InBins:
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._bins: list[_Bin] = []
+        self._binned: set[int] = set()
+        """The matrices in them, by id."""
 
     @torch.no_grad()
     def step(self) -> None:
         if not self._are_alike():
             super().step()
             return
-        if not self._bins or not all(bin_.is_of(self.state) for bin_ in self._bins):
+        learning = {id(matrix) for group in self.param_groups for matrix in _learning(group)}
+        if learning != self._binned or not all(bin_.is_of(self.state) for bin_ in self._bins):
             self._put_in_bins()
+            self._binned = learning
         for bin_ in self._bins:
             bin_.take()
             self.state[bin_.whole] = bin_.state
@@ -57,12 +61,12 @@ class _InBins:
             bin_.give_back()
 
     def _are_alike(self) -> bool:
-        """Whether all matrices learn now, have learned as often, and are remembered in such blocks."""
+        """Whether all matrices that learn now have learned as often, and are remembered in such blocks."""
         taken = set()
         for index, group in enumerate(self.param_groups):
             for place, matrix in enumerate(group["params"]):
-                if matrix.grad is None:
-                    return False
+                if matrix.grad is None:  # such as those of CLIP's last layer, which clip skip leaves out
+                    continue
                 if not self.state[matrix]:
                     self.init_state(group, matrix, index, place)
                 state = self.state[matrix]
@@ -74,7 +78,7 @@ class _InBins:
     def _contents(self, index: int) -> Iterator[list[Tensor]]:
         """The matrices of a group, for a bin each; all of a bin are remembered in one format."""
         alike = defaultdict(list)
-        for matrix in self.param_groups[index]["params"]:
+        for matrix in _learning(self.param_groups[index]):
             alike[self.state[matrix]["state1"].dtype].append(matrix)
         for matrices in alike.values():
             yield from _cut(matrices)
@@ -90,6 +94,10 @@ class _InBins:
         room = first.new_zeros(2, max(bin_.length for bin_ in self._bins))
         for bin_ in self._bins:
             bin_.lie_in(room)
+
+
+def _learning(group: Mapping[str, Any]) -> list[Tensor]:
+    return [matrix for matrix in group["params"] if matrix.grad is not None]
 
 
 class _Bin:

@@ -56,7 +56,7 @@ class Journal:
         """Log the steps that are known.
 
         Raises:
-            TrainingError: losses are not finite again and again.
+            TrainingError: losses or gradients are not finite again and again.
         """
         return self._log(keep=self._held)
 
@@ -78,9 +78,10 @@ class Journal:
     def _log(self, *, keep: int) -> list[StepReport]:
         reports = []
         while len(self._taken) > keep:
+            was_taken = self._taken[0].loss.is_finite
             report = self._oldest()
             self._run.log(report)
-            self._finite.check(report.step, report.loss)
+            self._finite.check(report.step, report.loss, was_taken=was_taken)
             reports.append(report)
         return reports
 

@@ -127,9 +127,10 @@ class Keeping:
                 self._write(replace(self._within_epoch(step), name=INTERRUPTED))
 
     def finish(self) -> None:
-        """Mark the run as done."""
+        """Mark the run as done. Its states, many times as large as its LoRA, are of no use any more."""
         self._run.saved_file(INTERRUPTED).unlink(missing_ok=True)
         self._run.finish(self.kept())
+        shutil.rmtree(self._run.state, ignore_errors=True)
 
     def illustrate(self, step: int, picture: Path) -> None:
         """Put a small picture into the LoRA of `step`, where one was kept, for programs that list LoRAs."""

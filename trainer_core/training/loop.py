@@ -120,10 +120,11 @@ class TrainingLoop:
         try:
             with closing(self._turns(step, is_over)) as turns:
                 for turn, drawn in turns:
-                    report = self._next(drawn, turn, step, optimizer).report()
+                    taken = self._next(drawn, turn, step, optimizer)
+                    report = taken.report()
                     step += 1
                     self.learner.is_updating = False
-                    finite.check(step, report.loss)
+                    finite.check(step, report.loss, was_taken=taken.loss.is_finite)
                     is_last = self._agree(turn, step, is_last=False)
                     yield report
                     if is_last:

@@ -48,6 +48,11 @@ class MemoryChoice:
         every = precision.checkpoint_every if precision.gradient_checkpointing else 0
         return MemoryChoice(checkpoint_every=every, parts=1, base=precision.base, offload=precision.offload and on_gpu)
 
+    def with_all_of(self, other: MemoryChoice) -> MemoryChoice:
+        """What both do, on the base model of this one."""
+        every = min(filter(None, (self.checkpoint_every, other.checkpoint_every)), default=0)
+        return replace(self, checkpoint_every=every, offload=self.offload or other.offload)
+
     @property
     def packs_weights(self) -> bool:
         """Whether layers make their weights when they are used."""
@@ -151,11 +156,9 @@ def choose_tiles(plan: TrainingPlan, needed: Callable[[bool], int], free: int | 
     )
 
 
-def kept_choice(path: Path, plan: TrainingPlan) -> MemoryChoice | None:
-    """What a run that goes on did so far; None where it did not begin or has nothing to choose."""
-    if plan.precision.short_memory != "reduce" or not path.is_file():
-        return None
-    return read_fields(MemoryChoice, read_json(path), path.name)
+def kept_choice(path: Path) -> MemoryChoice | None:
+    """What a run that goes on did so far; None where it did not begin, or had nothing to choose."""
+    return read_fields(MemoryChoice, read_json(path), path.name) if path.is_file() else None
 
 
 def keep_choice(path: Path, choice: MemoryChoice) -> None:

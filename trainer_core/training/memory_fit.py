@@ -37,9 +37,12 @@ class MemoryFit:
         Raises:
             TrainingError: a step does not fit, and the plan does not allow to change it.
         """
-        plan = self._job.plan
-        if kept := kept_choice(path, plan):
+        plan, kept = self._job.plan, kept_choice(path)
+        if kept and plan.precision.short_memory == "reduce":
+            kept = kept.with_all_of(MemoryChoice.as_set(plan, on_gpu=self._on_gpu))
             return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
+        if kept:  # it may be set otherwise by now, but in fewer bits a base model is another one
+            plan = replace(plan, precision=replace(plan.precision, base=kept.base))
         free = free_memory(self._device)
         choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu)
         tiles, also_told = choose_tiles(plan, self._encoding, free)

@@ -4,7 +4,7 @@
                        verdict.json  result.json
 
 Its id is a hash of plan, dataset and base model, so the same job finds its folder again: a finished run answers
-at once, an interrupted one goes on.
+at once, an interrupted one goes on. What only saves memory or time is not in it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ..files import (
     digest,
     file_name,
     read_json,
+    read_json_lines,
     sha256_of_file,
     write_atomic,
     write_json,
@@ -38,8 +39,13 @@ STEP_LOG, VALIDATION_LOG = "metrics.jsonl", "validation.jsonl"
 """In a run's folder, JSON objects: one a step, and one each time the LoRA was measured."""
 _WITHOUT_EFFECT = ("samples",)
 """Parts of the plan that change nothing in what is learned: with others, it is the same run."""
-_ONLY_FASTER = {"cuda_graphs": False}
-"""Of the plan's precision: learns the same either way. False was its default when run ids began to have it."""
+_ONLY_FASTER = {"precision": {"cuda_graphs": False}}
+"""Parts of the plan that learn the same either way. False was the default of graphs when run ids began to have it."""
+_ONLY_SMALLER = {
+    "precision": {"gradient_checkpointing": False, "checkpoint_every": 1, "offload": False, "short_memory": "refuse"},
+    "saving": {"state_every_steps": 100},
+}
+"""Likewise, with the values that count in a run's id: who is short of memory and changes them goes on with the run."""
 JOB = "job.json"
 """What is trained, with every picture by itself."""
 ABOUT, VERDICT, RESULT = "about.json", "verdict.json", "result.json"
@@ -69,13 +75,13 @@ class Run:
         check_folder_writable(runs_folder)
         self.job = job
         self.base_identity = known_identity(job.base_model, runs_folder / "base-models.json")
-        plan = {part: value for part, value in job.plan.to_json().items() if part not in _WITHOUT_EFFECT}
-        plan["precision"] |= _ONLY_FASTER
         others = [sha256_of_file(_existing(path)) for path in job.plan.adapter.files]
-        data = [job.dataset.fingerprint(), job.dataset.trigger_words]
-        self.id = digest(TRAINER_VERSION, plan, others, data, self.base_identity, precision)[:12]
-        earlier = sorted(runs_folder.glob(f"*-{self.id}"))
-        self.folder = earlier[0] if earlier else runs_folder / f"{file_name(job.name)}-{self.id}"
+        what = [others, [job.dataset.fingerprint(), job.dataset.trigger_words], self.base_identity, precision]
+        plan = _with_values(job.plan.to_json(), _ONLY_FASTER)
+        # the second as ids were before what saves memory was left out of them
+        ids = [digest(TRAINER_VERSION, of, *what)[:12] for of in (_with_values(plan, _ONLY_SMALLER), plan)]
+        earlier = [(found, one) for one in ids for found in sorted(runs_folder.glob(f"*-{one}"))]
+        self.folder, self.id = earlier[0] if earlier else (runs_folder / f"{file_name(job.name)}-{ids[0]}", ids[0])
         self.name = self.folder.name.removesuffix(f"-{self.id}")
         self.cache = runs_folder / "latents"
 
@@ -110,8 +116,8 @@ class Run:
 
     def rewind_log(self, step: int) -> None:
         """Drop the log of steps after `step`: they are about to be trained again."""
-        lines = [line for line in self._log_lines() if json.loads(line)["step"] <= step]
-        write_atomic(self.folder / STEP_LOG, "".join(f"{line}\n" for line in lines).encode())
+        kept = (entry for entry in read_json_lines(self.folder / STEP_LOG) if entry["step"] <= step)
+        write_atomic(self.folder / STEP_LOG, "".join(f"{json.dumps(entry)}\n" for entry in kept).encode())
 
     def log(self, report: StepReport) -> None:
         entry = {"step": report.step, "epoch": report.epoch, "loss": report.loss, "rate": report.learning_rate}
@@ -119,12 +125,7 @@ class Run:
 
     def losses(self) -> tuple[float, ...]:
         """Loss of every logged step."""
-        return tuple(json.loads(line)["loss"] for line in self._log_lines())
-
-    def _log_lines(self) -> list[str]:
-        path = self.folder / STEP_LOG
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        return [line for line in text.splitlines() if line.endswith("}")]  # a crash may cut the last one
+        return tuple(entry["loss"] for entry in read_json_lines(self.folder / STEP_LOG))
 
     # ---------------------------------------------------------------------------------------------------- result
 
@@ -199,6 +200,12 @@ class Run:
             ),
             losses=self.losses(),
         )
+
+
+def _with_values(plan: dict[str, Any], values: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a run's id has of a plan."""
+    known = {part: value for part, value in plan.items() if part not in _WITHOUT_EFFECT}
+    return known | {part: known[part] | of_part for part, of_part in values.items()}
 
 
 def _existing(lora: Path) -> Path:

@@ -9,18 +9,25 @@ import torch
 from ..errors import TrainingError
 
 _NOT_FINITE_IN_A_ROW = 3
+_LEFT_OUT_IN_A_ROW = 40
+"""Steps whose gradients are not finite. In fp16 the first 20 may be, until the scale of the loss has come down."""
 _NOT_FINITE_SHARE, _FEWEST_STEPS = 0.05, 40
 """More than this share of the steps, once there are this many, is a run that goes nowhere."""
 
 
 class FiniteWatch:
-    """Stops a run whose losses are not finite again and again: no such loss has changed a weight, but none has
-    taught it anything either."""
+    """Stops a run whose losses or gradients are not finite again and again: no such step has changed a weight, but none
+    has taught it anything either."""
 
     def __init__(self) -> None:
-        self._in_a_row = self._in_all = self._steps = 0
+        self._in_a_row = self._in_all = self._steps = self._left_out = 0
 
-    def check(self, step: int, loss: float) -> None:
+    def check(self, step: int, loss: float, *, was_taken: bool) -> None:
+        """`was_taken`: loss and gradients were finite.
+
+        Raises:
+            TrainingError: it is time to stop.
+        """
         is_finite = math.isfinite(loss)
         self._steps += 1
         self._in_all += not is_finite
@@ -31,6 +38,13 @@ class FiniteWatch:
                 f"the loss was not a finite number {self._in_all} times in {self._steps} steps, the last time at step "
                 f"{step}. Lower the learning rate, train in bf16 or fp32 instead of fp16, and check that the base "
                 "model draws pictures."
+            )
+        self._left_out = 0 if was_taken else self._left_out + 1
+        if self._left_out == _LEFT_OUT_IN_A_ROW:
+            raise TrainingError(
+                f"the gradients were not finite numbers in the last {self._left_out} steps, up to step {step}, so that "
+                "nothing was learned. Train in bf16 or fp32 instead of fp16, and check that the base model draws "
+                "pictures."
             )
 
 

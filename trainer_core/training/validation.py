@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,6 +19,7 @@ from ..progress import StageReport
 from . import objective
 from .batches import stream_seed
 from .plan.timesteps import TimestepPlan
+from .troubles import is_out_of_memory
 from .validation_report import ValidationReport
 
 # Shape suffixes: B rows of one picture, one a timestep, C latent channels, H and W latent height and width.
@@ -102,11 +104,23 @@ class Validation:
             per_held_out=held_out,
         )
 
-    @torch.no_grad()
     def _loss(self, picture: ValidationPicture, noise_BCHW: Tensor, predict: Predict) -> float:
-        count = len(self._t_B)
+        """Over all timesteps at once; where memory runs out, which a step may have had enough of, one by one."""
+        try:
+            return self._mean_loss(picture, noise_BCHW, self._t_B, predict)
+        except RuntimeError as problem:
+            if not is_out_of_memory(problem):
+                raise
+            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+        torch.cuda.empty_cache()
+        each = zip(noise_BCHW.split(1), self._t_B.split(1), strict=True)
+        return fmean(self._mean_loss(picture, noise_1CHW, t_1, predict) for noise_1CHW, t_1 in each)
+
+    @torch.no_grad()
+    def _mean_loss(self, picture: ValidationPicture, noise_BCHW: Tensor, t_B: Tensor, predict: Predict) -> float:
+        count = len(t_B)
         x_BCHW = picture.latent_CHW.expand(count, -1, -1, -1).to(self._device)
-        noise_BCHW, t_B = noise_BCHW.to(self._device), self._t_B.to(self._device)
+        noise_BCHW, t_B = noise_BCHW.to(self._device), t_B.to(self._device)
         noisy_BCHW = self._schedule.add_noise(x_BCHW, noise_BCHW, t_B)
         predicted_BCHW = predict(noisy_BCHW, t_B, [picture.caption] * count, [picture.size] * count)
         target_BCHW = objective.target(self._schedule, x_BCHW, noise_BCHW, t_B)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import append, write_atomic
+from ..files import append, read_json_lines, write_atomic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +43,8 @@ def append_report(log: Path, report: ValidationReport) -> None:
 
 
 def read_reports(log: Path) -> list[ValidationReport]:
-    """The reports of a log, without a last line that a crash cut; none where there is no log."""
-    text = log.read_text(encoding="utf-8") if log.is_file() else ""
-    return [ValidationReport.from_json(json.loads(line)) for line in text.splitlines() if line.endswith("}")]
+    """The reports of a log; none where there is no log."""
+    return list(map(ValidationReport.from_json, read_json_lines(log)))
 
 
 def rewind_reports(log: Path, step: int) -> None:

@@ -192,6 +192,7 @@ export const PHRASES = [
   ["it has nothing for {count} adapters, which start anew", "有 {count} 个适配层在其中没有内容，从头开始", "有 {count} 個適配層在其中沒有內容，從頭開始"],
   ["1 module of it are not trained by this plan and are left out", "其中 1 个模块不在此次训练之内，已忽略", "其中 1 個模組不在此次訓練之內，已忽略"],
   ["{count} modules of it are not trained by this plan and are left out", "其中 {count} 个模块不在此次训练之内，已忽略", "其中 {count} 個模組不在此次訓練之內，已忽略"],
+  ["memory ran out while epoch {epoch} was measured; the run goes on without that", "测量第 {epoch} 轮时显存不足，训练跳过这次测量继续进行", "測量第 {epoch} 輪時顯示記憶體不足，訓練略過這次測量繼續進行"],
   ["the two-prompt test could not be drawn: {phrase}", "双提示词测试未能绘制：{phrase}", "雙提示詞測試未能繪製：{phrase}"],
   ["memory ran out, so the CUDA graphs are given up: the same result, slower", "显存不足，已停用 CUDA 图：结果相同，但较慢", "顯示記憶體不足，已停用 CUDA 圖：結果相同，但較慢"],
   ["memory ran out, so gradient checkpointing is on: the same result, about a third slower", "内存不足，已打开梯度检查点：结果相同，约慢三分之一", "記憶體不足，已開啟梯度檢查點：結果相同，約慢三分之一"],

@@ -20,6 +20,7 @@ export const MODEL_ERRORS = [
   ["{file} is an inpainting checkpoint ({channels} input channels).", "{file} 是局部重绘底模（{channels} 个输入通道）。", "{file} 是區域性重繪底模（{channels} 個輸入通道）。"],
   ["{file} is an edit checkpoint ({channels} input channels).", "{file} 是图像编辑底模（{channels} 个输入通道）。", "{file} 是影像編輯底模（{channels} 個輸入通道）。"],
   ["{file} is a Stable Diffusion 2 checkpoint.", "{file} 是 Stable Diffusion 2 底模。", "{file} 是 Stable Diffusion 2 底模。"],
+  ["{file} is a smaller kin of SDXL (SSD-1B, Vega or KOALA).", "{file} 是精简版 SDXL（SSD-1B、Vega 或 KOALA）。", "{file} 是精簡版 SDXL（SSD-1B、Vega 或 KOALA）。"],
   ["{file} is an SDXL refiner checkpoint.", "{file} 是 SDXL refiner 底模。", "{file} 是 SDXL refiner 底模。"],
   ["{file} is a LoRA, not a base model.", "{file} 是 LoRA，不是底模。", "{file} 是 LoRA，不是底模。"],
   ["{file} is a VAE, not a base model.", "{file} 是 VAE，不是底模。", "{file} 是 VAE，不是底模。"],
