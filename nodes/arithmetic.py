@@ -37,6 +37,8 @@ Values = Mapping[str, Any]
 _DEEPEST = 32
 """Nodes in a row, of which each takes the dataset of the one before."""
 _MOST_DATASETS = 64
+_MOST = {"epochs": 10_000, "steps": 1_000_000}
+"""As on the node."""
 
 
 def dataset_of(source: Values, depth: int = 0) -> Dataset:
@@ -70,7 +72,10 @@ def plan_of(training: Values) -> TrainingPlan:
         return plan
     value = _Widgets(part_of(training, "train", dict))
     network = part_of(training, "network", dict)
-    return TrainingPlan(
+    for name, most in _MOST.items():  # a link may bring any number, and every epoch is put in order
+        if value.whole(name) > most:
+            raise TrainingError(f"{name} is {value.whole(name)}. Give at most {most}.")
+    plan = TrainingPlan(
         epochs=value.whole("epochs"),
         steps=value.whole("steps"),
         batch_size=value.whole("batch_size"),
@@ -99,6 +104,7 @@ def plan_of(training: Values) -> TrainingPlan:
             seed=value.whole("validation_seed"),
         ),
     )
+    return TrainingPlan.from_json(plan.to_json())  # which knows the words that may be chosen
 
 
 class _Widgets:

@@ -24,7 +24,8 @@ from .routes import Routes
 
 
 def add_arithmetic_routes(routes: Routes) -> None:
-    routes.changes("/arithmetic", _count)  # nothing is changed; a graph is too long for an address
+    # nothing is changed, but a graph is too long for an address
+    routes.changes("/arithmetic", _count, takes_long=True)
 
 
 def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:

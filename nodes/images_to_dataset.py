@@ -6,7 +6,10 @@ from comfy_api.latest import io
 from ..trainer_core.dataset.from_pictures import dataset_of_pictures
 from . import host
 from .from_graph import keep_mask, keep_picture, only, single_pictures
+from .lost import count_lost, give
 from .types import DatasetSocket
+
+_KEPT = "pictures"
 
 
 class ImagesToDataset(io.ComfyNode):
@@ -53,6 +56,11 @@ class ImagesToDataset(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: object) -> int:
+        """Pictures that were deleted are kept anew; ComfyUI looks at the inputs itself."""
+        return count_lost(_KEPT)
+
+    @classmethod
     def execute(
         cls, images: list[torch.Tensor], repeats: list[int], regularisation: list[bool],
         captions: list[str] | None = None, masks: list[torch.Tensor] | None = None,
@@ -63,6 +71,7 @@ class ImagesToDataset(io.ComfyNode):
             paths.append(keep_picture(picture, host.pictures_folder()))
             progress.reached(len(paths), len(pictures))
         kept = [keep_mask(mask, host.masks_folder()) for mask in single_pictures(masks or [])]
+        give(_KEPT, [*paths, *kept])
         dataset = dataset_of_pictures(
             paths, captions or [], kept, repeats=only(repeats), is_regularisation=only(regularisation)
         )

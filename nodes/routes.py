@@ -42,12 +42,14 @@ class Routes:
         """Answer GET on `path`."""
 
         async def answer(request: web.Request) -> web.Response:
-            return await self._answered(handler, request)
+            return await _answered(self._free, handler, request)
 
         self._table.get(PREFIX + path)(answer)
 
-    def changes(self, path: str, handler: Changing) -> None:
-        """Answer POST on `path`, with JSON from our own page or from a program."""
+    def changes(self, path: str, handler: Changing, *, takes_long: bool = False) -> None:
+        """Answer POST on `path`, with JSON from our own page or from a program. What `takes_long` is worked on one
+        request at a time, and keeps no other route waiting."""
+        free = asyncio.Semaphore(1) if takes_long else self._free
 
         async def answer(request: web.Request) -> web.Response:
             if not _is_own(request):
@@ -60,23 +62,29 @@ class Routes:
                 return _problem(400, f"the request is not JSON: {problem}")
             if not isinstance(value, dict):
                 return _problem(400, "the request is not a JSON object")
-            return await self._answered(handler, request, value)
+            return await _answered(free, handler, request, value)
 
         self._table.post(PREFIX + path)(answer)
 
-    async def _answered(self, handler: Callable[..., Any], *arguments: Any) -> web.Response:
-        async with self._free:
-            try:
-                found = await asyncio.to_thread(handler, *arguments)
-            except NotThere as problem:
-                return _problem(404, str(problem))
-            except FileNotFoundError:
-                return _problem(404, "what this asks for was just deleted. Refresh the page.")
-            except TrainingError as problem:
-                return _problem(400, str(problem))
-        if isinstance(found, web.Response):
-            return found
-        return web.json_response(found, headers=_HEADERS)
+
+async def _answered(free: asyncio.Semaphore, handler: Callable[..., Any], *arguments: Any) -> web.Response:
+    async with free:
+        try:
+            return await asyncio.to_thread(_answer, handler, *arguments)
+        except NotThere as problem:
+            return _problem(404, str(problem))
+        except FileNotFoundError:
+            return _problem(404, "what this asks for was just deleted. Refresh the page.")
+        except TrainingError as problem:
+            return _problem(400, str(problem))
+
+
+def _answer(handler: Callable[..., Any], *arguments: Any) -> web.Response:
+    """In a thread, as the JSON of many pictures takes its time too."""
+    found = handler(*arguments)
+    if isinstance(found, web.Response):
+        return found
+    return web.Response(body=json.dumps(found).encode(), content_type="application/json", headers=_HEADERS)
 
 
 def number(request: web.Request, name: str, default: float, lowest: float, highest: float) -> float:

@@ -18,10 +18,10 @@ from ..trainer_core.training.launch import steps_on
 from ..trainer_core.training.loss_chart import loss_chart
 from ..trainer_core.training.plan.advice import plan_warnings
 from ..trainer_core.training.reports import StepReport
-from ..trainer_core.training.run import Request, StopAsked
+from ..trainer_core.training.run import RESULT, Request, StopAsked
 from ..trainer_core.training.run_lock import RunLock
 from ..trainer_core.training.trainer import Trainer
-from . import host, lost_runs
+from . import host, lost
 from .types import LoraSocket
 
 _REMEDY = (
@@ -94,7 +94,7 @@ def train(node: type[io.ComfyNode], job: Job, notes: Sequence[str], devices: int
         with host.machine_to_ourselves(work, _REMEDY), _known_as_now(live):
             _take_steps(node, trainer, notes, work, live, devices)
     lora = trainer.result()
-    lost_runs.give(lora.run_folder)
+    lost.give(job.name, [lora.run_folder / RESULT])
     _show_what_is_known(node, trainer, notes)
     curve = loss_chart(lora.losses, epoch_steps=[saved.step for saved in lora.epochs], title=f"{lora.name}: loss")
     verdict = "\n".join(trainer.verdict().lines)

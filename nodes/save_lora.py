@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..trainer_core.errors import TrainingError
 from ..trainer_core.runs.saves import BEST, LAST
 from ..trainer_core.training.reports import TrainedLora
+from . import host
 from .publishing import publish_kept
 from .types import LoraSocket
 
@@ -36,6 +37,7 @@ class SaveLora(io.ComfyNode):
                     "Choose an earlier one if the last looks overcooked.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[
                 # Of any type, so that it can be linked to the lora_name list of Load LoRA in the same graph.
                 io.AnyType.Output(
@@ -50,4 +52,5 @@ class SaveLora(io.ComfyNode):
         if not lora.file.is_file():
             raise TrainingError(f"the run {lora.run_folder.name} was deleted. Queue the graph again to train it anew.")
         file = publish_kept(lora.run_folder, epoch, name.strip() or lora.name)
+        host.show_lines(cls, [f"output/loras/{file.name}"])
         return io.NodeOutput(file.name, ui={"text": [f"output/loras/{file.name}"]})

@@ -12,7 +12,7 @@ from ..trainer_core.job import Job
 from ..trainer_core.training.again import plan_from_lora
 from ..trainer_core.training.plan import AdapterPlan
 from . import host
-from .lost_runs import count_lost_runs
+from .lost import count_lost
 from .running import train, training_outputs
 from .types import DatasetSocket
 
@@ -62,9 +62,10 @@ class TrainAgain(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: object) -> int:
-        """A run that was deleted is trained again; ComfyUI looks at the inputs itself."""
-        return count_lost_runs()
+    def fingerprint_inputs(cls, name: str | None = None, **inputs: object) -> int:
+        """A run that was deleted is trained again, by whom it may be; ComfyUI looks at the inputs itself, and has no
+        value of one that is linked."""
+        return count_lost(name)
 
     @classmethod
     def execute(cls, dataset: Dataset, base_model: str, lora: str, name: str) -> io.NodeOutput:

@@ -21,7 +21,7 @@ from ..trainer_core.training.plan import (
     ValidationPlan,
 )
 from . import host
-from .lost_runs import count_lost_runs
+from .lost import count_lost
 from .running import train, training_outputs
 from .train_lora_inputs import train_lora_inputs
 from .train_lora_rate_inputs import own_rate
@@ -57,9 +57,10 @@ class TrainLora(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: object) -> int:
-        """A run that was deleted is trained again; ComfyUI looks at the inputs itself."""
-        return count_lost_runs()
+    def fingerprint_inputs(cls, name: str | None = None, **inputs: object) -> int:
+        """A run that was deleted is trained again, by whom it may be; ComfyUI looks at the inputs itself, and has no
+        value of one that is linked."""
+        return count_lost(name)
 
     @classmethod
     def execute(

@@ -155,8 +155,8 @@ def _precision_inputs() -> list[io.Input]:
             "cuda_graphs",
             default=True,
             advanced=True,
-            tooltip="Let the GPU repeat recorded steps (CUDA graphs): often several times as fast. They are compared "
-            "with plain ones first. Not with dropout or offloading.",
+            tooltip="Let the GPU repeat recorded steps (CUDA graphs): up to several times as fast where batches are "
+            "small. They are compared with plain ones first. Not with dropout or offloading.",
         ),
         io.Combo.Input(
             "short_memory",
@@ -216,8 +216,8 @@ def _saving_inputs() -> list[io.Input]:
             min=0,
             max=10_000,
             advanced=True,
-            tooltip="Of the LoRAs kept on the way, only the newest so many stay on disk; older ones are deleted. 0: "
-            "all stay.",
+            tooltip="Of the LoRAs kept on the way, only the newest so many stay on disk, and the best by held-out "
+            "pictures; others are deleted. 0: all stay.",
         ),
         io.Int.Input(
             "state_every_steps",

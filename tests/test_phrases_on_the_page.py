@@ -36,6 +36,7 @@ from trainer_core.training.memory_choice import MemoryChoice, choose, choose_til
 from trainer_core.training.plan import OptimizerPlan, SchedulePlan, TrainingPlan, ValidationPlan
 from trainer_core.training.plan.advice import plan_warnings
 from trainer_core.training.plan.precision import PrecisionPlan
+from trainer_core.training.presets import presets
 from trainer_core.training.step_memory import GB, StepMemory
 
 _ROOT = Path(__file__).parents[1]
@@ -168,6 +169,12 @@ def said_of_runs(folder: Path) -> Iterator[str]:
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
     yield hold_out(dataset, ValidationPlan(held_out_share=0.5)).remark
+
+
+@pytest.mark.parametrize("locale", ["zh", "zh-TW"])
+def test_the_reasons_of_presets_are_said_in_chinese(locale):
+    texts = list(dict.fromkeys(choice.reason for preset in presets() for choice in preset.choices))
+    assert [text for text, answer in zip(texts, in_language(texts, locale), strict=True) if text == answer] == []
 
 
 @pytest.mark.parametrize("locale", ["zh", "zh-TW"])

@@ -57,9 +57,9 @@ def test_a_run_that_a_node_gives_is_looked_after(running, monkeypatch, tmp_path)
     lora = SimpleNamespace(run_folder=tmp_path / "mochi-1", losses=(0.5,), epochs=(), name="mochi", file=tmp_path)
     monkeypatch.setattr(running, "Trainer", lambda *_, **__: finished_trainer(lora))
     monkeypatch.setattr(running, "plan_warnings", lambda *_: [])
-    before = running.lost_runs.count_lost_runs()
-    running.train(SimpleNamespace(), None, [], 1)
-    assert running.lost_runs.count_lost_runs() > before
+    before = running.lost.count_lost("mochi")
+    running.train(SimpleNamespace(), SimpleNamespace(name="mochi"), [], 1)
+    assert running.lost.count_lost("mochi") > before
 
 
 def finished_trainer(lora: SimpleNamespace) -> SimpleNamespace:

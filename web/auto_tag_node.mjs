@@ -1,6 +1,6 @@
 /** What Auto Tag shows below its widgets: the way into the tag editor, what is edited, a tagger that is missing. */
 
-import { markModified, placeOf } from "./host/graph.mjs";
+import { markModified, nodeAt, placeOf } from "./host/graph.mjs";
 import {
   addPanel, after, fitHeight, hideWidget, onWidgetChange, rememberOutput, setWidgetValue, whileInGraph, widgetValue,
 } from "./host/node.mjs";
@@ -52,15 +52,15 @@ export class AutoTagPanel {
       place,
       edits: widgetValue(node, "edits") ?? "",
       thresholds: { general: chosen(node, "threshold"), character: chosen(node, "character_threshold") },
-      save: (edits, thresholds) => this.#save(edits, thresholds),
+      save: (edits, thresholds) => this.#save(nodeAt(place) ?? node, edits, thresholds),
       onClose: () => this.refresh(),
     });
   }
 
-  #save(edits, { general, character }) {
-    setWidgetValue(this.node, "edits", edits);
-    setWidgetValue(this.node, "threshold", general ?? 0);
-    setWidgetValue(this.node, "character_threshold", character ?? 0);
+  #save(node, edits, { general, character }) {
+    setWidgetValue(node, "edits", edits);
+    setWidgetValue(node, "threshold", general ?? 0);
+    setWidgetValue(node, "character_threshold", character ?? 0);
     markModified();
     this.refresh();
   }

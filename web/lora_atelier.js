@@ -85,6 +85,7 @@ registerExtension({
       say("setting.mirror"),
       ["LoRA Atelier", say("setting.taggers"), say("setting.mirror")],
       say("setting.mirrorHint"),
+      say("setting.mirrorOfServer"),
       ["https://huggingface.co", "https://hf-mirror.com"],
     ),
   ],

@@ -36,15 +36,19 @@ export function changedSince(preset, valueOf) {
   return Object.entries(preset.fields).filter(([name, value]) => !isSame(value, valueOf(name))).map(([name]) => name);
 }
 
-/** @param {Record<string, any>} settings @returns {string} "rank 32, alpha 16" */
-export function listed(settings) {
-  return Object.entries(settings).map(([name, value]) => `${name} ${shown(value)}`).join(", ");
+/** How things are called in the user's language.
+ * @typedef {{widget: (name: string) => string, reason: (text: string) => string, on: string, off: string}} Words */
+
+/** @param {Record<string, any>} settings @param {Words} words @returns {string} "rank 32, alpha 16" */
+export function listed(settings, words) {
+  return Object.entries(settings).map(([name, value]) => `${words.widget(name)} ${shown(value, words)}`).join(", ");
 }
 
 /** A line for each widget that the preset sets on purpose.
- * @param {Preset} preset */
-export function explained({ fields, reasons }) {
-  return Object.entries(reasons).map(([name, reason]) => `${name} ${shown(fields[name])}: ${reason}`).join("\n");
+ * @param {Preset} preset @param {Words} words */
+export function explained({ fields, reasons }, words) {
+  const line = ([name, reason]) => `${listed({ [name]: fields[name] }, words)}: ${words.reason(reason)}`;
+  return Object.entries(reasons).map(line).join("\n");
 }
 
 /** Widgets round numbers in their own way. */
@@ -53,7 +57,7 @@ function isSame(value, other) {
   return Math.abs(value - other) <= CLOSE * Math.max(Math.abs(value), Math.abs(other));
 }
 
-function shown(value) {
-  if (typeof value === "boolean") return value ? "on" : "off";
+function shown(value, { on, off }) {
+  if (typeof value === "boolean") return value ? on : off;
   return String(value);
 }

@@ -2,7 +2,7 @@
 
 import { openCropEditor } from "./crop_editor/editor.mjs";
 import { readOverrides } from "./crop_editor/overrides.mjs";
-import { markModified } from "./host/graph.mjs";
+import { markModified, nodeAt, placeOf } from "./host/graph.mjs";
 import { addPanel, after, onWidgetChange, rememberOutput, setWidgetValue, widgetValue } from "./host/node.mjs";
 import { button, make } from "./parts/element.mjs";
 import { say } from "./words.mjs";
@@ -28,10 +28,11 @@ export class SmartCropPanel {
   }
 
   edit() {
+    const place = placeOf(this.node);
     openCropEditor({
       board: this.node.properties[BOARD] ?? null,
       overrides: this.#overrides,
-      save: (overrides) => this.#save(overrides),
+      save: (overrides) => this.#save(nodeAt(place) ?? this.node, overrides),
     });
   }
 
@@ -39,8 +40,8 @@ export class SmartCropPanel {
     return widgetValue(this.node, "overrides") ?? "";
   }
 
-  #save(overrides) {
-    setWidgetValue(this.node, "overrides", overrides);
+  #save(node, overrides) {
+    setWidgetValue(node, "overrides", overrides);
     markModified();
     this.refresh();
   }

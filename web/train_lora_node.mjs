@@ -3,14 +3,23 @@
 
 import { markModified } from "./host/graph.mjs";
 import { after, markWidget, onWidgetChange, setWidgetValue, widgetValue } from "./host/node.mjs";
-import { getJson } from "./host/server.mjs";
+import { locale } from "./host/page.mjs";
+import { getJson, nodeNames } from "./host/server.mjs";
 import { button, make } from "./parts/element.mjs";
 import { changedSince, choicesOf, explained, listed, presetOf } from "./presets.mjs";
 import { TrainingPanel } from "./runs/training_panel.mjs";
 import { say } from "./words.mjs";
+import { phrase } from "./words/phrases.mjs";
 
 /** @typedef {import("./presets.mjs").Preset} Preset */
 
+const TRAIN_LORA = "LoraAtelierTrainLora";
+/** Nodes that presets need something of, by their English names. */
+const OTHERS = {
+  "Smart Crop": "LoraAtelierSmartCrop",
+  "Noise and Loss": "LoraAtelierNoiseAndLoss",
+  "Caption Options": "LoraAtelierCaptionOptions",
+};
 /** Where the node keeps which preset was applied. */
 const APPLIED = "lora_atelier_preset";
 /** Of the presets and the arithmetic. */
@@ -19,9 +28,13 @@ const FIRST = { subject: "anime character", family: "SD1.5", memory: 12 };
 
 /** @type {Promise<{presets: Preset[]}> | undefined} */
 let asked;
+/** @type {Promise<Record<string, any>> | undefined} */
+let named;
 
 export class TrainLoraPanel {
   #presets = /** @type {Preset[]} */ ([]);
+  /** What widgets are called, by type of node. */
+  #names = /** @type {Record<string, any>} */ ({});
   #isApplying = false;
 
   /** @param {any} node that was just made */
@@ -54,7 +67,9 @@ export class TrainLoraPanel {
     this.act.disabled = true;
     try {
       asked ??= getJson("/lora_atelier/presets");
+      named ??= nodeNames();
       this.#presets = (await asked).presets;
+      this.#names = await named;
     } catch (problem) {
       asked = undefined; // the next node asks again
       return this.#show([[say("preset.failed", { reason: problem.message }), ""]]);
@@ -83,14 +98,26 @@ export class TrainLoraPanel {
     const changed = preset ? changedSince(preset, (name) => widgetValue(this.node, name)) : [];
     for (const name of this.#widgets) markWidget(this.node, name, changed.includes(name));
     if (!preset) return this.#show([]);
+    const words = this.#wordsOf(TRAIN_LORA);
     const needs = Object.entries(preset.needs).map(([node, settings]) =>
-      say(`needs.${node}`, { settings: listed(settings) }),
+      say(`needs.${node}`, { settings: listed(settings, this.#wordsOf(OTHERS[node])) }),
     );
+    const widgets = changed.map(words.widget).join(", ");
     this.#show([
-      [say("preset.set", { settings: listed(preset.fields) }), explained(preset)],
+      [say("preset.set", { settings: listed(preset.fields, words) }), explained(preset, words)],
       ...needs.map((need) => [need, need]),
-      ...(changed.length > 0 ? [[say("preset.changed", { widgets: changed.join(", ") }), "", ".la-unsaved"]] : []),
+      ...(changed.length > 0 ? [[say("preset.changed", { widgets }), "", ".la-unsaved"]] : []),
     ]);
+  }
+
+  /** @param {string} type of a node @returns {import("./presets.mjs").Words} */
+  #wordsOf(type) {
+    return {
+      widget: (name) => this.#names[type]?.inputs?.[name]?.name ?? name,
+      reason: (text) => phrase(text, locale()),
+      on: say("view.on"),
+      off: say("view.off"),
+    };
   }
 
   /** @param {string[][]} lines text, tooltip (the text itself where it is empty) and class of each */

@@ -37,6 +37,10 @@ for (const [name, value, changed] of [
 }
 
 test("settings are listed as people read them", () => {
-  assert.equal(listed(PRESETS[0].fields), "rank 8, learning_rate 0.0001, flip off");
-  assert.equal(explained(PRESETS[0]), "rank 8: enough");
+  const plain = { widget: (name) => name, reason: (text) => text, on: "on", off: "off" };
+  assert.equal(listed(PRESETS[0].fields, plain), "rank 8, learning_rate 0.0001, flip off");
+  assert.equal(explained(PRESETS[0], plain), "rank 8: enough");
+  const chinese = { widget: (name) => ({ rank: "秩" })[name] ?? name, reason: () => "足够", on: "开", off: "关" };
+  assert.equal(listed({ rank: 8, flip: true }, chinese), "秩 8, flip 开");
+  assert.equal(explained(PRESETS[0], chinese), "秩 8: 足够");
 });

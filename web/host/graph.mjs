@@ -22,6 +22,12 @@ export function placeOf(node) {
   return `${root.id}:${inner}${node.id}`;
 }
 
+/** @param {string} place @returns {any} the node that is there now: undoing makes all nodes anew */
+export function nodeAt(place) {
+  const graphs = [rootGraph(), ...(rootGraph().subgraphs?.values() ?? [])];
+  return graphs.flatMap((graph) => graph.nodes).find((node) => placeOf(node) === place);
+}
+
 /** @returns {string} of the workflow in view, as its runs are marked with */
 export function workflowId() {
   return rootGraph().id;
@@ -68,13 +74,40 @@ export function titleOf(type) {
 
 /** Tell ComfyUI that the workflow changed: outside the canvas it does not look. */
 export function markModified() {
-  const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;
-  if (tracker?.captureCanvasState) tracker.captureCanvasState();
-  else tracker?.checkState?.();
+  const changes = tracker();
+  if (changes?.captureCanvasState) changes.captureCanvasState();
+  else changes?.checkState?.();
+}
+
+/** @returns {boolean} whether ComfyUI is undoing or redoing something, for which it makes all nodes anew */
+export function isUndoing() {
+  return tracker()?._restoringState === true;
+}
+
+/** Keep ComfyUI from undoing while something covers the graph; some versions do not look.
+ * @returns {() => void} let it again */
+export function holdUndo() {
+  const held = tracker();
+  if (!held?.undoRedo) return () => {};
+  held.undoRedo = async () => true; // as if it was done
+  return () => delete held.undoRedo;
 }
 
 /** Open a workflow in a tab of its own, as one that is not saved yet.
  * @param {any} workflow @param {string} name */
 export function openWorkflow(workflow, name) {
-  return app.loadGraphData(workflow, true, true, name);
+  return app.loadGraphData(workflow, true, true, freeName(name));
+}
+
+/** ComfyUI would take a saved workflow of that name for the one that is opened, and save it there. */
+function freeName(name) {
+  const { workflow } = app.extensionManager;
+  const isTaken = (/** @type {string} */ one) => workflow?.getWorkflowByPath?.(`workflows/${one}.json`);
+  let [free, number] = [name, 1];
+  while (isTaken(free)) free = `${name} (${++number})`;
+  return free;
+}
+
+function tracker() {
+  return app.extensionManager.workflow?.activeWorkflow?.changeTracker;
 }

@@ -1,13 +1,17 @@
 /** A node: its widgets, its size, and what is shown below them. */
 
 import { app } from "../../../scripts/app.js";
-import { executionIds, isKept } from "./graph.mjs";
+import { executionIds, isKept, isUndoing, placeOf } from "./graph.mjs";
 
 const SETTING_ALWAYS_ADVANCED = "Comfy.Node.AlwaysShowAdvancedWidgets";
 const MARK = " ●";
 
 /** @type {Map<any, () => void>} what ends for each node that is in a graph */
 const ends = new Map();
+
+/** @type {Map<string, any>} what nodes have left since the page was loaded, by their places and its name: undoing brings
+ * nodes back as they were before it */
+const newest = new Map();
 
 /** @type {WeakMap<any, (output: any) => void>} how each node remembers what it left */
 const takers = new WeakMap();
@@ -68,7 +72,8 @@ export function foldAdvanced(node, label) {
   for (const widget of advanced) {
     let isHidden = Boolean(widget.hidden);
     const set = (/** @type {boolean} */ value) => (isHidden = value);
-    Object.defineProperty(widget, "hidden", { get: () => isHidden || isFolded(), set, configurable: true });
+    const get = () => isHidden || (isFolded() && !isLinked(node, widget.name)); // a link needs its place
+    Object.defineProperty(widget, "hidden", { get, set, configurable: true });
   }
   const turn = () => {
     node.showAdvanced = !node.showAdvanced;
@@ -78,6 +83,10 @@ export function foldAdvanced(node, label) {
   button.serialize = false;
   Object.defineProperty(button, "hidden", { get: isAlwaysShown, configurable: true });
   Object.defineProperty(button, "label", { get: () => label(isFolded()), configurable: true });
+}
+
+function isLinked(node, name) {
+  return node.inputs?.some((input) => input.widget?.name === name && input.link != null) ?? false;
 }
 
 /** Call `act` after a method of the node, with the method's arguments.
@@ -118,11 +127,18 @@ function endOf(node) {
 export function rememberOutput(node, name, act) {
   const take = (/** @type {any} */ output) => {
     const [left] = output?.[name] ?? [];
-    if (left !== undefined) node.properties[name] = left;
+    if (left !== undefined) {
+      node.properties[name] = left;
+      if (node.graph) newest.set(`${placeOf(node)} ${name}`, left);
+    }
     act();
   };
   takers.set(node, take);
   after(node, "onExecuted", take);
+  after(node, "onConfigure", () => {
+    const left = node.graph && isUndoing() ? newest.get(`${placeOf(node)} ${name}`) : undefined;
+    if (left !== undefined) node.properties[name] = left;
+  });
 }
 
 /** @param {any} node that left something while it was not in view; none is given nothing @param {any} output */

@@ -4,7 +4,7 @@ import { api } from "../../../scripts/api.js";
 import { nodeOf, workflowId } from "./graph.mjs";
 import { giveOutput } from "./node.mjs";
 
-const ENDS = ["execution_success", "execution_error", "execution_interrupted"];
+const ENDS = /** @type {const} */ (["execution_success", "execution_error", "execution_interrupted"]);
 
 /** @type {Map<string, string>} the workflow of each prompt that this page has queued and that has not ended */
 const workflows = new Map();
@@ -31,7 +31,22 @@ export function sortOutputs(prefix) {
   };
   api.addEventListener("executed", sort);
   const forget = (/** @type {CustomEvent} */ { detail }) => workflows.delete(detail.prompt_id);
-  for (const end of ENDS) api.addCustomEventListener(end, forget);
+  for (const end of ENDS) api.addEventListener(end, forget);
+  recallQueued();
+}
+
+/** What this page had queued before it was loaded anew: the server knows of which workflow it is. */
+async function recallQueued() {
+  try {
+    const answer = await api.fetchApi("/queue");
+    const { queue_running: running, queue_pending: pending } = await answer.json();
+    for (const [, prompt, , extra] of [...running, ...pending]) {
+      const workflow = extra?.extra_pnginfo?.workflow?.id;
+      if (workflow && !workflows.has(prompt)) workflows.set(prompt, workflow);
+    }
+  } catch {
+    // as if nothing had been queued
+  }
 }
 
 /** Give the nodes of the workflow that has come into view what was left for them meanwhile. */

@@ -9,15 +9,16 @@ export function locale() {
   return app.extensionManager?.setting.get("Comfy.Locale") ?? navigator.language;
 }
 
-/** @returns {string} where taggers are downloaded from */
+/** @returns {string} where taggers are downloaded from; empty: from where the server does by itself */
 export function downloadMirror() {
   return app.extensionManager.setting.get(SETTING_MIRROR);
 }
 
-/** @param {string} name @param {string[]} category @param {string} tooltip @param {string[]} addresses */
-export function mirrorSetting(name, category, tooltip, addresses) {
-  const options = addresses.map((address) => ({ text: address, value: address }));
-  return { id: SETTING_MIRROR, name, category, tooltip, type: "combo", options, defaultValue: addresses[0] };
+/** @param {string} name @param {string[]} category @param {string} tooltip @param {string} ofServer what its own choice is
+ * called @param {string[]} addresses */
+export function mirrorSetting(name, category, tooltip, ofServer, addresses) {
+  const options = [{ text: ofServer, value: "" }, ...addresses.map((address) => ({ text: address, value: address }))];
+  return { id: SETTING_MIRROR, name, category, tooltip, type: "combo", options, defaultValue: "" };
 }
 
 /** @param {"success" | "info" | "warn" | "error"} severity @param {string} summary @param {string} [detail] */

@@ -57,7 +57,8 @@ function parsed(text) {
 
 /** @param {string} name of an event that the server sends to pages @param {(detail: any) => void} act */
 export function onServerEvent(name, act) {
-  api.addCustomEventListener(name, (/** @type {CustomEvent} */ event) => act(event.detail));
+  // not by addCustomEventListener, which ComfyUI's page has since 1.41 only
+  /** @type {any} */ (api).addEventListener(name, (/** @type {CustomEvent} */ event) => act(event.detail));
 }
 
 /** @param {() => void} act once the server is there again, for instance after a restart */

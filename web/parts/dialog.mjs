@@ -3,6 +3,7 @@
  * Escape. ComfyUI leaves its key bindings alone while role="dialog" with aria-modal is in the page.
  */
 
+import { holdUndo } from "../host/graph.mjs";
 import { make } from "./element.mjs";
 
 const OWN_EVENTS = ["keydown", "keyup", "keypress", "copy", "cut", "paste", "wheel", "contextmenu"];
@@ -13,6 +14,7 @@ const MODAL = "[role='dialog'][aria-modal='true']";
 
 export class Dialog {
   #returnFocus = /** @type {HTMLElement | null} */ (document.activeElement);
+  #letUndo = () => {};
 
   /** @param {string} label @param {() => void} onClose */
   constructor(label, onClose) {
@@ -39,6 +41,7 @@ export class Dialog {
   }
 
   open() {
+    this.#letUndo = holdUndo();
     document.body.append(this.element);
     this.element.focus();
     for (const name of LOST_EVENTS) document.addEventListener(name, this.#takeLost, { capture: true });
@@ -47,6 +50,7 @@ export class Dialog {
   close() {
     for (const name of LOST_EVENTS) document.removeEventListener(name, this.#takeLost, { capture: true });
     this.element.remove();
+    this.#letUndo();
     this.#returnFocus?.focus();
     this.onClose();
   }

@@ -13,6 +13,7 @@ const SAME = 1;
 
 export class TrainingPanel {
   #height;
+  #wasTraining = false;
 
   /** @param {any} node that was just made @param {number} height in pixels, until it has been in view
    * @param {...HTMLElement} before what stands above the arithmetic */
@@ -34,6 +35,9 @@ export class TrainingPanel {
   }
 
   #show() {
+    const isTraining = this.live.record?.isTraining ?? false;
+    if (this.#wasTraining && !isTraining) this.arithmetic.forget(); // how long one takes is known better now
+    this.#wasTraining = isTraining;
     this.run.show(this.live.record);
   }
 

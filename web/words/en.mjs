@@ -38,6 +38,7 @@ export const en = {
   "command.several": "There are several Auto Tag nodes. Select the one whose tags you want to edit.",
   "setting.mirror": "Download mirror",
   "setting.taggers": "Taggers",
+  "setting.mirrorOfServer": "as the server is set (HF_ENDPOINT)",
   "setting.mirrorHint":
     "Where Auto Tag downloads taggers from. Choose hf-mirror.com where Hugging Face cannot be reached.",
 

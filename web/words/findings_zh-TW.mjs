@@ -87,7 +87,7 @@ export const zhTW = {
     "Shorten such captions, or move what matters to the front: only the first 75 tokens are read":
       "縮短這些標註，或把重要內容移到前面：只讀取前 75 個 token",
     "Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides":
-      "開啟分桶以減少裁切，或用填充，或手動設定裁切框",
+      "開啟分桶以減少裁切，或用補邊，或手動設定裁切框",
     "Use larger originals or a smaller training size, or do not enlarge: enlarging teaches blur":
       "換用更大的原圖，或縮小訓練尺寸，或不放大：放大會讓 LoRA 學到模糊",
     "Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet":

@@ -5,7 +5,7 @@ export const zh = {
     "upscaled": "{count} 张图片小于训练尺寸，最多放大 {factor} 倍",
     "much cut": "{count} 张图片被裁掉超过 {share} 的面积",
     "trained small": "{count} 张图片像素不足，以较小的尺寸训练",
-    "short batches": "{count} 种训练尺寸的样本少于批次大小 {batch}：{sizes}",
+    "short batches": "{count} 种训练尺寸的样本少于批大小 {batch}：{sizes}",
     "skipped": "跳过 {count} 个文件：{reason}",
     "repaired": "{count} 个损坏的文件仍被使用",
     "reading note": "{count} 张图片：{note}",
@@ -87,14 +87,14 @@ export const zh = {
     "Shorten such captions, or move what matters to the front: only the first 75 tokens are read":
       "缩短这些标注，或把重要内容移到前面：只读取前 75 个 token",
     "Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides":
-      "打开分桶以减少裁切，或用填充，或手动设置裁剪框",
+      "打开分桶以减少裁切，或用补边，或手动设置裁剪框",
     "Use larger originals or a smaller training size, or do not enlarge: enlarging teaches blur":
       "换用更大的原图，或减小训练尺寸，或不放大：放大会让 LoRA 学到模糊",
     "Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet":
       "打开分桶，让每张图片基本保持原有比例，或检查裁剪框",
     "Use larger originals if you have them; a few small ones do no harm": "有更大的原图就换上；少量小图无妨",
     "Lower the batch size, raise the repeats, or use fewer buckets: short batches make uneven steps":
-      "减小批次大小，增加重复次数，或减少分桶：不满的批次会让步长不均",
+      "减小批大小，增加重复次数，或减少分桶：不满的批次会让步长不均",
     "Keep one of each, and raise its repeats if it should count for more": "每种只留一张；想让它更重要就提高重复次数",
     "Keep the best of each: copies make the LoRA repeat that picture": "每组只留最好的一张：副本会让 LoRA 照搬那张图片",
     "Take such pictures out, or leave flipping off: they count twice": "去掉这些图片，或不要开翻转：它们会算两次",

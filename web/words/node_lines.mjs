@@ -21,13 +21,13 @@ export const NODE_LINES = [
   ["{count} pictures lose more than {share} of their area to the crop", "{count} 张图片被裁掉超过 {share} 的面积", "{count} 張圖片被裁掉超過 {share} 的面積"],
   ["1 picture is trained smaller than the rest, as it has no more pixels", "1 张图片像素不足，以较小的尺寸训练", "1 張圖片像素不足，以較小的尺寸訓練"],
   ["{count} pictures are trained smaller than the rest, as they have no more pixels", "{count} 张图片像素不足，以较小的尺寸训练", "{count} 張圖片像素不足，以較小的尺寸訓練"],
-  ["{count} training size has fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批次大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
-  ["{count} training sizes have fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批次大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
-  ["Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides", "用分桶以少裁一些，或用填充，或在裁剪覆盖里手动设定窗口", "用分桶以少裁一些，或用填充，或在裁切覆寫裡手動設定視窗"],
+  ["{count} training size has fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
+  ["{count} training sizes have fewer samples than a batch of {batch}", "{count} 种训练尺寸的样本少于批大小 {batch}", "{count} 種訓練尺寸的樣本少於批次大小 {batch}"],
+  ["Use buckets, so that less is cut, or padding, or set the windows by hand in the overrides", "用分桶以少裁一些，或用补边，或在手动裁剪框里手动设定窗口", "用分桶以少裁一些，或用補邊，或在手動裁切框裡手動設定視窗"],
   ["Use larger originals or a smaller training size, or do not enlarge: enlarging teaches blur", "用更大的原图或更小的训练尺寸，或不放大：放大会让 LoRA 学到模糊", "用更大的原圖或更小的訓練尺寸，或不放大：放大會讓 LoRA 學到模糊"],
-  ["Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet", "用分桶，让每张保持接近原来的形状，或在校样上检查窗口", "用分桶，讓每張保持接近原來的形狀，或在校樣上檢查視窗"],
+  ["Use buckets, so that each keeps nearly its own shape, or look at the windows on the proof sheet", "用分桶，让每张保持接近原来的形状，或在裁剪总览上检查窗口", "用分桶，讓每張保持接近原來的形狀，或在裁切總覽上檢查視窗"],
   ["Use larger originals if you have them; a few small ones do no harm", "有更大的原图就用更大的，少量小图无妨", "有更大的原圖就用更大的，少量小圖無妨"],
-  ["Lower the batch size, raise the repeats, or use fewer buckets: short batches make uneven steps", "降低批次大小、提高重复次数，或减少分桶：不满的批次会让步子不均", "降低批次大小、提高重複次數，或減少分桶：不滿的批次會讓步子不均"],
+  ["Lower the batch size, raise the repeats, or use fewer buckets: short batches make uneven steps", "降低批大小、提高重复次数，或减少分桶：不满的批次会让步子不均", "降低批次大小、提高重複次數，或減少分桶：不滿的批次會讓步子不均"],
 
   // Auto Tag
   ["{tag} ({share} of the pictures): remove it. {phrase}.", "{tag}（{share} 的图片）：去掉它。{phrase}。", "{tag}（{share} 的圖片）：去掉它。{phrase}。"],

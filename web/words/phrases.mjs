@@ -12,6 +12,7 @@ import { MODEL_ERRORS } from "./errors/models.mjs";
 import { RULES } from "./errors/rules.mjs";
 import { TRAINING_ERRORS } from "./errors/training.mjs";
 import { NODE_LINES } from "./node_lines.mjs";
+import { PRESET_REASONS } from "./preset_reasons.mjs";
 import { sentencesOf, translated } from "./rows.mjs";
 
 const MORE = { zh: "等另外 $1 个", "zh-TW": "等另外 $1 個" };
@@ -164,12 +165,12 @@ export const PHRASES = [
   ["repaired", "已修复", "已修復"],
 
   // What a run has to say
-  ["{phrase}; {free} GB are free, so memory may run out", "{phrase}；可用 {free} GB，内存可能不足", "{phrase}；可用 {free} GB，記憶體可能不足"],
+  ["{phrase}; {free} GB are free, so memory may run out", "{phrase}；可用 {free} GB，显存可能不足", "{phrase}；可用 {free} GB，顯示記憶體可能不足"],
   ["{phrase}; {free} GB are free", "{phrase}；可用 {free} GB", "{phrase}；可用 {free} GB"],
-  ["a step needs about {total} GB of memory (base model {base}, LoRA and optimizer {lora}, activations and gradients {step}, overhead {rest})", "每步约需 {total} GB 内存（底模 {base}，LoRA 与优化器 {lora}，激活与梯度 {step}，其他 {rest}）", "每步約需 {total} GB 記憶體（底模 {base}，LoRA 與優化器 {lora}，激活與梯度 {step}，其他 {rest}）"],
-  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so pictures are encoded in tiles ({tiled} GB)", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB，因此分块编码（{tiled} GB）", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB，因此分塊編碼（{tiled} GB）"],
-  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so memory may run out", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB，内存可能不足", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB，記憶體可能不足"],
-  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free", "编码最大的图片约需 {whole} GB 内存，可用 {free} GB", "編碼最大的圖片約需 {whole} GB 記憶體，可用 {free} GB"],
+  ["a step needs about {total} GB of memory (base model {base}, LoRA and optimizer {lora}, activations and gradients {step}, overhead {rest})", "每步约需 {total} GB 显存（底模 {base}，LoRA 与优化器 {lora}，激活与梯度 {step}，其他 {rest}）", "每步約需 {total} GB 顯示記憶體（底模 {base}，LoRA 與優化器 {lora}，激活與梯度 {step}，其他 {rest}）"],
+  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so pictures are encoded in tiles ({tiled} GB)", "编码最大的图片约需 {whole} GB 显存，可用 {free} GB，因此分块编码（{tiled} GB）", "編碼最大的圖片約需 {whole} GB 顯示記憶體，可用 {free} GB，因此分塊編碼（{tiled} GB）"],
+  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free, so memory may run out", "编码最大的图片约需 {whole} GB 显存，可用 {free} GB，显存可能不足", "編碼最大的圖片約需 {whole} GB 顯示記憶體，可用 {free} GB，顯示記憶體可能不足"],
+  ["encoding the largest picture needs about {whole} GB of memory, {free} GB are free", "编码最大的图片约需 {whole} GB 显存，可用 {free} GB", "編碼最大的圖片約需 {whole} GB 顯示記憶體，可用 {free} GB"],
   ["{count} of {all} pictures are held out and only measured", "{all} 张图片中留出 {count} 张，只用于测量", "{all} 張圖片中留出 {count} 張，只用於測量"],
   ["held-out loss is not measured: it is switched off", "未测量留出损失：已关闭", "未測量留出損失：已關閉"],
   ["held-out loss is not measured: that takes {count} pictures or more", "未测量留出损失：需要至少 {count} 张图片", "未測量留出損失：需要至少 {count} 張圖片"],
@@ -195,20 +196,20 @@ export const PHRASES = [
   ["memory ran out while epoch {epoch} was measured; the run goes on without that", "测量第 {epoch} 轮时显存不足，训练跳过这次测量继续进行", "測量第 {epoch} 輪時顯示記憶體不足，訓練略過這次測量繼續進行"],
   ["the two-prompt test could not be drawn: {phrase}", "双提示词测试未能绘制：{phrase}", "雙提示詞測試未能繪製：{phrase}"],
   ["memory ran out, so the CUDA graphs are given up: the same result, slower", "显存不足，已停用 CUDA 图：结果相同，但较慢", "顯示記憶體不足，已停用 CUDA 圖：結果相同，但較慢"],
-  ["memory ran out, so gradient checkpointing is on: the same result, about a third slower", "内存不足，已打开梯度检查点：结果相同，约慢三分之一", "記憶體不足，已開啟梯度檢查點：結果相同，約慢三分之一"],
+  ["memory ran out, so gradient checkpointing is on: the same result, about a third slower", "显存不足，已打开梯度检查点：结果相同，约慢三分之一", "顯示記憶體不足，已開啟梯度檢查點：結果相同，約慢三分之一"],
   ["Prodigy finds the rate by itself, and {rate} scales what it finds. Set the rates to 1.", "Prodigy 会自己寻找学习率，{rate} 会缩放它找到的值。请把学习率设为 1。", "Prodigy 會自己尋找學習率，{rate} 會縮放它找到的值。請把學習率設為 1。"],
   ["a rate of {rate} is high for {optimizer}. Up to {usual} is usual.", "学习率 {rate} 对 {optimizer} 偏高，通常不超过 {usual}。", "學習率 {rate} 對 {optimizer} 偏高，通常不超過 {usual}。"],
-  ["AdamWScheduleFree averages the weights instead of lowering the rate; {schedule} does both. Set the schedule to constant.", "AdamWScheduleFree 用平均权重代替降低学习率，{schedule} 会两者都做。请把调度器设为 constant。", "AdamWScheduleFree 用平均權重代替降低學習率，{schedule} 會兩者都做。請把調度器設為 constant。"],
+  ["AdamWScheduleFree averages the weights instead of lowering the rate; {schedule} does both. Set the schedule to constant.", "AdamWScheduleFree 用平均权重代替降低学习率，{schedule} 会两者都做。请把学习率调度设为 constant。", "AdamWScheduleFree 用平均權重代替降低學習率，{schedule} 會兩者都做。請把學習率排程設為 constant。"],
   ["the warm-up of {warmup} steps is no shorter than the run of {steps}, so the rates never get to their full value. Set it to {advised}.", "预热 {warmup} 步不短于总共 {steps} 步，学习率永远达不到设定值。请设为 {advised}。", "預熱 {warmup} 步不短於總共 {steps} 步，學習率永遠達不到設定值。請設為 {advised}。"],
-  ["cosine_with_restarts with 1 cycle never restarts. Set the cycles to 3, or choose cosine.", "cosine_with_restarts 只有 1 个周期就不会重启。请把周期设为 3，或选择 cosine。", "cosine_with_restarts 只有 1 個週期就不會重啟。請把週期設為 3，或選擇 cosine。"],
-  ["{count} cycles leave less than 2 steps for each. Lower the cycles, or train for longer.", "{count} 个周期，每个不到 2 步。请减少周期，或训练更久。", "{count} 個週期，每個不到 2 步。請減少週期，或訓練更久。"],
-  ["the floor has no effect with the schedule constant. Choose one that falls, or set the floor to 0.", "调度器为 constant 时下限不起作用。请选择会下降的调度器，或把下限设为 0。", "調度器為 constant 時下限不起作用。請選擇會下降的調度器，或把下限設為 0。"],
+  ["cosine_with_restarts with 1 cycle never restarts. Set the cycles to 3, or choose cosine.", "cosine_with_restarts 重启次数为 1 就不会重启。请把重启次数设为 3，或选择 cosine。", "cosine_with_restarts 重啟次數為 1 就不會重啟。請把重啟次數設為 3，或選擇 cosine。"],
+  ["{count} cycles leave less than 2 steps for each. Lower the cycles, or train for longer.", "重启 {count} 次，每段不到 2 步。请减少重启次数，或训练更久。", "重啟 {count} 次，每段不到 2 步。請減少重啟次數，或訓練更久。"],
+  ["the floor has no effect with the schedule constant. Choose one that falls, or set the floor to 0.", "学习率调度为 constant 时最低学习率比例不起作用。请选择会下降的调度，或把最低学习率比例设为 0。", "學習率排程為 constant 時最低學習率比例不起作用。請選擇會下降的排程，或把最低學習率比例設為 0。"],
   ["epochs {epochs} has no effect: steps {steps} says how long the run is. Set steps to 0, or leave it.", "训练轮数 {epochs} 不起作用：训练多长由总步数 {steps} 决定。请把总步数设为 0，或不必理会。", "訓練輪數 {epochs} 不起作用：訓練多長由總步數 {steps} 決定。請把總步數設為 0，或不必理會。"],
-  ["{field} has no effect with the schedule {schedule}. Choose {needed}, or leave it as it was.", "调度器为 {schedule} 时 {field} 不起作用。请选择 {needed}，或保持默认。", "調度器為 {schedule} 時 {field} 不起作用。請選擇 {needed}，或保持預設。"],
+  ["{field} has no effect with the schedule {schedule}. Choose {needed}, or leave it as it was.", "学习率调度为 {schedule} 时 {field} 不起作用。请选择 {needed}，或保持默认。", "學習率排程為 {schedule} 時 {field} 不起作用。請選擇 {needed}，或保持預設。"],
   ["{field} has no effect with {optimizer}. Choose Prodigy, or leave it as it was.", "{optimizer} 下 {field} 不起作用。请选择 Prodigy，或保持默认。", "{optimizer} 下 {field} 不起作用。請選擇 Prodigy，或保持預設。"],
 ];
 
-const ROWS = [...DATA_ERRORS, ...TRAINING_ERRORS, ...MODEL_ERRORS, ...NODE_LINES, ...PHRASES, ...RULES];
+const ROWS = [...DATA_ERRORS, ...TRAINING_ERRORS, ...MODEL_ERRORS, ...NODE_LINES, ...PHRASES, ...RULES, ...PRESET_REASONS];
 
 /** A phrase or an error of the server in the language of a locale; English where the language does not have it.
  * @param {string} text @param {string} locale @returns {string} */

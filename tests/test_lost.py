@@ -20,8 +20,8 @@ def graph(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
         file, name = request.param.split(".")
         node = getattr(module(file), name)
         yield SimpleNamespace(
-            give=module("lost_runs").give,
-            fingerprint=lambda: node.fingerprint_inputs(name="mochi", dataset=None),
+            give=lambda run, name="mochi": module("lost").give(name, [run / RESULT]),
+            fingerprint=lambda **linked: node.fingerprint_inputs(**{"name": "mochi", "dataset": None} | linked),
         )
 
 
@@ -60,3 +60,23 @@ def test_runs_that_no_graph_was_given_do_not_count(graph, tmp_path):
     before = graph.fingerprint()
     (finished_run(tmp_path / "of-another-day") / RESULT).unlink()
     assert graph.fingerprint() == before
+
+
+def test_who_gave_none_of_what_is_lost_answers_as_before(graph, tmp_path):
+    graph.give(finished_run(tmp_path / "mochi-1"))
+    graph.give(finished_run(tmp_path / "other-1"), name="other")
+    before, of_any = graph.fingerprint(), graph.fingerprint(name=None)
+    (tmp_path / "other-1" / RESULT).unlink()
+    assert graph.fingerprint() == before
+    assert graph.fingerprint(name=None) != of_any, "a linked name may be any"
+
+
+def test_pictures_that_were_deleted_are_kept_anew(tmp_path):
+    with nodes_alone() as module:
+        node, picture = module("images_to_dataset").ImagesToDataset, tmp_path / "a.png"
+        picture.touch()
+        module("lost").give("pictures", [picture])
+        before = node.fingerprint_inputs(images=None)
+        assert node.fingerprint_inputs(images=None) == before
+        picture.unlink()
+        assert node.fingerprint_inputs(images=None) != before
