@@ -92,6 +92,8 @@ def test_what_no_page_sends_is_refused_in_one_line(
         ({"base_model": "/etc/passwd"}, "there is no base model"),
         ({"batch_size": 64}, "the batch size 64 is larger than the set"),
         ({"epochs": 0}, "epochs must be at least 1"),
+        ({"epochs": 2**70}, "Give at most 10000"),
+        ({"save_precision": "fp64"}, "fp64"),
     ],
 )
 def test_what_a_training_would_refuse_is_refused(

@@ -126,6 +126,24 @@ def test_a_stopped_run_is_resumed_from_its_workflow(page: ComfyPage, runs: dict[
     page.until(lambda: page.page.evaluate(title).startswith("half-way"))
 
 
+def test_a_resumed_run_takes_no_saved_workflows_place(page: ComfyPage, runs: dict[str, str]) -> None:
+    """ComfyUI opens a workflow under the name of a saved one as that one, and would save it there."""
+    save = """async (workflow) => {
+        const { workflow: store } = app.extensionManager;
+        if (store.getWorkflowByPath("workflows/half-way.json")) return;
+        const made = store.createTemporary("half-way.json", workflow);
+        await made.save();
+        await store.closeWorkflow(made);
+    }"""
+    page.page.evaluate(save, WORKFLOW | {"id": "saved-by-a-user", "nodes": []})
+    card(page, runs["half-way"]).get_by_role("button", name="Resume").click()
+    page.until(lambda: page.workflow()["id"] == WORKFLOW["id"])
+    active = "(name) => app.extensionManager.workflow.activeWorkflow[name]"
+    page.until(lambda: "half-way" in page.page.evaluate(active, "path"))
+    assert page.page.evaluate(active, "path") != "workflows/half-way.json"
+    assert not page.page.evaluate(active, "isPersisted")
+
+
 def test_the_folder_of_a_run_is_said_and_copied(page: ComfyPage, comfy: ComfyServer, runs: dict[str, str]) -> None:
     page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card(page, runs["calm-mochi"]).get_by_role("button", name="Folder").click()

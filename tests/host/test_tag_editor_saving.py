@@ -18,6 +18,33 @@ def test_comfyui_notices_what_is_saved(page: ComfyPage, album: Path) -> None:
     page.until(lambda: '\\"cat\\"' in page.page.evaluate(state))
 
 
+def test_what_is_saved_reaches_the_node_that_is_there_now(page: ComfyPage, album: Path) -> None:
+    """Undoing makes all nodes anew, and some versions of ComfyUI undo behind an open editor."""
+    ids = build(page, album)
+    open_editor(page)
+    bulk(page, "Add", "cat")
+    same = "(id) => { window.before = app.graph.getNodeById(id); return app.loadGraphData(app.graph.serialize()); }"
+    page.page.evaluate(same, ids["tag"])
+    assert page.page.evaluate("(id) => window.before !== app.graph.getNodeById(id)", ids["tag"])
+    button(page, "Save to workflow").click()
+    page.until(lambda: "cat" in page.widget(ids["tag"], "edits"))
+
+
+def test_the_graph_behind_the_editor_is_not_undone(page: ComfyPage, album: Path) -> None:
+    ids = build(page, album)
+    tracker = "app.extensionManager.workflow.activeWorkflow.changeTracker"
+    page.page.evaluate(f"() => {tracker}.captureCanvasState()")
+    page.set_widget(ids["tag"], "trigger_word", "other")
+    page.page.evaluate(f"() => {tracker}.captureCanvasState()")
+    undo = f"() => {tracker}.undoRedo(new KeyboardEvent('keydown', {{ key: 'z', ctrlKey: true }}))"
+    open_editor(page)
+    assert page.page.evaluate(undo) and page.widget(ids["tag"], "trigger_word") == "other"
+    button(page, "Close").first.click()
+    page.until(lambda: page.find(".la-editor").count() == 0)
+    page.page.evaluate(undo)
+    page.until(lambda: page.widget(ids["tag"], "trigger_word") == "mochi")
+
+
 def test_unsaved_edits_outlive_the_editor_and_the_page(page: ComfyPage, album: Path) -> None:
     ids = build(page, album)
     open_editor(page)

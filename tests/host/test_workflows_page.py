@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from PIL import Image
 
 from tests.host.browser import ComfyPage
@@ -60,8 +63,10 @@ def test_a_workflow_that_remembers_nonsense_opens(page: ComfyPage) -> None:
     assert page.find(".la-use .la-node-line").count() == 2
 
 
-def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: ComfyServer) -> None:
-    """Another one is in view as the run ends, whose node has the same number; then the first one again."""
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: ComfyServer, is_reloaded: bool) -> None:
+    """Another one is in view as the run ends, whose node has the same number; then the first one again. The page may
+    have been loaded anew meanwhile."""
     folder = comfy.base / "input" / "many"
     folder.mkdir(exist_ok=True)
     for number in range(150):  # so many that the other workflow is there before they are read
@@ -72,10 +77,28 @@ def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: Comfy
     mine = page.workflow()
     page.load(mine)
     page.page.evaluate(_QUEUE_AND_GO_ON, other)
+    if is_reloaded:
+        page.reload()
+        page.load(other)
     board = "() => app.graph.nodes[0].properties.lora_atelier_health ?? null"
     page.until(lambda: not comfy.get("/queue")["queue_running"] + comfy.get("/queue")["queue_pending"], 60)
     page.page.wait_for_timeout(500)
     assert page.page.evaluate(board) is None
     page.load(mine)
     page.until(lambda: page.page.evaluate(board) is not None)
+
+
+def test_undoing_takes_nothing_away_that_a_run_left(page: ComfyPage, album: Path) -> None:
+    load = page.build([("load", "LoraAtelierLoadDataset", {"folder": f"input/{album.name}"})], [])["load"]
+    board = f"() => app.graph.getNodeById({load}).properties.lora_atelier_health ?? null"
+    notice = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+    page.page.evaluate(notice)
+    page.run()
+    page.until(lambda: page.page.evaluate(board) is not None)
+    left = page.page.evaluate(board)
+    page.set_widget(load, "repeats", 7)
+    page.page.evaluate(notice)
+    page.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()")
+    page.until(lambda: page.widget(load, "repeats") == 1)
+    assert page.page.evaluate(board) == left
     page.find(".la-health-counts").wait_for()

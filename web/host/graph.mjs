@@ -85,12 +85,15 @@ export function isUndoing() {
 }
 
 /** Keep ComfyUI from undoing while something covers the graph; some versions do not look.
- * @returns {() => void} let it again */
-export function holdUndo() {
+ * @param {() => boolean} isCovered @returns {() => void} let it again */
+export function holdUndo(isCovered) {
   const held = tracker();
   if (!held?.undoRedo) return () => {};
-  held.undoRedo = async () => true; // as if it was done
-  return () => delete held.undoRedo;
+  const { undoRedo } = held;
+  held.undoRedo = async function (...keys) {
+    return isCovered() || undoRedo.apply(this, keys);
+  };
+  return () => (held.undoRedo = undoRedo);
 }
 
 /** Open a workflow in a tab of its own, as one that is not saved yet.

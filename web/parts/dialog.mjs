@@ -41,7 +41,7 @@ export class Dialog {
   }
 
   open() {
-    this.#letUndo = holdUndo();
+    this.#letUndo = holdUndo(() => this.isOpen);
     document.body.append(this.element);
     this.element.focus();
     for (const name of LOST_EVENTS) document.addEventListener(name, this.#takeLost, { capture: true });
