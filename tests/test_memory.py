@@ -293,6 +293,19 @@ def test_what_a_run_began_with_and_what_is_asked_by_now_both_hold(folder, tmp_pa
     assert fit.settle(tmp_path / "memory.json")[0] == found
 
 
+def test_a_run_that_fits_no_longer_as_it_began_is_reduced_further(folder, tmp_path, monkeypatch):
+    began = MemoryChoice(checkpoint_every=2, parts=1, base="fp8")
+    keep_choice(tmp_path / "memory.json", began)
+    job = small_job(folder, batch_size=4, precision={"short_memory": "reduce"})
+    fit = memory_fit.MemoryFit(job, job.dataset, precision="fp32", device="cpu", processes=1)
+    needed = fit._needed(began).total
+    monkeypatch.setattr(memory_fit, "free_memory", lambda _: needed - 1)
+    monkeypatch.setattr(memory_fit, "choose_tiles", lambda *_: (False, []))
+    choice, _ = fit.settle(tmp_path / "memory.json")
+    assert fit._needed(choice).total < needed and choice.base == "fp8" and choice.checkpoint_every == 1
+    assert fit.settle(tmp_path / "memory.json")[0] == choice
+
+
 def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):
     lowered = MemoryChoice(checkpoint_every=0, parts=1, base="fp8")
     monkeypatch.setattr(memory_fit.MemoryFit, "settle", lambda self, path: (lowered, []))

@@ -39,6 +39,14 @@ def test_advanced_settings_are_folded_until_they_are_asked_for(page, node):
     assert page.page.evaluate(_SIZE, node)[1] < low + 100
 
 
+def test_what_is_linked_is_shown_though_it_is_folded(page):
+    """Or the link would end at another input."""
+    nodes = [("number", "PrimitiveInt", {}), ("train", _TRAIN, {})]
+    ids = page.build(nodes, [("number", 0, "train", "seed")])
+    hidden = dict(page.page.evaluate(_ADVANCED, ids["train"]))
+    assert not hidden.pop("seed") and all(hidden.values())
+
+
 def test_a_workflow_remembers_that_they_are_shown(page, node):
     page.page.evaluate(_PRESS, node)
     page.load(page.workflow())

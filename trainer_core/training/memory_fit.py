@@ -37,13 +37,14 @@ class MemoryFit:
         Raises:
             TrainingError: a step does not fit, and the plan does not allow to change it.
         """
-        plan, kept = self._job.plan, kept_choice(path)
+        plan, kept, free = self._job.plan, kept_choice(path), free_memory(self._device)
         if kept and plan.precision.short_memory == "reduce":
             kept = kept.with_all_of(MemoryChoice.as_set(plan, on_gpu=self._on_gpu))
-            return kept, [f"as the run began: {kept.words(plan)}", self._needed(kept).line()]
+            memory = self._needed(kept)
+            if free is None or memory.total <= free:
+                return kept, [f"as the run began: {kept.words(plan)}", memory.line()]
         if kept:  # it may be set otherwise by now, but in fewer bits a base model is another one
             plan = replace(plan, precision=replace(plan.precision, base=kept.base))
-        free = free_memory(self._device)
         choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu)
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
