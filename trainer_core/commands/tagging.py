@@ -93,7 +93,7 @@ def _add_captioner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beams", type=int, default=usual.beams, help="sentences that are followed at once")
     parser.add_argument("--fewest-tokens", type=int, default=usual.fewest_tokens, help="shortest sentence")
     parser.add_argument("--most-tokens", type=int, default=usual.most_tokens, help="longest sentence")
-    parser.add_argument("--prefix", default=usual.prefix, help="how each sentence of BLIP begins")
+    parser.add_argument("--prefix", default=usual.prefix, help="how each sentence begins")
     parser.add_argument("--detail", choices=get_args(Detail), default=usual.detail, help="how much Florence-2 says")
 
 

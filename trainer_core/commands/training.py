@@ -171,7 +171,7 @@ def _follow(options: argparse.Namespace, trainer: Trainer) -> None:
 def _sample(options: argparse.Namespace) -> Answer:
     from ..sampling import preview
 
-    width, height = options.size
+    (width, height), device = options.size, device_of(options)
     requests = [
         PictureRequest(
             prompt=prompt,
@@ -191,7 +191,7 @@ def _sample(options: argparse.Namespace) -> Answer:
         requests,
         strength=options.strength,
         clip_skip=clip_skip_of(options.lora) if options.clip_skip is None else options.clip_skip,
-        device=device_of(options),
+        device=device,
         tokenizer_folders=options.tokenizer,
     )
     written, stem = [], f"{options.lora.stem}_{options.seed}"

@@ -182,8 +182,8 @@ def inspect_lora(path: Path) -> dict[str, Any]:
 def clip_skip_of(path: Path) -> int:
     """The layer of CLIP, counted from the end, that a LoRA was trained on, as far as its file tells; else 1."""
     metadata, _ = read_header(path)
-    plan = _json_or_none(metadata.get(PLAN_KEY))
-    told = plan["text"]["clip_skip"] if plan else metadata.get("ss_clip_skip", "")
+    plan = _json_or_none(metadata.get(PLAN_KEY)) or {}
+    told = plan.get("text", {}).get("clip_skip", metadata.get("ss_clip_skip"))
     return int(told) if str(told).isdecimal() else 1
 
 
