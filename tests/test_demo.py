@@ -98,9 +98,9 @@ def test_switched_off_adapters_leave_the_base_exactly_as_it_was(model):
     ],
 )
 def test_the_mascot_appears_only_with_lora_and_trigger_word(lora, prompt, with_lora, is_there):
-    pictures = list(preview(lora.file if with_lora else None, DEMO_BASE, demo_requests(prompt, 6)))
+    pictures = list(preview(lora.file if with_lora else None, DEMO_BASE, demo_requests(prompt, 4)))
     found = sum(map(world.shows_mascot, pictures))
-    assert found >= 5 if is_there else found == 0
+    assert found >= 3 if is_there else found == 0
 
 
 def test_other_prompts_still_draw_what_they_say_with_the_lora_on(lora):

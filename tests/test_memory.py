@@ -110,9 +110,9 @@ def test_what_a_step_needs_is_told_in_gigabytes():
 
 
 def test_checkpointing_parts_and_fewer_bits_need_less_each():
-    needed = [_whole_sd15(choice) for choice in [AS_SET, *savings(UNET_ONLY, 4, on_gpu=True)]]
+    needed = [_whole_sd15(choice) for choice in [AS_SET, *savings(UNET_ONLY, 2, on_gpu=True)]]
     totals = [memory.total for memory in needed]
-    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 8
+    assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 7
 
 
 def test_fused_layers_of_a_gpu_keep_a_fifth_less(monkeypatch):

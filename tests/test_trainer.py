@@ -115,13 +115,22 @@ SAVES_MEMORY = [
 ]
 
 
-@pytest.mark.parametrize("changes", SAVES_MEMORY)
-def test_who_is_short_of_memory_goes_on_with_the_run(finished, tmp_path, changes):
-    job = finished.job
-    stopped = train(job, tmp_path, until=6)
+def changed(job, changes):
     plan = job.plan.to_json()
     plan |= {part: plan[part] | of_part for part, of_part in changes.items()}
-    resumed = Trainer(dataclasses.replace(job, plan=TrainingPlan.from_json(plan)), tmp_path)
+    return dataclasses.replace(job, plan=TrainingPlan.from_json(plan))
+
+
+def test_what_saves_memory_makes_no_other_run(folder, tmp_path):
+    job = small_job(folder)
+    folders = {Trainer(changed(job, changes), tmp_path).run_folder for changes in [{}, *SAVES_MEMORY]}
+    assert len(folders) == 1
+
+
+def test_who_is_short_of_memory_goes_on_with_the_run(finished, tmp_path):
+    job = finished.job
+    stopped = train(job, tmp_path, until=6)
+    resumed = Trainer(changed(job, SAVES_MEMORY[0]), tmp_path)
     assert resumed.run_folder == stopped.run_folder
     assert [report.step for report in resumed.steps()] == [7, 8]
     found, expected = load_file(resumed.result().file), load_file(finished.result().file)
