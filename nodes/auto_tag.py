@@ -101,8 +101,7 @@ class AutoTag(io.ComfyNode):
         )
         model = None if only(method) == FROM_FILES else find_tagger(only(method), host.tagger_places(), options)
         sidecars = read_sidecars(only(dataset))
-        if model:
-            _ask(only(dataset), model)
+        store = _asked(only(dataset), model) if model else None
         board = TaggingBoard(
             dataset=only(dataset),
             rules=rules,
@@ -111,7 +110,7 @@ class AutoTag(io.ComfyNode):
             texts=tuple(captions) if captions is not None else None,
             sidecars=sidecar_digests(sidecars),
         )
-        found = board.compose(AnswerStore(host.answers_folder(), model.identity) if model else None)
+        found = board.compose(store)
         written = []
         if only(write_files):
             written = list(write_sidecars(found.dataset, as_read(only(dataset), sidecars)))
@@ -125,15 +124,16 @@ class AutoTag(io.ComfyNode):
         )
 
 
-def _ask(dataset: Dataset, model: TaggerModel) -> None:
+def _asked(dataset: Dataset, model: TaggerModel) -> AnswerStore:
     """Answers are kept, so only pictures that are new to the model make ComfyUI's own models leave."""
     asking = Asking(dataset, model, device=host.device(), caches=host.answers_folder())
     if asking.is_done:
-        return
+        return asking.store
     progress = host.Progress()
     with host.machine_to_ourselves(host.Work(f"tagging with {model.name}"), _REMEDY), closing(asking.steps()) as steps:
         for report in steps:
             progress.reached(report.done, report.total)
+    return asking.store
 
 
 def _told(written: Sequence[WrittenSidecar]) -> list[str]:

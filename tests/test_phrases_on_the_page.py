@@ -38,6 +38,7 @@ from trainer_core.training.plan.advice import plan_warnings
 from trainer_core.training.plan.precision import PrecisionPlan
 from trainer_core.training.presets import presets
 from trainer_core.training.step_memory import GB, StepMemory
+from trainer_core.training.validation import cost_remark
 
 _ROOT = Path(__file__).parents[1]
 _PHRASES = _ROOT / "web" / "words" / "phrases.mjs"
@@ -165,6 +166,7 @@ def said_of_runs(folder: Path) -> Iterator[str]:
     for graph, off in ((0.1, 0.0), (0.3, 0.0), (0.1, 1.0)):
         yield GraphTrial(plain=0.2, graph=graph, off=off, most_off=0.01).line()
     yield "the two-prompt test could not be drawn: CUDA error"
+    yield cost_remark(1, pictures=20, epochs=200, shown=4000)
     yield "memory ran out while epoch 3 was measured; the run goes on without that"
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark

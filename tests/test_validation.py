@@ -17,7 +17,7 @@ from trainer_core.training import objective
 from trainer_core.training.batches import stream_seed
 from trainer_core.training.plan.timesteps import TimestepPlan
 from trainer_core.training.plan.validation import ValidationPlan
-from trainer_core.training.validation import MOST_ROWS, Validation, ValidationPicture
+from trainer_core.training.validation import MOST_ROWS, Validation, ValidationPicture, cost_remark
 from trainer_core.training.validation_report import ValidationReport, append_report, read_reports, rewind_reports
 
 SIZE = PictureSize((64, 64), (0, 0), (64, 64))
@@ -221,6 +221,22 @@ def test_a_line_that_a_crash_cut_is_left_out_wherever_it_was_cut(tmp_path):
     for length in range(len(whole) - 1):  # also within a letter, and behind an inner bracket
         log.write_bytes(whole + whole[:length])
         assert read_reports(log) == [named]
+
+
+@pytest.mark.parametrize(
+    ("every", "epochs", "shown", "told"),
+    [
+        (1, 10, 2000, ""),
+        (1, 200, 4000, "about 101% as long as training, as there are 200 epochs of few steps."),
+        (1, 200, 4000, "Set validate_every_epochs to 11, or raise the repeats."),
+        (11, 200, 4000, ""),
+        (0, 200, 4000, ""),
+        (1, 3, 12, "Set validate_every_epochs to 3,"),
+    ],
+)
+def test_measuring_that_takes_long_is_told(every, epochs, shown, told):
+    remark = cost_remark(every, pictures=15, epochs=epochs, shown=shown)
+    assert told in remark and bool(told) == bool(remark)
 
 
 def test_where_memory_runs_out_timesteps_are_measured_one_by_one():

@@ -24,7 +24,8 @@ class Asking:
 
     def __init__(self, dataset: Dataset, model: TaggerModel, *, device: str, caches: Path | None = None) -> None:
         self._images, self._model, self._device = dataset.images, model, device
-        self._store = AnswerStore(caches, model.identity)
+        self.store = AnswerStore(caches, model.identity)
+        """What the model has answered so far, of these pictures and others."""
 
     @property
     def is_done(self) -> bool:
@@ -49,17 +50,17 @@ class Asking:
         batches = [unknown[start : start + size] for start in range(0, len(unknown), size)]
         for images, inputs in prepare_ahead(batches, partial(_input_of, tagger)):
             for image, answer in zip(images, self._asked(tagger, inputs), strict=True):
-                self._store.remember(image, answer)
+                self.store.remember(image, answer)
             done += len(images)
             yield StageReport(stage="tagging", done=done, total=total)
 
     def answers(self) -> list[TagAnswer]:
         """One for each picture, in the dataset's order; complete once `steps` has come to its end."""
-        return [self._store.recall(image) or TagAnswer() for image in self._images]
+        return [self.store.recall(image) or TagAnswer() for image in self._images]
 
     def _unknown(self) -> list[DatasetImage]:
         """One for each that looks alike."""
-        return list({key_of(image): image for image in self._images if not self._store.recall(image)}.values())
+        return list({key_of(image): image for image in self._images if not self.store.recall(image)}.values())
 
     def _asked(self, tagger: Tagger, inputs: Sequence[np.ndarray]) -> list[TagAnswer]:
         answers = tagger.answer(inputs)

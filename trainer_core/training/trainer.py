@@ -35,6 +35,7 @@ from .run_parts import RunParts
 from .samples import SampleDrawer
 from .shares import check_shares
 from .team import ALONE, Team
+from .validation import cost_remark
 from .verdict import Verdict
 
 
@@ -72,6 +73,13 @@ class Trainer:
         """What should be told about the run, a line each; more come while it is prepared."""
         if self._judge.held_out:
             self.remarks.append(self._judge.remark)
+        if remark := cost_remark(
+            job.plan.validation.every_epochs,
+            pictures=len(self.dataset.training_images) + self._judge.held_out,
+            epochs=len(self.lengths),
+            shown=self.total_steps * job.plan.batch_size * job.plan.accumulation,
+        ):
+            self.remarks.append(remark)
         samples = SampleDrawer(
             job.plan.samples,
             self.run.folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from .validation_report import ValidationReport
 MOST_ROWS = 64
 """Noisy pictures that one measurement shows the UNet: the bound of its cost."""
 _MOST_TIMESTEPS, _FEWEST_TIMESTEPS = 4, 2
+_ROWS_OF_A_STEP = 3
+"""As long as this many rows take here takes one picture of a step, which goes back through the model too."""
+_MUCH, _LITTLE = 0.25, 0.1
+"""Time of measuring against that of training."""
 
 Picture = TypeVar("Picture", "ValidationPicture", DatasetImage)
 
@@ -130,6 +135,26 @@ class Validation:
     def _draw_noise(self, picture: ValidationPicture, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(stream_seed(seed, "validation", picture.fingerprint))
         return torch.randn((len(self._t_B), *picture.latent_CHW.shape), generator=generator)
+
+
+def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
+    """What to tell where measuring takes long, as epochs are short and many; else nothing.
+
+    Args:
+        every: After how many epochs it is measured; 0: never.
+        pictures: Trained and held out.
+        shown: Pictures that all steps show, repeats included.
+    """
+    measured = min(pictures, MOST_ROWS // _FEWEST_TIMESTEPS)
+    rows = measured * _timesteps_each(measured) * (1 + epochs // every) if every else 0
+    share = rows / _ROWS_OF_A_STEP / shown
+    if share < _MUCH:
+        return ""
+    fewer = min(math.ceil(every * share / _LITTLE), epochs)
+    return (
+        f"measuring takes about {share:.0%} as long as training, as there are {epochs} epochs of few steps. "
+        f"Set validate_every_epochs to {fewer}, or raise the repeats."
+    )
 
 
 def within_bounds(trained: Sequence[Picture], held_out: int, seed: int) -> list[Picture]:

@@ -193,6 +193,7 @@ export const PHRASES = [
   ["it has nothing for {count} adapters, which start anew", "有 {count} 个适配层在其中没有内容，从头开始", "有 {count} 個適配層在其中沒有內容，從頭開始"],
   ["1 module of it are not trained by this plan and are left out", "其中 1 个模块不在此次训练之内，已忽略", "其中 1 個模組不在此次訓練之內，已忽略"],
   ["{count} modules of it are not trained by this plan and are left out", "其中 {count} 个模块不在此次训练之内，已忽略", "其中 {count} 個模組不在此次訓練之內，已忽略"],
+  ["measuring takes about {share}% as long as training, as there are {epochs} epochs of few steps. Set validate_every_epochs to {every}, or raise the repeats.", "测量所花的时间约为训练的 {share}%，因为有 {epochs} 轮，每轮步数很少。请把“每几轮验证”设为 {every}，或提高重复次数。", "測量所花的時間約為訓練的 {share}%，因為有 {epochs} 輪，每輪步數很少。請把「每幾輪驗證」設為 {every}，或提高重複次數。"],
   ["memory ran out while epoch {epoch} was measured; the run goes on without that", "测量第 {epoch} 轮时显存不足，训练跳过这次测量继续进行", "測量第 {epoch} 輪時顯示記憶體不足，訓練略過這次測量繼續進行"],
   ["the two-prompt test could not be drawn: {phrase}", "双提示词测试未能绘制：{phrase}", "雙提示詞測試未能繪製：{phrase}"],
   ["memory ran out, so the CUDA graphs are given up: the same result, slower", "显存不足，已停用 CUDA 图：结果相同，但较慢", "顯示記憶體不足，已停用 CUDA 圖：結果相同，但較慢"],
