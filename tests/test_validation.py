@@ -227,7 +227,7 @@ def test_a_line_that_a_crash_cut_is_left_out_wherever_it_was_cut(tmp_path):
     ("every", "epochs", "shown", "told"),
     [
         (1, 10, 2000, ""),
-        (1, 200, 4000, "about 101% as long as training, as there are 200 epochs of few steps."),
+        (1, 200, 4000, "about 100% as long as training, as there are 200 epochs of few steps."),
         (1, 200, 4000, "Set validate_every_epochs to 11, or raise the repeats."),
         (11, 200, 4000, ""),
         (0, 200, 4000, ""),
