@@ -54,7 +54,11 @@ def test_a_missing_tagger_can_be_downloaded_and_stopped(page: ComfyPage) -> None
     download["done"] = 40_000_000
     node.get_by_text("40 of 379 MB").wait_for()
     node.get_by_role("button", name="Stop").click()
+    setting = "(value) => app.extensionManager.setting.set('LoraAtelier.DownloadMirror', value)"
+    page.page.evaluate(setting, "https://hf-mirror.com")
     node.get_by_role("button", name="Download (379 MB)").click()
     download["done"] = 100
     page.until(lambda: not node.get_by_text("MB").first.is_visible())
-    assert posted[0] == {"name": "wd-vit-tagger-v3", "mirror": "https://huggingface.co"}
+    page.page.evaluate(setting, "")
+    assert [one["name"] for one in posted] == ["wd-vit-tagger-v3"] * 2
+    assert [one["mirror"] for one in posted] == ["", "https://hf-mirror.com"]

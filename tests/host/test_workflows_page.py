@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from tests.host.browser import ComfyPage
@@ -63,10 +62,8 @@ def test_a_workflow_that_remembers_nonsense_opens(page: ComfyPage) -> None:
     assert page.find(".la-use .la-node-line").count() == 2
 
 
-@pytest.mark.parametrize("is_reloaded", [False, True])
-def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: ComfyServer, is_reloaded: bool) -> None:
-    """Another one is in view as the run ends, whose node has the same number; then the first one again. The page may
-    have been loaded anew meanwhile."""
+def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: ComfyServer) -> None:
+    """Another one is in view as the run ends, whose node has the same number; then the first one again."""
     folder = comfy.base / "input" / "many"
     folder.mkdir(exist_ok=True)
     for number in range(150):  # so many that the other workflow is there before they are read
@@ -77,15 +74,34 @@ def test_what_a_run_leaves_is_for_its_own_workflow(page: ComfyPage, comfy: Comfy
     mine = page.workflow()
     page.load(mine)
     page.page.evaluate(_QUEUE_AND_GO_ON, other)
-    if is_reloaded:
-        page.reload()
-        page.load(other)
     board = "() => app.graph.nodes[0].properties.lora_atelier_health ?? null"
     page.until(lambda: not comfy.get("/queue")["queue_running"] + comfy.get("/queue")["queue_pending"], 60)
     page.page.wait_for_timeout(500)
     assert page.page.evaluate(board) is None
     page.load(mine)
     page.until(lambda: page.page.evaluate(board) is not None)
+
+
+def test_so_it_is_where_the_page_was_loaded_anew_meanwhile(page: ComfyPage) -> None:
+    """The server, which is played, knows of which workflow it is that is being run."""
+    load = ("load", "LoraAtelierLoadDataset", {})
+    other = (page.build([load], []), page.workflow())[1]
+    page.build([load], [])
+    mine = page.workflow()
+    running = [1, "a-prompt", {}, {"extra_pnginfo": {"workflow": {"id": mine["id"]}}}, []]
+    page.page.route("**/queue", lambda route: route.fulfill(json={"queue_running": [running], "queue_pending": []}))
+    with page.page.expect_response("**/queue"):
+        page.reload()
+    page.load(other)
+    end = """async (output) => {
+        const { api } = await import("/scripts/api.js");
+        api.dispatchCustomEvent("executed", { prompt_id: "a-prompt", node: "1", display_node: "1", output });
+    }"""
+    page.page.evaluate(end, {"lora_atelier_health": ["of the first"]})
+    board = "() => app.graph.nodes[0].properties.lora_atelier_health ?? null"
+    assert page.page.evaluate(board) is None
+    page.load(mine)
+    page.until(lambda: page.page.evaluate(board) == "of the first")
 
 
 def test_undoing_takes_nothing_away_that_a_run_left(page: ComfyPage, album: Path) -> None:
