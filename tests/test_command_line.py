@@ -155,6 +155,7 @@ def test_inspect_tells_rank_targets_and_plan(trained, capsys):
         (["inspect", "README.md"], "LoRA"),
         (["crop", "nowhere", "out"], "nowhere"),
         (["crop", "pictures", "pictures/out"], "outside"),
+        (["crop", "pictures", "more/out", "--merge", "more=2"], "outside"),
         (["dataset", "pictures", "--buckets", "--bucket-step", "8"], "--buckets, --bucket-step would do nothing"),
     ],
 )

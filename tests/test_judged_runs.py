@@ -268,9 +268,29 @@ def test_memory_that_does_not_do_for_measuring_ends_no_run(folder, tmp_path, mon
         yield
 
     monkeypatch.setattr(Validation, "measure", short_of_memory)
-    trainer = train(small_job(folder, epochs=1, **MEASURED), tmp_path)
+    trainer = train(small_job(folder, epochs=3, **MEASURED), tmp_path)
     assert trainer.run.is_finished and trainer.verdict().kind == "not measured"
-    assert "memory ran out while epoch 1 was measured; the run goes on without that" in trainer.remarks
+    assert trainer.remarks.count("memory ran out while the LoRA was measured; the run goes on without that") == 1
+
+
+def test_a_killed_run_keeps_its_best_lora_once_it_is_the_best_again(folder, tmp_path, held_out_losses):
+    """What was kept behind the last state goes, and has to come again."""
+    saving = {"every_epochs": 0, "state_every_steps": 4}
+    job = larger_job(folder, epochs=4, saving=saving, validation={"held_out_share": 0.2})
+    held_out_losses |= {1: 0.9, 2: 0.8, 3: 0.5}
+    trainer = Trainer(job, tmp_path)
+    each, steps = trainer.lengths[0], trainer.steps()
+    reached = next(report.step for report in steps if isinstance(report, StepReport) and report.step == 3 * each + 1)
+    assert "mochi-000003.safetensors" in names_in(trainer.run_folder / "epochs")
+    for state in trainer.run.state.iterdir():  # as if it had been killed before these were written
+        if int(state.stem.removeprefix("step-")) > 2 * each:
+            state.unlink()
+    assert list(trainer.run.state.iterdir()) and reached
+    (trainer.run_folder / "run.lock").unlink()  # which the system lets go of
+    again = train(job, tmp_path)
+    assert kept_steps(again) == [3 * each, 4 * each]
+    with contextlib.suppress(Exception):
+        steps.close()
 
 
 def test_a_better_lora_takes_the_place_of_the_best(folder, tmp_path, held_out_losses):

@@ -166,6 +166,9 @@ def test_a_lora_that_is_gone_is_told(tmp_path):
         ({PLAN_KEY: json.dumps({"text": {"clip_skip": 2}})}, 2),
         ({"ss_clip_skip": "2"}, 2),
         ({"ss_clip_skip": "None"}, 1),
+        ({"ss_clip_skip": "0"}, 1),
+        ({PLAN_KEY: "[1]"}, 1),
+        ({PLAN_KEY: json.dumps({"text": None})}, 1),
         ({}, 1),
     ],
 )

@@ -19,7 +19,7 @@ from trainer_core.lora.file import PLAN_KEY, read_header
 from trainer_core.training import device_layers, memory_fit, preparation
 from trainer_core.training.amount import Step
 from trainer_core.training.memory import FIXED_OVERHEAD, largest_shape, step_memory
-from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, keep_choice, savings
+from trainer_core.training.memory_choice import MemoryChoice, choose, free_memory, keep_choice, kept_choice, savings
 from trainer_core.training.memory_count import MemoryCount
 from trainer_core.training.optimizer import make_optimizer, trained_parameters
 from trainer_core.training.plan import OptimizerPlan, PrecisionPlan, TrainingPlan
@@ -239,9 +239,9 @@ def with_free(monkeypatch, share):
     """As if there were free what a step needs, times `share`."""
     needed = memory_fit.MemoryFit.as_set
 
-    def settle(self, path):
+    def settle(self, path, **begun):
         monkeypatch.setattr(memory_fit, "free_memory", lambda _: int(needed(self).total * share))
-        return real(self, path)
+        return real(self, path, **begun)
 
     real = memory_fit.MemoryFit.settle
     monkeypatch.setattr(memory_fit.MemoryFit, "settle", settle)
@@ -290,7 +290,10 @@ def test_what_a_run_began_with_and_what_is_asked_by_now_both_hold(folder, tmp_pa
     keep_choice(tmp_path / "memory.json", MemoryChoice(checkpoint_every=2, parts=2, base="fp8"))
     job = small_job(folder, precision=precision)
     fit = memory_fit.MemoryFit(job, job.dataset, precision="fp32", device="cpu", processes=1)
-    assert fit.settle(tmp_path / "memory.json")[0] == found
+    assert fit.settle(tmp_path / "memory.json", has_begun=True)[0] == found
+    assert fit.settle(tmp_path / "memory.json", has_begun=False)[0] == MemoryChoice.as_set(job.plan, on_gpu=False)
+    kept = kept_choice(tmp_path / "memory.json")
+    assert kept == (None if "short_memory" not in precision else MemoryChoice.as_set(job.plan, on_gpu=False))
 
 
 def test_a_run_that_fits_no_longer_as_it_began_is_reduced_further(folder, tmp_path, monkeypatch):
@@ -301,14 +304,37 @@ def test_a_run_that_fits_no_longer_as_it_began_is_reduced_further(folder, tmp_pa
     needed = fit._needed(began).total
     monkeypatch.setattr(memory_fit, "free_memory", lambda _: needed - 1)
     monkeypatch.setattr(memory_fit, "choose_tiles", lambda *_: (False, []))
-    choice, _ = fit.settle(tmp_path / "memory.json")
+    choice, _ = fit.settle(tmp_path / "memory.json", has_begun=True)
     assert fit._needed(choice).total < needed and choice.base == "fp8" and choice.checkpoint_every == 1
-    assert fit.settle(tmp_path / "memory.json")[0] == choice
+    assert fit.settle(tmp_path / "memory.json", has_begun=True)[0] == choice
+
+
+def test_a_base_model_in_fewer_bits_that_was_not_asked_for_is_told(folder, tmp_path):
+    job = small_job(folder)
+    trainer = train(job, tmp_path, until=2)
+    remark = "the base model is in nf4, as this run began. Delete the run to train on the whole one."
+    assert remark not in Trainer(job, tmp_path).remarks
+    keep_choice(trainer.run.memory, MemoryChoice(checkpoint_every=0, parts=1, base="nf4"))
+    assert remark in Trainer(job, tmp_path).remarks
+    reduced = small_job(folder, precision={"short_memory": "reduce"})
+    assert remark not in Trainer(reduced, tmp_path).remarks
+
+
+def test_a_run_that_has_begun_keeps_its_base_model(folder, tmp_path, monkeypatch):
+    """It may be reduced from now on, but in fewer bits the base model would be another one."""
+    job = small_job(folder, precision={"short_memory": "reduce"})
+    fit = memory_fit.MemoryFit(job, job.dataset, precision="fp32", device="cpu", processes=1)
+    smallest = [fit._needed(one).total for one in savings(job.plan, 1, on_gpu=False)][-1]
+    monkeypatch.setattr(memory_fit, "free_memory", lambda _: smallest)
+    monkeypatch.setattr(memory_fit, "choose_tiles", lambda *_: (False, []))
+    with pytest.raises(TrainingError, match="nothing that short_memory can reduce is enough"):
+        fit.settle(tmp_path / "memory.json", has_begun=True)
+    assert fit.settle(tmp_path / "memory.json", has_begun=False)[0].base == "nf4"
 
 
 def test_a_lora_says_that_its_base_was_lowered(folder, tmp_path, monkeypatch):
     lowered = MemoryChoice(checkpoint_every=0, parts=1, base="fp8")
-    monkeypatch.setattr(memory_fit.MemoryFit, "settle", lambda self, path: (lowered, []))
+    monkeypatch.setattr(memory_fit.MemoryFit, "settle", lambda self, path, **_: (lowered, []))
     trainer = train(small_job(folder, precision={"short_memory": "reduce"}), tmp_path)
     plan = json.loads(read_header(trainer.result().file)[0][PLAN_KEY])
     assert plan["precision"]["base"] == "fp8"

@@ -167,7 +167,9 @@ def said_of_runs(folder: Path) -> Iterator[str]:
         yield GraphTrial(plain=0.2, graph=graph, off=off, most_off=0.01).line()
     yield "the two-prompt test could not be drawn: CUDA error"
     yield cost_remark(1, pictures=20, epochs=200, shown=4000)
-    yield "memory ran out while epoch 3 was measured; the run goes on without that"
+    yield cost_remark(1, pictures=20, epochs=3, shown=60)
+    yield "memory ran out while the LoRA was measured; the run goes on without that"
+    yield "the base model is in nf4, as this run began. Delete the run to train on the whole one."
     dataset = small_job(folder).dataset
     yield hold_out(dataset, ValidationPlan(held_out_share=0)).remark
     yield hold_out(dataset, ValidationPlan(held_out_share=0.5)).remark

@@ -227,11 +227,13 @@ def test_a_line_that_a_crash_cut_is_left_out_wherever_it_was_cut(tmp_path):
     ("every", "epochs", "shown", "told"),
     [
         (1, 10, 2000, ""),
-        (1, 200, 4000, "about 100% as long as training, as there are 200 epochs of few steps."),
+        (1, 200, 4000, "about 100% as long as training, as epochs are of few steps."),
         (1, 200, 4000, "Set validate_every_epochs to 11, or raise the repeats."),
         (11, 200, 4000, ""),
         (0, 200, 4000, ""),
-        (1, 3, 12, "Set validate_every_epochs to 3,"),
+        (1, 30, 450, "Set validate_every_epochs to 10, or raise"),
+        (1, 10, 150, "Set validate_every_epochs to 3, or raise"),
+        (1, 3, 12, "of few steps. Raise the repeats."),
     ],
 )
 def test_measuring_that_takes_long_is_told(every, epochs, shown, told):

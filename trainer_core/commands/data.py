@@ -87,10 +87,11 @@ def _dataset(options: argparse.Namespace) -> Answer:
 
 
 def _crop(options: argparse.Namespace) -> Answer:
-    if is_within(options.folder, options.out):
+    read = [options.folder, options.regularisation, *(folder for folder, _ in options.merge)]
+    if around := next((folder for folder in read if folder and is_within(folder, options.out)), None):
         raise TrainingError(
-            f"{options.out} lies in {options.folder}, where the crops would be read together with its pictures. "
-            "Choose a folder outside."
+            f"{options.out} lies in {around}, where the crops would be read together with its pictures. Choose a "
+            "folder outside."
         )
     dataset = _crop_as_asked(read_dataset(options), options)
     written = [str(path) for path in write_crops(dataset, options.out)]

@@ -182,9 +182,10 @@ def inspect_lora(path: Path) -> dict[str, Any]:
 def clip_skip_of(path: Path) -> int:
     """The layer of CLIP, counted from the end, that a LoRA was trained on, as far as its file tells; else 1."""
     metadata, _ = read_header(path)
-    plan = _json_or_none(metadata.get(PLAN_KEY)) or {}
-    told = plan.get("text", {}).get("clip_skip", metadata.get("ss_clip_skip"))
-    return int(told) if str(told).isdecimal() else 1
+    plan = _json_or_none(metadata.get(PLAN_KEY))
+    text = plan.get("text") if isinstance(plan, dict) else None
+    told = str(text.get("clip_skip") if isinstance(text, dict) else metadata.get("ss_clip_skip"))
+    return max(1, int(told)) if told.isdecimal() else 1
 
 
 def _json_or_none(text: str | None) -> Any:

@@ -20,6 +20,8 @@ from .run import Request, StopAsked
 from .run_parts import RunParts
 from .troubles import is_out_of_memory
 
+_NOT_MEASURED = "memory ran out while the LoRA was measured; the run goes on without that"
+
 Report = StepReport | StageReport | Sample | MissedSample
 
 
@@ -94,7 +96,8 @@ class BetweenSteps:
                 raise
             traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
             torch.cuda.empty_cache()
-            self.parts.remarks.append(f"memory ran out while epoch {epoch} was measured; the run goes on without that")
+            if _NOT_MEASURED not in self.parts.remarks:
+                self.parts.remarks.append(_NOT_MEASURED)
 
     def _is_time_for_state(self, step: int) -> bool:
         every = self.parts.plan.saving.state_every_steps

@@ -104,8 +104,7 @@ class Keeping:
         best = self._best_step()
         if best is None:
             return
-        is_kept = any(save.step == step for save in (*self._planned, *self._asked, *self._best))
-        if step == best and not is_kept:
+        if step == best and not any(saved.step == step for saved in self.kept()):
             self._best.append(Save(epoch, step, epoch_name(epoch)))
             self._write(self._best[-1])
         self._drop_old()

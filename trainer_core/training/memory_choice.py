@@ -107,8 +107,13 @@ def choose(
     free: int | None,
     *,
     on_gpu: bool = False,
+    keeps_base: bool = False,
 ) -> tuple[MemoryChoice, list[str]]:
-    """What a run does, and what to tell of it. `free`: bytes; None where nobody knows.
+    """What a run does, and what to tell of it.
+
+    Args:
+        free: Bytes; None where nobody knows.
+        keeps_base: Whether the base model has to stay as the plan has it.
 
     Raises:
         TrainingError: the plan is to be kept as it is, or nothing saves enough; it says what would help.
@@ -122,7 +127,8 @@ def choose(
         return as_set, [told]
     if plan.precision.short_memory == "try":
         return as_set, [f"{told}, so memory may run out"]
-    choice = next((choice for choice in savings(plan, pictures, on_gpu=on_gpu) if needed(choice).total <= free), None)
+    possible = (one for one in savings(plan, pictures, on_gpu=on_gpu) if one.base == as_set.base or not keeps_base)
+    choice = next((one for one in possible if needed(one).total <= free), None)
     if choice is None:
         raise TrainingError(f"{told}, and nothing that short_memory can reduce is enough. {_REMEDIES}")
     smaller = needed(choice)
@@ -159,6 +165,14 @@ def choose_tiles(plan: TrainingPlan, needed: Callable[[bool], int], free: int | 
 def kept_choice(path: Path) -> MemoryChoice | None:
     """What a run that goes on did so far; None where it did not begin, or had nothing to choose."""
     return read_fields(MemoryChoice, read_json(path), path.name) if path.is_file() else None
+
+
+def base_remark(path: Path, plan: TrainingPlan) -> str:
+    """What to tell where a run has another base model than the plan says by now; else nothing."""
+    kept = kept_choice(path)
+    if not kept or kept.base == plan.precision.base or plan.precision.short_memory == "reduce":
+        return ""
+    return f"the base model is in {kept.base}, as this run began. Delete the run to train on the whole one."
 
 
 def keep_choice(path: Path, choice: MemoryChoice) -> None:

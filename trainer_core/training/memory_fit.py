@@ -31,25 +31,34 @@ class MemoryFit:
         """What a step needs as the plan has it."""
         return self._needed(MemoryChoice.as_set(self._job.plan, on_gpu=self._on_gpu))
 
-    def settle(self, path: Path) -> tuple[MemoryChoice, list[str]]:
-        """What the run does, and what to tell of it. `path`: where a run keeps that, so that it goes on likewise.
+    def settle(self, path: Path, *, has_begun: bool) -> tuple[MemoryChoice, list[str]]:
+        """What the run does, and what to tell of it.
+
+        Args:
+            path: Where a run keeps that, so that it goes on likewise.
+            has_begun: Whether it has taken steps. Then its base model stays what it is.
 
         Raises:
             TrainingError: a step does not fit, and the plan does not allow to change it.
         """
-        plan, kept, free = self._job.plan, kept_choice(path), free_memory(self._device)
+        plan, free = self._job.plan, free_memory(self._device)
+        kept = kept_choice(path) if has_begun else None
         if kept and plan.precision.short_memory == "reduce":
             kept = kept.with_all_of(MemoryChoice.as_set(plan, on_gpu=self._on_gpu))
             memory = self._needed(kept)
             if free is None or memory.total <= free:
                 return kept, [f"as the run began: {kept.words(plan)}", memory.line()]
-        if kept:  # it may be set otherwise by now, but in fewer bits a base model is another one
+        if kept:
             plan = replace(plan, precision=replace(plan.precision, base=kept.base))
-        choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu)
+        choice, told = choose(
+            plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu, keeps_base=has_begun
+        )
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":
             keep_choice(path, choice)
+        elif not has_begun:
+            path.unlink(missing_ok=True)  # of an attempt that was set otherwise
         return choice, [*told, *also_told]
 
     def _encoding(self, tiles: bool) -> int:

@@ -97,6 +97,16 @@ class Run:
     def is_finished(self) -> bool:
         return (self.folder / RESULT).is_file()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything that was learned."""
+        return self.is_finished or any(self.state.glob("*.json"))
+
+    @property
+    def memory(self) -> Path:
+        """What it does about memory, where it may choose."""
+        return self.folder / "memory.json"
+
     def clear(self) -> None:
         """Delete what killed processes were writing."""
         for folder in (self.folder, self.cache):

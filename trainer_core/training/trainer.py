@@ -22,6 +22,7 @@ from .keeping import check_room
 from .learner import Learner
 from .loop import TrainingLoop
 from .memory import StepMemory
+from .memory_choice import base_remark
 from .memory_fit import MemoryFit
 from .metadata import shareable
 from .optimizer import check_optimizer
@@ -73,6 +74,8 @@ class Trainer:
         """What should be told about the run, a line each; more come while it is prepared."""
         if self._judge.held_out:
             self.remarks.append(self._judge.remark)
+        if self.run.has_begun and (remark := base_remark(self.run.memory, job.plan)):
+            self.remarks.append(remark)
         if remark := cost_remark(
             job.plan.validation.every_epochs,
             pictures=len(self.dataset.training_images) + self._judge.held_out,
@@ -151,8 +154,9 @@ class Trainer:
         self.run.clear()
         check_room(self.run, self.size(), saves(self.plan, self.lengths))
         yield StageReport(stage="estimating memory", done=0, total=1)
-        with self._team.first_alone():
-            choice, told = self._memory.settle(self.run_folder / "memory.json")
+        with self._team.first_alone():  # the others do what it has settled
+            has_begun = self.run.has_begun or not self._team.is_first
+            choice, told = self._memory.settle(self.run.memory, has_begun=has_begun)
         self.remarks += told
         preparation = Preparation(parts=self._parts, choice=choice, tokenizer_folders=self.tokenizer_folders)
         self.learner = yield from preparation.learner()

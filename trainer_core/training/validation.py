@@ -32,6 +32,8 @@ _ROWS_OF_A_STEP = 3
 """As long as this many rows take here takes one picture of a step, which goes back through the model too."""
 _MUCH, _LITTLE = 0.25, 0.1
 """Time of measuring against that of training."""
+_FEWEST_MEASUREMENTS = 3
+"""Beside the base model's, below which nobody should be sent."""
 
 Picture = TypeVar("Picture", "ValidationPicture", DatasetImage)
 
@@ -150,11 +152,10 @@ def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
     share = rows / _ROWS_OF_A_STEP / shown
     if share < _MUCH:
         return ""
-    fewer = min(math.ceil(every * share / _LITTLE), epochs)
-    return (
-        f"measuring takes about {share:.0%} as long as training, as there are {epochs} epochs of few steps. "
-        f"Set validate_every_epochs to {fewer}, or raise the repeats."
-    )
+    # a verdict takes some measurements (verdict.py)
+    fewer = min(math.ceil(every * share / _LITTLE), epochs // _FEWEST_MEASUREMENTS)
+    remedy = f"Set validate_every_epochs to {fewer}, or raise the repeats." if fewer > every else "Raise the repeats."
+    return f"measuring takes about {share:.0%} as long as training, as epochs are of few steps. {remedy}"
 
 
 def within_bounds(trained: Sequence[Picture], held_out: int, seed: int) -> list[Picture]:
