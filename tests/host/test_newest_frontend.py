@@ -1,5 +1,5 @@
-"""The page with another front end than ComfyUI brings: what will be ordinary in a few weeks, or what was when the oldest
-ComfyUI that README names was new (1.38).
+"""The page with another front end than ComfyUI brings: what will be ordinary in a few weeks, or what was when the
+oldest ComfyUI that README names was new (1.38).
 
 COMFYUI_FRONTEND names the folder of one: pip download comfyui-frontend-package, unzip the wheel, and take
 comfyui_frontend_package/static in it. Without it these tests are skipped.
