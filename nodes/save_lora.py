@@ -52,5 +52,6 @@ class SaveLora(io.ComfyNode):
         if not lora.file.is_file():
             raise TrainingError(f"the run {lora.run_folder.name} was deleted. Queue the graph again to train it anew.")
         file = publish_kept(lora.run_folder, epoch, name.strip() or lora.name)
-        host.show_lines(cls, [f"output/loras/{file.name}"])
-        return io.NodeOutput(file.name, ui={"text": [f"output/loras/{file.name}"]})
+        told = [f"output/loras/{file.name}"]
+        host.show_lines(cls, told)
+        return io.NodeOutput(file.name, ui={"text": told})

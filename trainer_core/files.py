@@ -144,14 +144,12 @@ def read_json(path: Path) -> Any:
         raise TrainingError(f"{path} is not valid JSON: {problem}.") from problem
 
 
-def read_json_lines(path: Path) -> list[Any]:
-    """What stands in a log of one JSON value a line, without lines that a crash or a full disk cut; none where there is
-    no log."""
-    found = []
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """What stands in a log of one JSON value a line, without lines that a crash or a full disk cut; nothing where there
+    is no log."""
     for line in path.read_bytes().splitlines() if path.is_file() else ():
         with contextlib.suppress(ValueError):  # half a letter is one too
-            found.append(json.loads(line))
-    return found
+            yield json.loads(line)
 
 
 def check_folder_writable(folder: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..dataset.types import DatasetImage
 from ..errors import TrainingError
-from ..files import digest
+from ..files import digest, read_json_lines
 from .tagger import TagAnswer
 
 _VERSION = 1
@@ -62,14 +63,9 @@ def key_of(image: DatasetImage) -> str:
 
 def _read(file: Path) -> dict[str, TagAnswer]:
     known = {}
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError:
-        return known
-    for line in lines:
-        try:
-            key, value = json.loads(line)
-            known[key] = TagAnswer.from_json(value)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
+    with suppress(OSError):
+        for entry in read_json_lines(file):
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                key, value = entry
+                known[key] = TagAnswer.from_json(value)
     return known

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import torch
 
 from ..errors import TrainingError
 from ..progress import StageReport
@@ -18,7 +15,7 @@ from .learner import Learner
 from .reports import StepReport
 from .run import Request, StopAsked
 from .run_parts import RunParts
-from .troubles import is_out_of_memory
+from .troubles import give_memory_back
 
 _NOT_MEASURED = "memory ran out while the LoRA was measured; the run goes on without that"
 
@@ -92,10 +89,7 @@ class BetweenSteps:
             with self.keeping.showing():
                 yield from self.parts.judge.measure(self.learner, epoch, step, is_last=is_last)
         except RuntimeError as problem:
-            if not is_out_of_memory(problem):
-                raise
-            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
-            torch.cuda.empty_cache()
+            give_memory_back(problem)
             if _NOT_MEASURED not in self.parts.remarks:
                 self.parts.remarks.append(_NOT_MEASURED)
 

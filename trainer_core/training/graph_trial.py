@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from .draws import Part
 from .learner import Given, Learner
 from .step_graphs import GpuRecorder, Recorder, StepGraphs
 from .trials import distance, seconds
-from .troubles import is_out_of_memory
+from .troubles import give_memory_back
 
 _MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 """Distance of the gradients from the plain ones, relative to their norm: libraries may choose other kernels, which
@@ -73,9 +72,7 @@ def _decided(learner: Learner, graphs: StepGraphs, path: Path) -> tuple[Decision
         try:
             decision = _try(learner, graphs)
         except RuntimeError as problem:
-            if not is_out_of_memory(problem):
-                raise
-            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
+            give_memory_back(problem)
             return None, "no CUDA graphs: memory ran out"  # the first step does what can be done about it
         decision.keep(path)
     return decision, decision.line

@@ -107,7 +107,8 @@ class Keeping:
         if step == best and not any(saved.step == step for saved in self.kept()):
             self._best.append(Save(epoch, step, epoch_name(epoch)))
             self._write(self._best[-1])
-        self._drop_old()
+        else:
+            self._drop_old()
 
     def save_missing(self, step: int) -> None:
         """Write the LoRA of the step that a run goes on from, where a full disk or a crash came between."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 
 import torch
 
@@ -51,3 +52,11 @@ class FiniteWatch:
 def is_out_of_memory(problem: Exception) -> bool:
     """Whether an error says that a device or the computer has no memory left."""
     return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(problem)
+
+
+def give_memory_back(problem: RuntimeError) -> None:
+    """Where an error says that memory ran out, let go of what filled it; any other error is raised again."""
+    if not is_out_of_memory(problem):
+        raise problem
+    traceback.clear_frames(problem.__traceback__)  # they hold it
+    torch.cuda.empty_cache()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -20,8 +19,9 @@ from ..progress import StageReport
 from . import objective
 from .batches import stream_seed
 from .plan.timesteps import TimestepPlan
-from .troubles import is_out_of_memory
+from .troubles import give_memory_back
 from .validation_report import ValidationReport
+from .verdict import FEWEST_POINTS
 
 # Shape suffixes: B rows of one picture, one a timestep, C latent channels, H and W latent height and width.
 
@@ -32,8 +32,6 @@ _ROWS_OF_A_STEP = 3
 """As long as this many rows take here takes one picture of a step, which goes back through the model too."""
 _MUCH, _LITTLE = 0.25, 0.1
 """Time of measuring against that of training."""
-_FEWEST_MEASUREMENTS = 3
-"""Beside the base model's, below which nobody should be sent."""
 
 Picture = TypeVar("Picture", "ValidationPicture", DatasetImage)
 
@@ -116,10 +114,7 @@ class Validation:
         try:
             return self._mean_loss(picture, noise_BCHW, self._t_B, predict)
         except RuntimeError as problem:
-            if not is_out_of_memory(problem):
-                raise
-            traceback.clear_frames(problem.__traceback__)  # they hold what filled the memory
-        torch.cuda.empty_cache()
+            give_memory_back(problem)
         each = zip(noise_BCHW.split(1), self._t_B.split(1), strict=True)
         return fmean(self._mean_loss(picture, noise_1CHW, t_1, predict) for noise_1CHW, t_1 in each)
 
@@ -152,8 +147,7 @@ def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
     share = rows / _ROWS_OF_A_STEP / shown
     if share < _MUCH:
         return ""
-    # a verdict takes some measurements (verdict.py)
-    fewer = min(math.ceil(every * share / _LITTLE), epochs // _FEWEST_MEASUREMENTS)
+    fewer = min(math.ceil(every * share / _LITTLE), epochs // (FEWEST_POINTS - 1))  # the base model's is one of them
     remedy = f"Set validate_every_epochs to {fewer}, or raise the repeats." if fewer > every else "Raise the repeats."
     return f"measuring takes about {share:.0%} as long as training, as epochs are of few steps. {remedy}"
 

@@ -41,7 +41,7 @@ LIKE_THE_BASE = 0.85
 """Distance of captions' pictures from their sources, against the base model's, from where little was learned."""
 _HARDLY = 0.01
 """Share of the base model's loss that a run must gain to have learned anything."""
-_FEWEST_POINTS = 4
+FEWEST_POINTS = 4
 """Measurements, the base model's among them, from which a curve has a shape."""
 _FEW_PICTURES = 12
 
@@ -134,7 +134,7 @@ def _judge(
     if not _has_shape(trained) and drawn and drawn.caption_distance >= LIKE_THE_BASE:
         return "underfit", None, _say("like the base")
     if not _has_shape(trained) and drawn is None:
-        return "not measured", None, _say("too few", times=len(trained.shares), needed=_FEWEST_POINTS)
+        return "not measured", None, _say("too few", times=len(trained.shares), needed=FEWEST_POINTS)
     curve = held_out or trained
     since = curve.since(lambda place: curve.rise(place) < LOST * most)
     return "good", since, _say("good" if held_out else "good, nothing held out", since=since, **gains)
@@ -154,7 +154,7 @@ def _is_steep(curve: LearningCurve) -> bool:
 
 
 def _has_shape(curve: LearningCurve) -> bool:
-    return len(curve.shares) >= _FEWEST_POINTS
+    return len(curve.shares) >= FEWEST_POINTS
 
 
 def _rising(key: str, curve: LearningCurve, most: float) -> tuple[int, Sentence]:
