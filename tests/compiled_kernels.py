@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from trainer_core.families.gpu import convolution, few_keys, gate, group_norm, layer_norm
+from trainer_core.families.gpu import convolution, few_keys, gate, group_norm, layer_norm, narrow_gradients
 
 GPUS = {
     "RTX 20": (GPUTarget("cuda", 75, 32), torch.float16),
@@ -28,9 +28,9 @@ GPUS = {
     "RTX 50": (GPUTarget("cuda", 120, 32), torch.bfloat16),
     "RX 7900": (GPUTarget("hip", "gfx1100", 32), torch.float16),
 }
-WITH_FEW_KEYS = {"RTX 30", "H100", "RTX 50"}
+THAT_MULTIPLY = {"RTX 30", "H100", "RTX 50"}
 """Where Triton multiplies with tensor cores, and that kernels which multiply are for."""
-_POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
+_POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int32: "*i32"}
 _NUMBERS = {int: "i32", float: "fp32"}
 _DIVISIBLE = [["tt.divisibility", 16]]
 """What Triton takes from an address, or a number, that is a multiple of 16: it loads 16 bytes at a time."""
@@ -40,11 +40,12 @@ _CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
 
 
-def launches(dtype: torch.dtype, *, with_few_keys: bool, on_hopper: bool) -> list[Launch]:
+def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> list[Launch]:
     """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
     found: list[Launch] = []
-    for module in (convolution, few_keys, gate, group_norm, layer_norm):
+    for module in (convolution, few_keys, gate, group_norm, layer_norm, narrow_gradients):
         module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
+        module.is_on_hopper = lambda tensor: on_hopper
     with FakeTensorMode():
         groups, layer = nn.GroupNorm(32, 320, dtype=dtype), nn.LayerNorm(1280, dtype=dtype)
         picture = torch.zeros(2, 320, 64, 64, dtype=dtype, requires_grad=True)
@@ -57,8 +58,9 @@ def launches(dtype: torch.dtype, *, with_few_keys: bool, on_hopper: bool) -> lis
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
         ]
-        if with_few_keys:
-            few_keys._is_on_hopper = lambda tensor: on_hopper
+        if that_multiply:
+            for rank in (16, 32, 128):
+                _gather(rank, dtype)
             answers += [_attended(20, 64, dtype), _attended(8, 40, dtype)]
         sum(answer.sum() for answer in answers).backward()
     return found
@@ -72,6 +74,11 @@ def _attended(heads: int, width: int, dtype: torch.dtype) -> Tensor:
     return few_keys.attend_few_keys(query, key, value)
 
 
+def _gather(rank: int, dtype: torch.dtype) -> None:
+    answer, wide, narrow = (torch.zeros(*size, dtype=dtype) for size in ((1280, rank), (1024, 1280), (1024, rank)))
+    narrow_gradients._compute([narrow_gradients._Product(answer, wide, narrow)], torch.zeros(7, 16, dtype=torch.int32))
+
+
 def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:
     """Bytes of machine code, of memory that a program's threads share, and of what a thread takes because its registers
     do not do (NVIDIA's only)."""
@@ -80,6 +87,10 @@ def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:
     sizes = {name: value for name, value in given.items() if name not in _OPTIONS}
     names, signature, attributes = kernel.arg_names, {}, {}
     for place, (name, given) in enumerate(zip(names, arguments, strict=False)):
+        if isinstance(given, tuple):
+            signature[name] = tuple(_POINTERS[one.dtype] for one in given)
+            attributes |= {(place, inner): _DIVISIBLE for inner in range(len(given))}
+            continue
         signature[name] = _POINTERS[given.dtype] if isinstance(given, Tensor) else _NUMBERS[type(given)]
         if isinstance(given, Tensor) or given % 16 == 0:
             attributes[(place,)] = _DIVISIBLE
@@ -105,7 +116,7 @@ def main() -> None:
     found: dict[str, dict[str, list[dict[str, int]]]] = {}
     for gpu, (target, dtype) in GPUS.items():
         found[gpu] = {}
-        for launch in launches(dtype, with_few_keys=gpu in WITH_FEW_KEYS, on_hopper=gpu == "H100"):
+        for launch in launches(dtype, that_multiply=gpu in THAT_MULTIPLY, on_hopper=gpu == "H100"):
             found[gpu].setdefault(launch[0].__name__, []).append(compiled(launch, target))
     json.dump(found, sys.stdout)
 

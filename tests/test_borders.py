@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -212,7 +213,9 @@ def with_rooms(monkeypatch):
     return taken
 
 
-def gradients_of(family: str, dtype: torch.dtype, *, bordered: bool = False, packed: bool = False) -> Tensor:
+def gradients_of(
+    family: str, dtype: torch.dtype, *, bordered: bool = False, packed: bool = False, gathered: Any = None
+) -> Tensor:
     model = tiny(family)
     unet = model.unet.to(dtype)
     use_fused_layers(unet)
@@ -225,7 +228,7 @@ def gradients_of(family: str, dtype: torch.dtype, *, bordered: bool = False, pac
         parameter.data = drawn(*parameter.shape, seed=place) / 10
     if bordered:
         blocks = [block for block in unet.modules() if isinstance(block, FusedTransformerBlock)]
-        put_borders(found for block in blocks for found in block.layers_by_input())
+        put_borders((found for block in blocks for found in block.layers_by_input()), lambda rank: gathered)
     for _ in range(2):  # the second pass writes over what the first one had
         for parameter in adapters.parameters():
             parameter.grad = None

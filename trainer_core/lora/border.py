@@ -11,14 +11,18 @@ another tensor of the answer's size, or the input's, written and read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .low_rank import LoraLayer
+
+if TYPE_CHECKING:  # needs Triton
+    from ..families.gpu.narrow_gradients import NarrowGradients
 
 # Shape suffixes: N sets of layers, I and O width in and out, R rank, O and R of all layers of a set together.
 
@@ -53,7 +57,9 @@ class Border:
 class Borders:
     """Of sets of layers that are alike, in one piece, so that a pass brings all of their LoRAs there at once."""
 
-    def __init__(self, sets: Sequence[Sequence[LoraLayer]]) -> None:
+    def __init__(self, sets: Sequence[Sequence[LoraLayer]], gradients: NarrowGradients | None = None) -> None:
+        """`gradients`: where those of the LoRAs are computed; None: each for itself."""
+        self.gradients = gradients
         first, count = sets[0], len(sets)
         inputs, sample = first[0].base.in_features, first[0].base.weight
         self._rows = list(pairwise(accumulate((layer.base.out_features for layer in first), initial=0)))
@@ -85,15 +91,20 @@ class Borders:
             self._whole_N[:, slice(*rows), slice(*columns)] = ups
 
 
-def put_borders(sets: Iterable[Sequence[nn.Module]]) -> int:
+def put_borders(
+    sets: Iterable[Sequence[nn.Module]], gradients: Callable[[int], NarrowGradients | None] = lambda rank: None
+) -> int:
     """Put borders around the weights of sets of layers that read the same input, where all can have them; by how many
-    bytes that makes a model larger."""
+    bytes that makes a model larger.
+
+    `gradients`: where those of LoRAs of a rank are computed.
+    """
     alike: dict[tuple, list[Sequence[LoraLayer]]] = defaultdict(list)
     for layers in sets:
         if all(_can_have_border(layer, alone=len(layers) == 1) for layer in layers):
             alike[tuple((*layer.base.weight.shape, layer.rank) for layer in layers)].append(layers)
     pieces = (found[start : start + _SETS] for found in alike.values() for start in range(0, len(found), _SETS))
-    return sum(Borders(piece).nbytes for piece in pieces)
+    return sum(Borders(piece, gradients(piece[0][0].rank)).nbytes for piece in pieces)
 
 
 def _can_have_border(layer: nn.Module, *, alone: bool) -> bool:

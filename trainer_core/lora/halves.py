@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from ..families.beside import meet
 from .adapters import Adapters
 from .low_rank import LoraLayer
+
+if TYPE_CHECKING:  # needs Triton
+    from ..families.gpu.narrow_gradients import NarrowGradients
 
 
 @contextlib.contextmanager
@@ -28,14 +32,18 @@ def halves_at_hand(adapters: Iterable[Adapters], dtype: torch.dtype) -> Iterator
     weights = [weight for layer in layers for weight in (layer.lora_down, layer.lora_up)]
     scales = [scale for layer in layers for scale in (1.0, layer.strength * layer.scale)]
     places = [place for layer in layers for place in layer.places or (None, None)]
-    halves = _Halves.apply(dtype, scales, places, *weights) if layers else ()
-    for stack in dict.fromkeys(layer.border.stack for layer in layers if layer.border):
+    stacks = dict.fromkeys(layer.border.stack for layer in layers if layer.border)
+    gathered = list(dict.fromkeys(stack.gradients for stack in stacks if stack.gradients))
+    halves = _Halves.apply(dtype, scales, places, gathered, *weights) if layers else ()
+    for stack in stacks:
         stack.spread()
     for layer, down, up in zip(layers, halves[::2], halves[1::2], strict=True):
         layer.halves = (down, up)
     try:
         yield
     finally:
+        for one in gathered:
+            one.forget()
         for layer in layers:
             layer.halves = None
 
@@ -50,9 +58,10 @@ class _Halves(torch.autograd.Function):
         dtype: torch.dtype,
         scales: Sequence[float],
         places: Sequence[Tensor | None],
+        gathered: Sequence[NarrowGradients],
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.scales, ctx.dtype = scales, weights[0].dtype
+        ctx.scales, ctx.dtype, ctx.gathered = scales, weights[0].dtype, gathered
         ctx.set_materialize_grads(False)
         return _converted(_scaled(weights, scales), dtype, places)
 
@@ -60,11 +69,13 @@ class _Halves(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         found = [gradient for gradient in gradients if gradient is not None]  # module dropout leaves layers out
+        for one in ctx.gathered:
+            one.compute()
         if found:
             meet(found[0])  # joint.py computes them beside others
         scales = [scale for scale, gradient in zip(ctx.scales, gradients, strict=True) if gradient is not None]
         own = iter(_scaled(_converted(found, ctx.dtype), scales)) if found else iter(())
-        return None, None, None, *(None if gradient is None else next(own) for gradient in gradients)
+        return None, None, None, None, *(None if gradient is None else next(own) for gradient in gradients)
 
 
 def _converted(

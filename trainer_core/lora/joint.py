@@ -97,10 +97,7 @@ class _LoraLinears(torch.autograd.Function):
         for gradient_TO, up_OR, of_inner in zip(gradients_TO, ups, of_inner_TR.split(ctx.ranks, 1), strict=True):
             product_into(of_inner, gradient_TO, up_OR.t())
         _scaled(of_inner_TR, ctx.ranks, ctx.scales)
-        with beside(x_TI, inner_TR, of_inner_TR, *gradients_TO):  # halves.py meets them, who alone reads them
-            inners = inner_TR.split(ctx.ranks, 1)
-            of_ups = [gradient_of_weight(one, inner) for one, inner in zip(gradients_TO, inners, strict=True)]
-            of_downs = gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks)
+        of_downs, of_ups = _gradients_of_factors(ctx, gradients_TO, inner_TR, x_TI, of_inner_TR)
         if ctx.needs_input_grad[0]:
             if rows_TW is None:
                 of_x_TI = product(of_inner_TR, down_RI.t())
@@ -110,6 +107,19 @@ class _LoraLinears(torch.autograd.Function):
                 of_x_TI = rows_TW @ ctx.border.backwards
             of_x = of_x_TI.view(ctx.shape)
         return of_x, None, None, None, *[None] * (2 * count), *of_downs, *of_ups
+
+
+def _gradients_of_factors(
+    ctx: FunctionCtx, gradients_TO: Sequence[Tensor], inner_TR: Tensor, x_TI: Tensor, of_inner_TR: Tensor
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Those of downs and of ups. halves.py, who alone reads them, waits for them."""
+    inners, of_inners = (one.split(ctx.ranks, 1) for one in (inner_TR, of_inner_TR))
+    gathered = ctx.border.stack.gradients if ctx.border else None
+    ups, downs = list(zip(gradients_TO, inners, strict=True)), [(x_TI, one) for one in of_inners]
+    if gathered and all(gathered.fits(*pair) for pair in (*ups, *downs)):
+        return [gathered.later(*pair, turned=True) for pair in downs], [gathered.later(*pair) for pair in ups]
+    with beside(x_TI, inner_TR, of_inner_TR, *gradients_TO):
+        return gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks), [gradient_of_weight(*pair) for pair in ups]
 
 
 def _scaled(inner_TR: Tensor, ranks: Sequence[int], scales: Sequence[float]) -> Sequence[Tensor]:

@@ -14,7 +14,7 @@ from ..families.attention import use_attention
 from ..families.base_model import BaseModel
 from ..families.cpu.attention import attend
 from ..families.cpu.layers import blocks_of_many_places, bytes_of_transforms, transform_convolutions, use_cpu_layers
-from ..families.gpu.trial import can_attend, can_fuse
+from ..families.gpu.trial import can_attend, can_fuse, can_gather
 from ..families.loading import parts_of
 from ..lora.border import put_borders
 from ..lora.joint_attention import JointAttention
@@ -91,7 +91,10 @@ def put_borders_for_gpu(unet: UNet2DConditionModel, device: str, dtype: torch.dt
     makes it larger. What dropout leaves out is between the two."""
     if plan.drops_out or not can_fuse(device, dtype):
         return 0
-    from ..families.gpu.layers import FusedTransformerBlock  # needs Triton
+    from ..families.gpu.layers import FusedTransformerBlock  # these need Triton
+    from ..families.gpu.narrow_gradients import NarrowGradients
 
+    gathered = NarrowGradients()
     blocks = (block for block in unet.modules() if isinstance(block, FusedTransformerBlock))
-    return put_borders(layers for block in blocks for layers in block.layers_by_input())
+    sets = (layers for block in blocks for layers in block.layers_by_input())
+    return put_borders(sets, lambda rank: gathered if can_gather(device, dtype, rank) else None)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ...devices import is_gpu
 from .few_keys_kernels import attend, gradients
-from .launching import blocks_of, launch, next_power_of_2
+from .launching import blocks_of, is_on_hopper, launch, next_power_of_2
 
 # Shape suffixes: B batch, N heads, Q queries, L keys, D values of a head, S spans.
 
@@ -82,10 +82,6 @@ def _fit(*three: Tensor) -> bool:
     return is_alike and lie_so and keys <= _MOST_KEYS and width <= _MOST_WIDTH
 
 
-def _is_on_hopper(tensor: Tensor) -> bool:
-    return is_gpu(tensor.device) and torch.cuda.get_device_capability(tensor.device)[0] == 9
-
-
 class _Attention(torch.autograd.Function):
     """softmax(Q K^T / sqrt(D)) V. Answers and gradients lie as heads side by side do: joining them takes no copy."""
 
@@ -104,7 +100,7 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, ...]:
         query, key, value = ctx.saved_tensors
-        division = _BACKWARDS_ON_HOPPER if _is_on_hopper(query) else _BACKWARDS
+        division = _BACKWARDS_ON_HOPPER if is_on_hopper(query) else _BACKWARDS
         (batch, heads, queries, width), keys, span = query.shape, key.shape[2], division.span(query)
         spans = blocks_of(queries, span)
         gradient = gradient.transpose(1, 2).contiguous()

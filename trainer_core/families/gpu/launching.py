@@ -16,10 +16,22 @@ blocks_of = triton.cdiv
 next_power_of_2 = triton.next_power_of_2
 
 
-def launch(kernel: triton.JITFunction, grid: tuple[int, ...], answer: Tensor, *arguments: Any, **sizes: int) -> None:
-    """Have `kernel` fill `answer`, on its device. Of tensors without storage, as memory is counted with, nothing is
-    computed."""
-    if isinstance(answer, FakeTensor):
+def launch(
+    kernel: triton.JITFunction,
+    grid: tuple[int, ...],
+    answer: Tensor | tuple[Tensor, ...],
+    *arguments: Any,
+    **sizes: int,
+) -> None:
+    """Have `kernel` fill `answer`, or several, on their device. Of tensors without storage, as memory is counted with,
+    nothing is computed."""
+    first = answer if isinstance(answer, Tensor) else answer[0]
+    if isinstance(first, FakeTensor):
         return
-    with torch.cuda.device(answer.device) if is_gpu(answer.device) else nullcontext():  # Triton takes the current one
+    with torch.cuda.device(first.device) if is_gpu(first.device) else nullcontext():  # Triton takes the current one
         kernel[grid](answer, *arguments, **sizes)
+
+
+def is_on_hopper(tensor: Tensor) -> bool:
+    """Whether it is on a GPU such as an H100, which multiplies what lies in its fast memory without registers."""
+    return is_gpu(tensor.device) and torch.cuda.get_device_capability(tensor.device)[0] == 9

@@ -30,6 +30,12 @@ def can_attend(device: str, dtype: torch.dtype) -> bool:
     return _works(device, lambda: _attends(device, dtype))
 
 
+@cache
+def can_gather(device: str, dtype: torch.dtype, rank: int) -> bool:
+    """The same of gradients of LoRAs of a rank, many at a time."""
+    return _works(device, lambda: _gathers(device, dtype, rank))
+
+
 def _works(device: str, is_right: Callable[[], bool]) -> bool:
     if not _has_gpu(device):
         return False
@@ -86,6 +92,20 @@ def _attends(device: str, dtype: torch.dtype) -> bool:
     ours, theirs = (partial(attended, by) for by in (attend_few_keys, functional.scaled_dot_product_attention))
     # of SDXL's size: whether its kernels find room shows with no smaller one
     return _agree(ours, theirs, _waves(device, dtype, 1, 77, 128), _MOST_OFF[dtype])
+
+
+def _gathers(device: str, dtype: torch.dtype, rank: int) -> bool:
+    from .few_keys import can_multiply
+    from .narrow_gradients import NarrowGradients
+
+    gathered = NarrowGradients()
+    (wide, _), (narrow, _) = _waves(device, dtype, 70, 72), _waves(device, dtype, 70, rank)
+    if not can_multiply(device, dtype) or not gathered.fits(wide, narrow):
+        return False
+    found = [gathered.later(wide, narrow).t(), gathered.later(wide, narrow, turned=True)]
+    gathered.compute()
+    expected = (narrow.t() @ wide).double()
+    return all(bool((one.double() - expected).norm() <= _MOST_OFF[dtype] * expected.norm()) for one in found)
 
 
 def _waves(device: str, dtype: torch.dtype, *shape: int) -> list[Tensor]:
