@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,24 +44,30 @@ class GraphTrial:
 
 
 def use_graphs_where_they_help(
-    learner: Learner, path: Path, tell: Callable[[str], None], *, recorder: Recorder | None = None
+    learner: Learner,
+    path: Path,
+    order: Sequence[torch.nn.Parameter],
+    tell: Callable[[str], None],
+    *,
+    recorder: Recorder | None = None,
 ) -> str:
     """Let a learner take its passes from graphs, or leave it; what to tell of it. Of several processes the first one
     tries, and all do as it decided.
 
     Args:
         path: Where the run keeps what it decided, so that it goes on likewise.
+        order: What is trained, as its optimizer has it.
         tell: Is told if graphs are given up later.
         recorder: How passes are recorded; None: as CUDA graphs.
     """
     reason = learner.choice.against_graphs(learner.plan)
-    graphs = None if reason else StepGraphs(learner, recorder or GpuRecorder(learner.device), tell)
+    graphs = None if reason else StepGraphs(learner, recorder or GpuRecorder(learner.device), order, tell)
     decision, line = None, f"no CUDA graphs: {reason}" if reason else "CUDA graphs: as the first process has it"
     if graphs and learner.team.is_first:
         decision, line = _decided(learner, graphs, path)
     (is_taken,) = learner.team.add_up(decision is not None and decision.is_taken)
     if graphs and is_taken:
-        learner.learn_by(graphs.learn, graphs.make_room)
+        learner.learn_by(graphs.learn, graphs.make_room, graphs.strip)
     return line
 
 

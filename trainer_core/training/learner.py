@@ -29,6 +29,7 @@ from .plan import TrainingPlan
 from .precision import FORMATS, autocast
 from .shares import share
 from .step_loss import StepLoss, skips_on_device, step_unless_bad
+from .strip import Strip
 from .team import Team
 
 # Shape suffixes: B pictures of a part, C latent channels, H and W latent height and width, L tokens, D text width.
@@ -85,6 +86,8 @@ class Learner:
         """Every how many blocks are computed again in the backward pass; 0: none."""
         self.is_compiled = False
         """Whether the UNet's blocks are."""
+        self.strip: Strip | None = None
+        """What a graph's gradients lie in."""
         self.learn_itself()
         self.is_updating = False
         """Until a step is counted, by whoever asked for it, the weights are of no step and must not be kept."""
@@ -123,13 +126,22 @@ class Learner:
         """
         return is_gpu(self.device) and self.team.size == 1 and skips_on_device(optimizer)
 
-    def learn_by(self, learn: Callable[[Given], Tensor], make_room: Callable[[], None]) -> None:
-        """Let something else do what `learn` does. `make_room`: lets go of what it holds, where others may need it."""
-        self._learn_given, self._make_room = learn, make_room
+    def learn_by(
+        self, learn: Callable[[Given], Tensor], make_room: Callable[[], None], strip: Strip | None = None
+    ) -> None:
+        """Let something else do what `learn` does.
+
+        Args:
+            make_room: Lets go of what it holds, where others may need it.
+            strip: Where it leaves its gradients.
+        """
+        self._learn_given, self._make_room, self.strip = learn, make_room, strip
 
     def learn_itself(self) -> None:
         """Let nothing else do it any more."""
-        self._learn_given = self._make_room = None
+        if self.strip:
+            self.strip.let_go()
+        self._learn_given = self._make_room = self.strip = None
 
     @property
     def learns_itself(self) -> bool:
@@ -207,7 +219,9 @@ class Learner:
         """Take the step, if all is finite."""
         self._scaler.unscale_(optimizer)
         limit = self.plan.optimizer.max_grad_norm or math.inf
-        loss = StepLoss(losses, torch.nn.utils.clip_grad_norm_(self.parameters, limit))
+        is_filled = self.strip is not None and self.strip.is_filled()
+        trained = self.strip.with_others(self.parameters) if is_filled else self.parameters
+        loss = StepLoss(losses, torch.nn.utils.clip_grad_norm_(trained, limit))
         self.is_updating = True
         if self.is_ahead(optimizer):
             step_unless_bad(optimizer, loss)

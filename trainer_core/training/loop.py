@@ -16,6 +16,7 @@ from ..ahead import one_ahead
 from ..devices import is_gpu
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
+from .adamw import AdamW
 from .amount import Step, steps_from
 from .between_steps import BetweenSteps, Report
 from .compiling import compile_where_it_pays
@@ -26,7 +27,7 @@ from .graph_trial import use_graphs_where_they_help
 from .journal import Journal, TakenStep
 from .keeping import Keeping
 from .learner import Learner
-from .optimizer import make_optimizer, set_rates
+from .optimizer import make_optimizer, set_rates, trained_parameters
 from .plan import TrainingPlan
 from .precision import FORMATS
 from .reports import StepReport
@@ -55,7 +56,7 @@ class TrainingLoop:
         parts, run = self.parts, self.parts.run
         optimizer, average, step, is_over = self._begin()
         if not is_over:
-            yield from self._speed_up(parts.total_steps - step)
+            yield from self._speed_up(parts.total_steps - step, optimizer)
         edges = [0, *accumulate(parts.lengths)]
         epoch = bisect_left(edges, step)
         keeping = Keeping(parts, self.learner, optimizer, average)
@@ -114,7 +115,7 @@ class TrainingLoop:
         """The steps of a process that keeps nothing: the first one does, and says when the run ends."""
         optimizer, _, step, is_over = self._begin()
         if not is_over:
-            for _ in self._speed_up(self.parts.total_steps - step):
+            for _ in self._speed_up(self.parts.total_steps - step, optimizer):
                 pass
         finite = FiniteWatch()
         try:
@@ -147,7 +148,7 @@ class TrainingLoop:
         (is_over,) = parts.team.add_up(parts.team.is_first and parts.run.ends_at(step))
         return optimizer, average, step, bool(is_over) or step == parts.total_steps
 
-    def _speed_up(self, steps: int) -> Iterator[StageReport]:
+    def _speed_up(self, steps: int, optimizer: torch.optim.Optimizer) -> Iterator[StageReport]:
         """What the plan allows to be tried before the `steps` that are left."""
         folder, precision, remarks = self.parts.run.folder, self.plan.precision, self.parts.remarks
         if precision.compile:
@@ -159,7 +160,10 @@ class TrainingLoop:
                 use_gpu_layers(unet, self.parts.device, dtype, will_compile=False)
         if precision.cuda_graphs and is_gpu(self.parts.device):
             yield StageReport(stage="recording CUDA graphs", done=0, total=1)
-            remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", remarks.append))
+            order = trained_parameters(optimizer)
+            remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", order, remarks.append))
+            if self.learner.strip and isinstance(optimizer, AdamW):
+                optimizer.take(self.learner.strip)
 
     def _turns(self, step: int, is_over: bool) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""

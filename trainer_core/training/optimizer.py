@@ -18,6 +18,7 @@ from torch import nn
 
 from ..errors import TrainingError
 from ..lora.adapters import ParameterGroup
+from .adamw import AdamW
 from .eight_bits import in_bins
 from .plan import OptimizerPlan
 
@@ -123,7 +124,7 @@ def _build(plan: OptimizerPlan, groups: list[dict[str, Any]]) -> torch.optim.Opt
     match plan.name:
         case "AdamW":
             in_one_pass = all(weight.device.type in _FUSED for group in groups for weight in group["params"])
-            return torch.optim.AdamW(groups, betas=betas, weight_decay=decay, fused=in_one_pass or None)
+            return AdamW(groups, betas=betas, weight_decay=decay, fused=in_one_pass or None)
         case "AdamW8bit":
             return in_bins(_package("bitsandbytes", plan).optim.AdamW8bit)(groups, betas=betas, weight_decay=decay)
         case "Lion":

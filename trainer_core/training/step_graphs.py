@@ -18,6 +18,7 @@ from torch import Tensor
 from ..families.beside import ends_beside
 from .learner import Given, Learner
 from .memory_choice import free_memory
+from .strip import Strip
 from .troubles import is_out_of_memory
 
 
@@ -43,14 +44,22 @@ _WARM_UPS = 3
 class StepGraphs:
     """Does what `Learner.learn` does, with the same gradients."""
 
-    def __init__(self, learner: Learner, recorder: Recorder, tell: Callable[[str], None]) -> None:
-        """`tell`: is told if memory does not do any more."""
+    def __init__(
+        self, learner: Learner, recorder: Recorder, order: Sequence[torch.nn.Parameter], tell: Callable[[str], None]
+    ) -> None:
+        """
+        Args:
+            order: What is trained, as its optimizer has it.
+            tell: Is told if memory does not do any more.
+        """
         self._learner, self._recorder, self._tell = learner, recorder, tell
         self._graphs: dict[tuple, _Graph | None] = {}
         self._has_memory = True
         unet = [part for part in learner.adapters if part.module is learner.model.unet]
-        self._parameters = [parameter for part in unet for parameter in part.parameters()]
-        self._gradients = [torch.zeros_like(parameter) for parameter in self._parameters]
+        of_unet = {id(parameter) for part in unet for parameter in part.parameters()}
+        parameters = [parameter for parameter in order if id(parameter) in of_unet]
+        self.strip = Strip(parameters) if parameters else None
+        """The UNet's; None where only text encoders are trained."""
 
     def learn(self, given: Given) -> Tensor:
         """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
@@ -61,6 +70,10 @@ class StepGraphs:
             return self._learner.learn(given)
         self._place_gradients()
         return graph.learn(given)
+
+    def _place_gradients(self) -> None:
+        if self.strip:
+            self.strip.place_gradients()
 
     def record(self, given: Given) -> None:
         """Record the pass for parts of this shape, or remember that there is none: there are enough, or it failed.
@@ -83,47 +96,30 @@ class StepGraphs:
 
     def _try_to_record(self, given: Given) -> _Graph | None:
         self._place_gradients()
-        before = [gradient.clone() for gradient in self._gradients]
+        before = self.strip.whole.grad.clone() if self.strip else None
         try:
-            return _Graph(self._learner, given, self._parameters, self._gradients, self._recorder)
+            return _Graph(self._learner, given, self.strip, self._recorder)
         except RuntimeError as problem:  # an operation that cannot be recorded, or no memory for it
             self._has_memory = not is_out_of_memory(problem)
             gc.collect()
             return None
         finally:
-            for gradient, value in zip(self._gradients, before, strict=True):
-                gradient.copy_(value)
+            if self.strip:
+                self.strip.whole.grad.copy_(before)
 
     def _let_go(self) -> None:
         self._graphs = {shape: None for shape, graph in self._graphs.items() if graph is None}
         gc.collect()
         self._recorder.forget()
 
-    def _place_gradients(self) -> None:
-        """Have every gradient where the graphs add to it, with what the parameter has so far."""
-        pairs = list(zip(self._parameters, self._gradients, strict=True))
-        fresh = [gradient for parameter, gradient in pairs if parameter.grad is None]
-        if fresh:  # all at once: SDXL has 1,444
-            torch._foreach_zero_(fresh)
-        for parameter, gradient in pairs:
-            if parameter.grad is not None and parameter.grad is not gradient:
-                gradient.copy_(parameter.grad)
-            parameter.grad = gradient
-
 
 class _Graph:
     """The pass of one shape."""
 
-    def __init__(
-        self,
-        learner: Learner,
-        given: Given,
-        parameters: Sequence[torch.nn.Parameter],
-        gradients: Sequence[Tensor],
-        recorder: Recorder,
-    ) -> None:
+    def __init__(self, learner: Learner, given: Given, strip: Strip | None, recorder: Recorder) -> None:
         self._given = _copied(given)
         learned = _learned(self._given)
+        parameters, gradients = (strip.parameters, strip.gradients) if strip else ([], [])
 
         def run() -> None:
             with learner.passing():
