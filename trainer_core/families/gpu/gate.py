@@ -63,7 +63,7 @@ def _gate(answer, x, bias, width, stride, HAS_BIAS: tl.constexpr, COLUMNS: tl.co
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     is_in = column < width
     value, opened = _halves(x, bias, row, column, width, HAS_BIAS)
-    y = value * opened * 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
+    y = value * opened * _below(opened, tl.exp(-0.5 * opened * opened))
     tl.store(answer + row * stride + column, y.to(answer.dtype.element_ty), mask=is_in)
 
 
@@ -74,11 +74,26 @@ def _gradient_of_gate(answer, gradient, x, bias, width, stride, HAS_BIAS: tl.con
     is_in = column < width
     value, opened = _halves(x, bias, row, column, width, HAS_BIAS)
     g = tl.load(gradient + row * width + column, mask=is_in, other=0.0).to(tl.float32)
-    below = 0.5 * (1 + tl.erf(opened * 0.7071067811865476))
-    density = 0.3989422804014327 * tl.exp(-0.5 * opened * opened)
-    of_value, of_gate = g * opened * below, g * value * (below + opened * density)
+    bell = tl.exp(-0.5 * opened * opened)
+    below = _below(opened, bell)
+    of_value, of_gate = g * opened * below, g * value * (below + opened * (0.3989422804014327 * bell))
     tl.store(answer + row * stride + column, of_value.to(answer.dtype.element_ty), mask=is_in)
     tl.store(answer + row * stride + width + column, of_gate.to(answer.dtype.element_ty), mask=is_in)
+
+
+@triton.jit
+def _below(x, bell):
+    """The share of a normal distribution below x, to 1e-7, from exp(-x^2 / 2), which the gradient needs as well.
+
+    erf by Abramowitz and Stegun (7.1.26), and a division without its care for the smallest numbers: a third of the
+    instructions of GELU's gradient less than with the library's, and the memory is what is waited for.
+    """
+    t = 1 + 0.2316418882663604 * tl.abs(x)
+    t = tl.rsqrt(t * t)
+    tail = 0.5307027145 * t - 0.7265760135
+    tail = ((tail * t + 0.7107068705) * t - 0.142248368) * t + 0.127414796
+    tail = tail * t * bell
+    return tl.where(x < 0, tail, 1 - tail)
 
 
 @triton.jit
