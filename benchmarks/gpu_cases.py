@@ -17,8 +17,8 @@ _OTHERS_NEED = 1.3
 """Times as much is left for whoever takes more than that."""
 _GB_LOADED = {"sd15": 3, "sdxl": 8}
 """What a contender takes that waits before its first step, with its part of the driver's."""
-_LOADING = 9
-"""Contenders at a time; so many took 110 s, three of them 60 to 110."""
+_LOADING = 6
+"""Contenders at a time: three took 60 to 110 s, nine 110, and once eight had not loaded after 186."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from ..trainer_core.training.arithmetic import run_size
 from ..trainer_core.training.batches import check_trainable
 from ..trainer_core.training.holdout import hold_out
 from ..trainer_core.training.precision import resolve_precision
+from ..trainer_core.training.validation import measuring_share
 from . import host
 from .arithmetic import dataset_of, part_of, plan_of
 from .routes import Routes
@@ -29,8 +30,8 @@ def add_arithmetic_routes(routes: Routes) -> None:
 
 
 def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
-    """The size of the run, "held_out" pictures beside it, and "seconds" that its steps take, null where no run was like
-    it on this machine."""
+    """The size of the run, "held_out" pictures beside it, and "seconds" that its steps and its measuring take, null
+    where no run was like it on this machine."""
     plan = plan_of(training)
     source = part_of(training, "dataset", dict)
     whole = dataset_of(source) if source else _dataset_of_run(training.get("run"))
@@ -43,10 +44,16 @@ def _count(request: web.Request, training: dict[str, Any]) -> dict[str, Any]:
     precision = resolve_precision(plan.precision.training, device)
     work = Work.of(split.training, plan, family=outline.title, precision=precision, device=device_name(device))
     pace = expected_seconds_per_step(host.runs_folder(), work)
+    measuring = measuring_share(
+        plan.validation.every_epochs,
+        pictures=size.pictures + len(split.held_out),
+        epochs=size.epochs,
+        shown=size.steps * size.batch_size * size.accumulation,
+    )
     return {
         "size": asdict(size),
         "held_out": len(split.held_out),
-        "seconds": size.steps * pace if pace else None,
+        "seconds": size.steps * pace * (1 + measuring) if pace else None,
     }
 
 

@@ -50,6 +50,9 @@ def test_the_time_is_that_of_the_last_run_like_it(comfy: ComfyServer, pictures: 
     long = ask(comfy, question(pictures, {"epochs": 30, "batch_size": 1}))
     assert 0 < short["seconds"] < 3600
     assert long["seconds"] == pytest.approx(3 * short["seconds"])
+    measured = ask(comfy, question(pictures, {"epochs": 10, "batch_size": 1, "validate_every_epochs": 1}))
+    # before the first step and after each of 10 epochs 4 pictures at 4 timesteps; three take as long as one of 40 shown
+    assert measured["seconds"] == pytest.approx(short["seconds"] * (1 + 11 * 4 * 4 / 3 / 40))
 
 
 def test_pictures_that_cannot_be_followed_are_those_of_the_last_run(comfy: ComfyServer, pictures: str) -> None:

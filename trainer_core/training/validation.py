@@ -134,8 +134,8 @@ class Validation:
         return torch.randn((len(self._t_B), *picture.latent_CHW.shape), generator=generator)
 
 
-def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
-    """What to tell where measuring takes long, as epochs are short and many; else nothing.
+def measuring_share(every: int, *, pictures: int, epochs: int, shown: int) -> float:
+    """About how long measuring takes, as a share of what the steps of a run take.
 
     Args:
         every: After how many epochs it is measured; 0: never.
@@ -144,7 +144,12 @@ def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
     """
     measured = min(pictures, MOST_ROWS // _FEWEST_TIMESTEPS)
     rows = measured * _timesteps_each(measured) * (1 + epochs // every) if every else 0
-    share = rows / _ROWS_OF_A_STEP / shown
+    return rows / _ROWS_OF_A_STEP / shown
+
+
+def cost_remark(every: int, *, pictures: int, epochs: int, shown: int) -> str:
+    """What to tell where measuring takes long, as epochs are short and many; else nothing. Arguments as there."""
+    share = measuring_share(every, pictures=pictures, epochs=epochs, shown=shown)
     if share < _MUCH:
         return ""
     fewer = min(math.ceil(every * share / _LITTLE), epochs // (FEWEST_POINTS - 1))  # the base model's is one of them
