@@ -162,7 +162,7 @@ def test_what_loads_together_has_room_for_one_of_them_to_step():
     cases = gpu_cases("cuda", free=140 * 2**30)
     assert [case for group in loading_together(cases, OTHERS[:2], 140 * 2**30) for case in group] == cases
     assert sizes(140)[:3] == [2, 1, 4], "SDXL at batch 8 is alone"
-    assert sizes(80)[3] < sizes(140)[3]
+    assert sizes(80)[4] < sizes(140)[4]
     for free, others in ((24, 2), (80, 2), (140, 2), (140, 4), (10_000, 2)):
         for group in loading_together(cases, OTHERS[:others], free * 2**30):
             counts = [others + 1 if case.against_others else 1 for case in group]

@@ -74,6 +74,12 @@ def test_they_wait_for_each_other_until_there_are_enough(monkeypatch):
     for _ in range(4):
         gathered.later(*pair(70, 24))
     assert counts == [16, 4, 3], "they hold what would have been let go"
+    wide, narrow = pair(70, 24)
+    for _ in range(9):
+        gathered.later(wide, narrow)
+    assert counts == [16, 4, 3], "what reads the same holds it once"
+    gathered.later(*pair(200, 136))
+    assert counts == [16, 4, 3, 10] and len(gathered._waiting) == 1, "not more, though one alone may be"
 
 
 def test_another_rank_does_not_wait_with_them(monkeypatch):
@@ -188,11 +194,14 @@ def test_they_are_tried_on_the_device_in_the_format_and_of_the_rank(monkeypatch)
     try:
         assert can_gather("cpu", torch.half, 32) and can_gather("cpu", torch.half, 8)
         assert not can_gather("cpu", torch.half, 12) and not can_gather("cpu", torch.half, 136)
-        can_gather.cache_clear()
         real = narrow_gradients._compute
-        monkeypatch.setattr(
-            narrow_gradients, "_compute", lambda products, table: real(products, table) or products[0].answer_CR.zero_()
-        )
-        assert not can_gather("cpu", torch.half, 32), "what is wrong is not used"
+        for wrong in (lambda products: products[-1].answer_CR.zero_(), lambda products: products[3].answer_CR.neg_()):
+            can_gather.cache_clear()
+            monkeypatch.setattr(
+                narrow_gradients,
+                "_compute",
+                lambda products, table, spoil=wrong: real(products, table) or spoil(products),
+            )
+            assert not can_gather("cpu", torch.half, 32), "what is wrong is not used"
     finally:
         can_gather.cache_clear()

@@ -14,6 +14,8 @@ import torch
 from tests.tapes import AS_ON_A_GPU, OnTape
 from tests.training_jobs import digest, prepared, small_job, train
 from trainer_core.training import graph_trial, step_graphs
+from trainer_core.training.adamw import AdamW
+from trainer_core.training.amount import steps_from
 from trainer_core.training.decision import Decision
 from trainer_core.training.graph_trial import GraphTrial, use_graphs_where_they_help
 from trainer_core.training.step_graphs import StepGraphs
@@ -147,13 +149,27 @@ def test_a_pass_that_cannot_be_recorded_is_computed_plainly(folder, tmp_path, mo
     assert weights(trainer) == weights(plain)
 
 
-def test_where_memory_does_not_do_for_one_more_all_graphs_go_and_the_run_goes_on(folder, tmp_path, monkeypatch):
-    class Short(OnTape):
-        def record(self, run):
-            if self.recorded:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-            return super().record(run)
+class Short(OnTape):
+    """Has memory for one graph."""
 
+    def record(self, run):
+        if self.recorded:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().record(run)
+
+
+def test_who_gives_graphs_up_keeps_no_places_for_gradients(folder, tmp_path):
+    trainer = prepared(job_of(folder, "accumulation and short batches", graphs=True), tmp_path / "runs")
+    learner, told = trainer.learner, []
+    use_graphs_where_they_help(learner, tmp_path / "graphs.json", learner.parameters, told.append, recorder=Short())
+    strip = learner.strip
+    steps = list(steps_from(trainer.dataset, trainer.plan, trainer.lengths, 0))
+    losses = [learner._learn(learner.draw(step)) for step in steps]
+    assert told == [step_graphs.GIVEN_UP] and all(loss.isfinite().all() for loss in losses)
+    assert learner.learns_itself and strip.whole.grad is None
+
+
+def test_where_memory_does_not_do_for_one_more_all_graphs_go_and_the_run_goes_on(folder, tmp_path, monkeypatch):
     recorder = Short()
     monkeypatch.setattr(graph_trial, "GpuRecorder", lambda device: recorder)
     kind = "accumulation and short batches"
@@ -163,16 +179,32 @@ def test_where_memory_does_not_do_for_one_more_all_graphs_go_and_the_run_goes_on
     assert weights(trainer) == weights(plain)
 
 
-def test_memory_that_runs_out_in_the_trial_costs_the_graphs_alone(folder, tmp_path, monkeypatch):
+def runs_out_of_memory(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize("where", ["_seconds", "StepGraphs"])
+def test_memory_that_runs_out_in_the_trial_costs_the_graphs_alone(folder, tmp_path, monkeypatch, where):
     plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
-
-    def runs_out(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-
-    monkeypatch.setattr(graph_trial, "_seconds", runs_out)
+    monkeypatch.setattr(graph_trial, where, runs_out_of_memory)
     trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
     assert "no CUDA graphs: memory ran out" in trainer.remarks
     assert not (trainer.run_folder / "graphs.json").exists(), "there may be more another time"
+    assert weights(trainer) == weights(plain)
+
+
+def test_memory_that_does_not_do_for_what_adamw_remembers_in_one_piece_costs_that_alone(folder, tmp_path, monkeypatch):
+    plain = train(job_of(folder, "plain", graphs=False), tmp_path / "plain")
+    real = AdamW.take
+
+    def take(optimizer, strip):
+        with monkeypatch.context() as patched:
+            patched.setattr(torch, "zeros_like", runs_out_of_memory)
+            real(optimizer, strip)
+
+    monkeypatch.setattr(AdamW, "take", take)
+    trainer = train(job_of(folder, "plain", graphs=True), tmp_path / "runs")
+    assert any(remark.startswith("CUDA graphs: ") for remark in trainer.remarks)
     assert weights(trainer) == weights(plain)
 
 
@@ -236,7 +268,7 @@ def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
     learner, path = trainer.learner, tmp_path / "graphs.json"
     told = use_graphs_where_they_help(learner, path, learner.parameters, print, recorder=Stale())
     assert told.startswith("no CUDA graphs: their gradients are ") and "off" in told
-    assert trainer.learner._learn_given is None
+    assert trainer.learner.learns_itself
 
 
 def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
@@ -251,9 +283,9 @@ def test_memory_that_runs_out_lets_the_graphs_go(folder, tmp_path):
     learner = prepared(job_of(folder, "plain", graphs=True), tmp_path / "runs").learner
     use_graphs_where_they_help(learner, tmp_path / "graphs.json", learner.parameters, print)
     strip = learner.strip
-    assert learner._learn_given is not None and strip.whole.grad is not None
+    assert not learner.learns_itself and strip.whole.grad is not None
     learner.checkpoint(1)
-    assert learner._learn_given is learner.strip is strip.whole.grad is None
+    assert learner.learns_itself and learner.strip is strip.whole.grad is None
 
 
 @pytest.mark.parametrize(

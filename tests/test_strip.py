@@ -67,6 +67,29 @@ def test_gradients_are_placed_with_what_is_there_so_far():
     assert not strip.whole.grad.any(), "those of the step before"
 
 
+def test_numbers_that_clipping_left_between_them_do_not_stay():
+    """A norm that is no number makes such of zeros too; then some passes come by other ways."""
+    found = parameters()
+    strip = Strip(found)
+    strip.place_gradients()
+    found[0].grad[0, 0] = float("nan")
+    torch.nn.utils.clip_grad_norm_([strip.whole], 1.0)
+    assert strip.whole.grad.isnan().all()
+    for one in found:
+        one.grad = torch.ones_like(one)
+    strip.place_gradients()
+    assert strip.whole.grad.sum() == sum(one.numel() for one in found)
+
+
+def test_a_strip_of_nothing_holds_nothing():
+    strip = Strip([])
+    strip.place_gradients()
+    assert not strip.is_filled() and not len(strip.whole)
+    walk = Walk()
+    walk.optimizer.take(strip)
+    assert_same(walk.go(0), Walk(torch.optim.AdamW).go(0))
+
+
 def test_who_lets_go_holds_no_gradients():
     strip = Strip(parameters())
     strip.place_gradients()

@@ -104,7 +104,15 @@ def put_borders(
         if all(_can_have_border(layer, alone=len(layers) == 1) for layer in layers):
             alike[tuple((*layer.base.weight.shape, layer.rank) for layer in layers)].append(layers)
     pieces = (found[start : start + _SETS] for found in alike.values() for start in range(0, len(found), _SETS))
-    return sum(Borders(piece, gradients(piece[0][0].rank)).nbytes for piece in pieces)
+    return sum(Borders(piece, _gradients_of(piece[0], gradients)).nbytes for piece in pieces)
+
+
+def _gradients_of(
+    layers: Sequence[LoraLayer], gradients: Callable[[int], NarrowGradients | None]
+) -> NarrowGradients | None:
+    """Of a set that has one rank."""
+    ranks = {layer.rank for layer in layers}
+    return gradients(*ranks) if len(ranks) == 1 else None
 
 
 def _can_have_border(layer: nn.Module, *, alone: bool) -> bool:

@@ -11,6 +11,9 @@ from torch.optim.adamw import adamw
 
 from .strip import Strip
 
+_AVERAGES = "exp_avg", "exp_avg_sq"
+"""Of gradients and of their squares, as torch names them."""
+
 
 class AdamW(torch.optim.AdamW):
     """What it remembers is as torch has it: either goes on from the other's state."""
@@ -28,44 +31,34 @@ class AdamW(torch.optim.AdamW):
         known = [state for parameter in strip.parameters if (state := self.state.get(parameter))]
         counts = torch.stack([state["step"] for state in known]) if known else strip.whole.new_zeros(1)
         is_even = len(known) in (0, len(strip.parameters)) and bool((counts == counts[0]).all())
-        if sum(map(len, of_it)) != len(strip.parameters) or not is_even:
+        if not of_it or sum(map(len, of_it)) != len(strip.parameters) or not is_even:
             return
+        # first all that takes memory, which may not be there
+        self._averages = {name: torch.zeros_like(strip.whole) for name in _AVERAGES}
         self._counts = counts[0].expand(len(strip.parameters)).clone()
-        for parameter, count in zip(strip.parameters, self._counts, strict=True):
-            self.state[parameter]["step"] = count
-        self._averages = self._moved(strip, "exp_avg"), self._moved(strip, "exp_avg_sq")
         self._states = [self.state[parameter] for parameter in strip.parameters]
+        for name, whole in self._averages.items():
+            for state, part in zip(self._states, strip.parts(whole), strict=True):
+                if name in state:
+                    part.copy_(state[name])
+                state[name] = part
+        for state, count in zip(self._states, self._counts, strict=True):
+            state["step"] = count
         self._strip, self._spans = strip, spans
-
-    def _moved(self, strip: Strip, name: str) -> Tensor:
-        """One average of all parameters, of which each state has its part."""
-        whole = torch.zeros_like(strip.whole)
-        for parameter, part in zip(strip.parameters, strip.parts(whole), strict=True):
-            state = self.state[parameter]
-            if name in state:
-                part.copy_(state[name])
-            state[name] = part
-        return whole
 
     @torch.no_grad()
     def step(self) -> None:
         if not self._strip or not self._strip.is_filled() or not self._is_up_to_date():
             self._step_of_each()
             return
-        groups, others = self.param_groups, []
-        for group, span in zip(groups, self._spans, strict=True):
-            if span is None:
-                others.append(group)
-            else:
-                count = self._counts[0].clone()
-                self._step_of_span(group, span, count)
-        self._counts.copy_(count)
-        if others:
-            try:
-                self.param_groups = others
-                super().step()
-            finally:
-                self.param_groups = groups
+        groups, spans = self.param_groups, self._spans
+        counts = [self._step_of_span(group, span) for group, span in zip(groups, spans, strict=True) if span]
+        self._counts.copy_(counts[0])
+        try:
+            self.param_groups = [group for group, span in zip(groups, spans, strict=True) if not span]
+            super().step()
+        finally:
+            self.param_groups = groups
 
     def _is_up_to_date(self) -> bool:
         """Whether states are those that were moved; one that was loaded since is another."""
@@ -77,9 +70,11 @@ class AdamW(torch.optim.AdamW):
             self._strip = None  # some learn more often than others
         super().step()
 
-    def _step_of_span(self, group: dict[str, Any], span: slice, count: Tensor) -> None:
+    def _step_of_span(self, group: dict[str, Any], span: slice) -> Tensor:
+        """How many steps it has taken then."""
+        count = self._counts[0].clone()
         beta1, beta2 = group["betas"]
-        first, second = (average[span] for average in self._averages)
+        first, second = (self._averages[name][span] for name in _AVERAGES)
         adamw(
             [self._strip.whole[span]],
             [self._strip.whole.grad[span]],
@@ -97,3 +92,4 @@ class AdamW(torch.optim.AdamW):
             eps=group["eps"],
             maximize=False,
         )
+        return count

@@ -16,6 +16,7 @@ from .step_graphs import GpuRecorder, Recorder, StepGraphs
 from .trials import distance, seconds
 from .troubles import give_memory_back
 
+_NO_MEMORY = "memory ran out"
 _MOST_OFF = {"fp32": 1e-3, "bf16": 0.05, "fp16": 0.05}
 """Distance of the gradients from the plain ones, relative to their norm: libraries may choose other kernels, which
 round differently. A graph that reads old memory is off by 1 and more."""
@@ -60,14 +61,19 @@ def use_graphs_where_they_help(
         tell: Is told if graphs are given up later.
         recorder: How passes are recorded; None: as CUDA graphs.
     """
-    reason = learner.choice.against_graphs(learner.plan)
-    graphs = None if reason else StepGraphs(learner, recorder or GpuRecorder(learner.device), order, tell)
+    graphs, reason = None, learner.choice.against_graphs(learner.plan)
+    if not reason:
+        try:
+            graphs = StepGraphs(learner, recorder or GpuRecorder(learner.device), order, tell)
+        except RuntimeError as problem:
+            give_memory_back(problem)
+            reason = _NO_MEMORY
     decision, line = None, f"no CUDA graphs: {reason}" if reason else "CUDA graphs: as the first process has it"
     if graphs and learner.team.is_first:
         decision, line = _decided(learner, graphs, path)
     (is_taken,) = learner.team.add_up(decision is not None and decision.is_taken)
     if graphs and is_taken:
-        learner.learn_by(graphs.learn, graphs.make_room, graphs.strip)
+        learner.learn_by(graphs)
     return line
 
 
@@ -79,7 +85,7 @@ def _decided(learner: Learner, graphs: StepGraphs, path: Path) -> tuple[Decision
             decision = _try(learner, graphs)
         except RuntimeError as problem:
             give_memory_back(problem)
-            return None, "no CUDA graphs: memory ran out"  # the first step does what can be done about it
+            return None, f"no CUDA graphs: {_NO_MEMORY}"  # the first step does what can be done about it
         decision.keep(path)
     return decision, decision.line
 

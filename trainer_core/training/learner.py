@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -47,6 +48,18 @@ class Given:
     """What else the UNet is told."""
 
 
+class Passes(Protocol):
+    """What does in another way what `Learner.learn` does."""
+
+    strip: Strip
+    """Where it leaves gradients."""
+
+    def learn(self, given: Given) -> Tensor: ...
+
+    def make_room(self) -> None:
+        """Let go of what it holds, where others may need it."""
+
+
 class Learner:
     """Holds all that is needed to take steps. Everything that is drawn depends on the plan's seed and the place of the
     batch in the run, so a resumed run draws the same."""
@@ -86,9 +99,7 @@ class Learner:
         """Every how many blocks are computed again in the backward pass; 0: none."""
         self.is_compiled = False
         """Whether the UNet's blocks are."""
-        self.strip: Strip | None = None
-        """What a graph's gradients lie in."""
-        self.learn_itself()
+        self._passes: Passes | None = None
         self.is_updating = False
         """Until a step is counted, by whoever asked for it, the weights are of no step and must not be kept."""
 
@@ -126,31 +137,29 @@ class Learner:
         """
         return is_gpu(self.device) and self.team.size == 1 and skips_on_device(optimizer)
 
-    def learn_by(
-        self, learn: Callable[[Given], Tensor], make_room: Callable[[], None], strip: Strip | None = None
-    ) -> None:
-        """Let something else do what `learn` does.
-
-        Args:
-            make_room: Lets go of what it holds, where others may need it.
-            strip: Where it leaves its gradients.
-        """
-        self._learn_given, self._make_room, self.strip = learn, make_room, strip
+    def learn_by(self, passes: Passes) -> None:
+        """Let something else do what `learn` does."""
+        self._passes = passes
 
     def learn_itself(self) -> None:
         """Let nothing else do it any more."""
-        if self.strip:
-            self.strip.let_go()
-        self._learn_given = self._make_room = self.strip = None
+        if self._passes:
+            self._passes.strip.let_go()
+        self._passes = None
 
     @property
     def learns_itself(self) -> bool:
-        return self._learn_given is None
+        return self._passes is None
+
+    @property
+    def strip(self) -> Strip | None:
+        """What gradients are left in, unless it learns itself."""
+        return self._passes.strip if self._passes else None
 
     def make_room(self) -> None:
         """To be called before something else than a step is computed on the device."""
-        if self._make_room:
-            self._make_room()
+        if self._passes:
+            self._passes.make_room()
 
     def predict_once(self) -> None:
         """Go through the model as the first step does, for whoever looks on; nothing is learned."""
@@ -190,7 +199,7 @@ class Learner:
 
     def _learn(self, parts: Sequence[Part]) -> Tensor:
         """Gradients of all parts; what each adds to the loss."""
-        learn = self._learn_given or self.learn
+        learn = self._passes.learn if self._passes else self.learn
         losses = [learn(self.given(part)) for part in parts]
         return torch.stack(losses) if losses else torch.zeros(0, device=self.device)
 

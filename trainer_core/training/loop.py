@@ -36,7 +36,7 @@ from .schedule import rate_factor
 from .state import load_state
 from .step_graphs import GIVEN_UP
 from .step_loss import StepLoss
-from .troubles import FiniteWatch, is_out_of_memory
+from .troubles import FiniteWatch, give_memory_back, is_out_of_memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +163,10 @@ class TrainingLoop:
             order = trained_parameters(optimizer)
             remarks.append(use_graphs_where_they_help(self.learner, folder / "graphs.json", order, remarks.append))
             if self.learner.strip and isinstance(optimizer, AdamW):
-                optimizer.take(self.learner.strip)
+                try:
+                    optimizer.take(self.learner.strip)
+                except RuntimeError as problem:
+                    give_memory_back(problem)  # torch's own step takes none
 
     def _turns(self, step: int, is_over: bool) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""

@@ -57,9 +57,8 @@ class StepGraphs:
         self._has_memory = True
         unet = [part for part in learner.adapters if part.module is learner.model.unet]
         of_unet = {id(parameter) for part in unet for parameter in part.parameters()}
-        parameters = [parameter for parameter in order if id(parameter) in of_unet]
-        self.strip = Strip(parameters) if parameters else None
-        """The UNet's; None where only text encoders are trained."""
+        self.strip = Strip([parameter for parameter in order if id(parameter) in of_unet])
+        """The UNet's; where only text encoders are trained, of nothing."""
 
     def learn(self, given: Given) -> Tensor:
         """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
@@ -68,12 +67,8 @@ class StepGraphs:
             self.record(given)
         if (graph := self._graphs[shape]) is None:
             return self._learner.learn(given)
-        self._place_gradients()
+        self.strip.place_gradients()
         return graph.learn(given)
-
-    def _place_gradients(self) -> None:
-        if self.strip:
-            self.strip.place_gradients()
 
     def record(self, given: Given) -> None:
         """Record the pass for parts of this shape, or remember that there is none: there are enough, or it failed.
@@ -84,6 +79,7 @@ class StepGraphs:
         self._graphs[_shape(given)] = self._try_to_record(given) if has_room else None
         if has_room and not self._has_memory:
             self._let_go()
+            self._learner.learn_itself()
             self._tell(GIVEN_UP)
 
     def make_room(self) -> None:
@@ -95,8 +91,8 @@ class StepGraphs:
         return self._graphs.get(_shape(given)) is not None
 
     def _try_to_record(self, given: Given) -> _Graph | None:
-        self._place_gradients()
-        before = self.strip.whole.grad.clone() if self.strip else None
+        self.strip.place_gradients()
+        before = self.strip.whole.grad.clone()
         try:
             return _Graph(self._learner, given, self.strip, self._recorder)
         except RuntimeError as problem:  # an operation that cannot be recorded, or no memory for it
@@ -104,8 +100,7 @@ class StepGraphs:
             gc.collect()
             return None
         finally:
-            if self.strip:
-                self.strip.whole.grad.copy_(before)
+            self.strip.whole.grad.copy_(before)
 
     def _let_go(self) -> None:
         self._graphs = {shape: None for shape, graph in self._graphs.items() if graph is None}
@@ -116,10 +111,10 @@ class StepGraphs:
 class _Graph:
     """The pass of one shape."""
 
-    def __init__(self, learner: Learner, given: Given, strip: Strip | None, recorder: Recorder) -> None:
+    def __init__(self, learner: Learner, given: Given, strip: Strip, recorder: Recorder) -> None:
         self._given = _copied(given)
         learned = _learned(self._given)
-        parameters, gradients = (strip.parameters, strip.gradients) if strip else ([], [])
+        parameters, gradients = strip.parameters, strip.gradients
 
         def run() -> None:
             with learner.passing():

@@ -1,5 +1,6 @@
 """Parameters behind each other in memory, and places for their gradients likewise: what is done with all of them is one
-kernel, and one call, where a list of them takes one for every few dozen. A LoRA of SDXL has 1,444.
+call, and a few kernels that keep a GPU busy, where a list of them takes one for every few dozen. A LoRA of SDXL has
+1,444.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ class Strip:
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = list(parameters)
+        self._own = set(map(id, self.parameters))
         self._lengths = [-(-parameter.numel() // _EACH) * _EACH for parameter in self.parameters]
-        self.whole = self.parameters[0].detach().new_zeros(sum(self._lengths))
+        sample = self.parameters[0].detach() if self.parameters else torch.zeros(0)
+        self.whole = sample.new_zeros(sum(self._lengths))
         """All of them, with their gradients, zeros between them."""
-        places = self.parts(self.whole)
-        torch._foreach_copy_(places, [parameter.detach() for parameter in self.parameters])
-        for parameter, place in zip(self.parameters, places, strict=True):
+        for parameter, place in zip(self.parameters, self.parts(self.whole), strict=True):
+            place.copy_(parameter.detach())
             parameter.data = place
         self.whole.grad = torch.zeros_like(self.whole)
         self.gradients = self.parts(self.whole.grad)
@@ -40,8 +42,8 @@ class Strip:
         """Have every gradient in its place, with what the parameter has so far."""
         pairs = list(zip(self.parameters, self.gradients, strict=True))
         fresh = [gradient for parameter, gradient in pairs if parameter.grad is None]
-        if len(fresh) == len(pairs):
-            self.whole.grad.zero_()
+        if not any(parameter.grad is gradient for parameter, gradient in pairs):
+            self.whole.grad.zero_()  # also between them, where clipping by a norm that is no number leaves others
         elif fresh:
             torch._foreach_zero_(fresh)
         for parameter, gradient in pairs:
@@ -56,8 +58,7 @@ class Strip:
 
     def with_others(self, parameters: Iterable[nn.Parameter]) -> list[Tensor]:
         """The strip as one, and those parameters that are not of it."""
-        own = set(map(id, self.parameters))
-        return [self.whole, *(parameter for parameter in parameters if id(parameter) not in own)]
+        return [self.whole, *(parameter for parameter in parameters if id(parameter) not in self._own)]
 
     def span_of(self, parameters: Sequence[nn.Parameter]) -> slice | None:
         """Where these lie in it, if they are behind each other there; None if not."""

@@ -83,7 +83,7 @@ def _gradient_of_gate(answer, gradient, x, bias, width, stride, HAS_BIAS: tl.con
 
 @triton.jit
 def _below(x, bell):
-    """The share of a normal distribution below x, to 1e-7, from exp(-x^2 / 2), which the gradient needs as well.
+    """The share of a normal distribution below x, to 3e-7, from exp(-x^2 / 2), which the gradient needs as well.
 
     erf by Abramowitz and Stegun (7.1.26), and a division without its care for the smallest numbers: a third of the
     instructions of GELU's gradient less than with the library's, and the memory is what is waited for.

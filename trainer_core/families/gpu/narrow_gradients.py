@@ -1,13 +1,14 @@
 """Gradients of narrow weights, such as a LoRA's, many at a time (Triton).
 
 Each is a wide matrix of tokens, turned, times a narrow one. Alone it keeps a GPU busy only with its tokens cut into
-spans, whose sums another kernel adds; some together fill it as they are. So they wait until there are enough, or until
-somebody reads them.
+spans, whose sums another kernel adds; some together fill it as they are. So they wait until there are enough, or for
+`compute`: before that nobody may read them, or add them up, as autograd would with those of a layer that is used twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import torch
 import triton
@@ -16,16 +17,16 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ..beside import beside
-from .launching import blocks_of, is_on_hopper, launch, next_power_of_2
+from .launching import is_on_hopper, launch, next_power_of_2
 
 # Shape suffixes: T tokens of all pictures, C columns of a wide matrix, R rank.
 
-HIGHEST_RANK = 128
+_HIGHEST_RANK = 128
 """With which a program's tiles fit into its registers."""
 _MOST_TOGETHER = 16
 """In a kernel, all of one rank."""
-_MOST_BYTES = 2**29
-"""Of wide matrices that wait: without them they would have been let go."""
+_MOST_BYTES = 3 * 2**27
+"""Of wide matrices that wait, and would else be let go. While a graph is recorded those before them are there too."""
 _EACH = 8
 """Values. Ranks, widths and distances of rows are multiples of it, so that 16 bytes are read at a time."""
 _COLUMNS, _TOKENS = 64, 64
@@ -44,7 +45,7 @@ class _Product:
 
     @property
     def tiles(self) -> int:
-        return blocks_of(len(self.answer_CR), _COLUMNS)
+        return -(-len(self.answer_CR) // _COLUMNS)
 
     def numbers(self) -> tuple[int, ...]:
         """What a program must know of it."""
@@ -57,6 +58,7 @@ class NarrowGradients:
 
     def __init__(self) -> None:
         self._waiting: list[_Product] = []
+        self._bytes_waiting = 0
         self._tables: dict[tuple[int, ...], Tensor] = {}
         """What a kernel is told of its products, on the device: the same in each pass, for while a CUDA graph is
         recorded it cannot be brought there."""
@@ -67,7 +69,7 @@ class NarrowGradients:
         both = wide_TC, narrow_TR
         of_all = (number for one in both for number in (one.shape[1], one.stride(0), one.storage_offset()))
         lie_so = wide_TC.stride(1) == narrow_TR.stride(1) == 1
-        return lie_so and narrow_TR.shape[1] <= HIGHEST_RANK and not any(number % _EACH for number in of_all)
+        return lie_so and narrow_TR.shape[1] <= _HIGHEST_RANK and not any(number % _EACH for number in of_all)
 
     def later(self, wide_TC: Tensor, narrow_TR: Tensor, *, turned: bool = False) -> Tensor:
         """wide^T narrow (C, R), or with R first if `turned`; its values are there after `compute`.
@@ -78,17 +80,19 @@ class NarrowGradients:
         answer = wide_TC.new_empty((rank, width) if turned else (width, rank))
         if isinstance(answer, FakeTensor):
             return answer
-        if self._waiting and self._waiting[0].narrow_TR.shape[1] != rank:
+        last = self._waiting[-1] if self._waiting else None
+        more = 0 if last and last.wide_TC is wide_TC else wide_TC.numel() * wide_TC.itemsize
+        if last and (last.narrow_TR.shape[1] != rank or self._bytes_waiting + more > _MOST_BYTES):
             self.compute()
         self._waiting.append(_Product(answer.t() if turned else answer, wide_TC, narrow_TR))
-        bytes_waiting = sum(one.wide_TC.numel() * one.wide_TC.itemsize for one in self._waiting)
-        if len(self._waiting) == _MOST_TOGETHER or bytes_waiting >= _MOST_BYTES:
+        self._bytes_waiting += more
+        if len(self._waiting) == _MOST_TOGETHER:
             self.compute()
         return answer
 
     def compute(self) -> None:
         """All that wait, beside whatever is asked for behind."""
-        products, self._waiting = self._waiting, []
+        products, self._waiting, self._bytes_waiting = self._waiting, [], 0
         if not products:
             return
         with beside(*(tensor for one in products for tensor in (one.wide_TC, one.narrow_TR))):
@@ -101,15 +105,15 @@ class NarrowGradients:
 
     def forget(self) -> None:
         """Nobody wants what waits any more."""
-        self._waiting = []
+        self._waiting, self._bytes_waiting = [], 0
 
     def _table(self, products: list[_Product]) -> Tensor | None:
-        """(7, `_MOST_TOGETHER`): the first tile of each, and its numbers; None: it is not known yet, and cannot be
+        """The first tiles of all, then their numbers (7 x `_MOST_TOGETHER`); None: it is not known yet, and cannot be
         brought there now."""
-        rows = [(sum(one.tiles for one in products[:place]), *one.numbers()) for place, one in enumerate(products)]
-        end = sum(one.tiles for one in products)
+        *firsts, end = accumulate((one.tiles for one in products), initial=0)
+        rows = [(first, *one.numbers()) for first, one in zip(firsts, products, strict=True)]
         rows += [(end, *rows[-1][1:])] * (_MOST_TOGETHER - len(products))
-        numbers = tuple(number for column in zip(*rows, strict=True) for number in column)
+        numbers = tuple(chain.from_iterable(zip(*rows, strict=True)))
         if numbers not in self._tables:
             device = products[0].wide_TC.device
             if not self._can_bring(device):

@@ -99,13 +99,20 @@ def _gathers(device: str, dtype: torch.dtype, rank: int) -> bool:
     from .narrow_gradients import NarrowGradients
 
     gathered = NarrowGradients()
-    (wide, _), (narrow, _) = _waves(device, dtype, 70, 72), _waves(device, dtype, 70, rank)
-    if not can_multiply(device, dtype) or not gathered.fits(wide, narrow):
+    # of other widths, and of tokens for some to many turns of the kernel's loop; more than it takes at a time
+    pairs = [
+        (_waves(device, dtype, tokens, 8 * place)[0].detach(), _waves(device, dtype, tokens, rank)[1].detach())
+        for place, tokens in enumerate(range(1, 680, 40), 1)
+    ]
+    if not can_multiply(device, dtype) or not all(gathered.fits(*pair) for pair in pairs):
         return False
-    found = [gathered.later(wide, narrow).t(), gathered.later(wide, narrow, turned=True)]
+    found = [gathered.later(*pair, turned=place % 2 == 1) for place, pair in enumerate(pairs)]
     gathered.compute()
-    expected = (narrow.t() @ wide).double()
-    return all(bool((one.double() - expected).norm() <= _MOST_OFF[dtype] * expected.norm()) for one in found)
+    for place, (answer, (wide, narrow)) in enumerate(zip(found, pairs, strict=True)):
+        expected = (narrow.double().t() @ wide.double()) if place % 2 else (wide.double().t() @ narrow.double())
+        if not bool((answer.double() - expected).norm() <= _MOST_OFF[dtype] * expected.norm()):
+            return False
+    return True
 
 
 def _waves(device: str, dtype: torch.dtype, *shape: int) -> list[Tensor]:
