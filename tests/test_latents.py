@@ -1,5 +1,8 @@
 """Latents of a large set stay in their files, and train as those in memory do."""
 
+import os
+import time
+
 import pytest
 import torch
 
@@ -59,6 +62,36 @@ def test_what_is_damaged_is_not_found_and_what_breaks_later_is_told(tmp_path):
         _ = found[1, False]
     with pytest.raises(KeyError):
         _ = found[99, False]
+
+
+def test_what_no_run_has_taken_for_two_months_is_deleted(tmp_path):
+    filled(tmp_path, room=0)
+    (tmp_path / "notes.txt").write_text("mine")
+    days_ago = {"key-0": 0, "key-1": 59, "key-2": 61, "key-3": 61}
+    for name, days in days_ago.items():
+        age(tmp_path / f"{name}.safetensors", days)
+    age(tmp_path / "notes.txt", 999)
+    assert Latents(tmp_path).find((3, False), "key-3")
+    latents.delete_unused(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == {"key-0", "key-1", "key-3", "key-4", "notes"}
+    assert latents.delete_unused(tmp_path / "none") is None
+
+
+def age(path, days: float) -> None:
+    when = time.time() - days * 86_400
+    os.utime(path, (when, when))
+
+
+def test_a_run_keeps_what_it_takes_and_deletes_what_nobody_took(tmp_path):
+    job = small_job(tmp_path, epochs=1)
+    train(job, tmp_path / "runs", until=1)
+    cache = tmp_path / "runs" / "latents"
+    own = set(cache.iterdir())
+    (cache / "of-another-run.safetensors").write_bytes(b"")
+    for path in cache.iterdir():
+        age(path, 70)
+    train(job, tmp_path / "runs")
+    assert set(cache.iterdir()) == own
 
 
 def test_a_run_that_keeps_nothing_in_memory_learns_the_same(tmp_path, monkeypatch):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,11 @@ from ..files import write_atomic
 
 MOST_IN_MEMORY = 2 * 2**30
 """Bytes: 16,000 pictures of 512x512, 4,000 of 1024x1024."""
+_DAY = 86_400
+_KEPT = 60 * _DAY
+"""Seconds, after the last run that took a latent."""
+
+_SUFFIX = ".safetensors"
 
 Visit = tuple[int, bool]
 """An image by its index in the dataset, and whether it is mirrored."""
@@ -46,6 +54,7 @@ class Latents(Mapping[Visit, Latent]):
         latent = self._held.get(key) or self._read(key)
         if latent is None:
             return False
+        self._mark_as_used(key)
         self._enter([visit], key, latent)
         return True
 
@@ -88,8 +97,23 @@ class Latents(Mapping[Visit, Latent]):
         except (OSError, SafetensorError, KeyError):
             return None
 
+    def _mark_as_used(self, key: str) -> None:
+        path, now = self._path(key), time.time()
+        with suppress(OSError):  # a folder that others own: then it counts from when it was made
+            if now - path.stat().st_mtime > _DAY:
+                os.utime(path, (now, now))
+
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.safetensors"
+        return self._folder / f"{key}{_SUFFIX}"
+
+
+def delete_unused(folder: Path) -> None:
+    """Delete the latents that no run has taken for two months; one that goes on later makes them anew."""
+    now = time.time()
+    for path in folder.glob(f"*{_SUFFIX}"):
+        with suppress(OSError):
+            if now - path.stat().st_mtime > _KEPT:
+                path.unlink()
 
 
 def draw_latents(latents: Sequence[Latent], scale: float, generator: torch.Generator) -> Tensor:
