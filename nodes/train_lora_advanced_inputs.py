@@ -156,7 +156,7 @@ def _precision_inputs() -> list[io.Input]:
             default=True,
             advanced=True,
             tooltip="Let the GPU repeat recorded steps (CUDA graphs): up to several times as fast where batches are "
-            "small. They are compared with plain ones first. Not with dropout or offloading.",
+            "small. They are compared with plain ones first. Not with module dropout or offloading.",
         ),
         io.Combo.Input(
             "short_memory",

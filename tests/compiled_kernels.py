@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from trainer_core.families.gpu import convolution, few_keys, gate, group_norm, layer_norm, narrow_gradients
+from trainer_core.families.gpu import convolution, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients
 
 GPUS = {
     "RTX 20": (GPUTarget("cuda", 75, 32), torch.float16),
@@ -30,7 +30,8 @@ GPUS = {
 }
 THAT_MULTIPLY = {"RTX 30", "H100", "RTX 50"}
 """Where Triton multiplies with tensor cores, and that kernels which multiply are for."""
-_POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int32: "*i32"}
+_POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.int32: "*i32",
+             torch.int64: "*i64"}  # fmt: skip
 _NUMBERS = {int: "i32", float: "fp32"}
 _DIVISIBLE = [["tt.divisibility", 16]]
 """What Triton takes from an address, or a number, that is a multiple of 16: it loads 16 bytes at a time."""
@@ -43,7 +44,7 @@ Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
 def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> list[Launch]:
     """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
     found: list[Launch] = []
-    for module in (convolution, few_keys, gate, group_norm, layer_norm, narrow_gradients):
+    for module in (convolution, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients):
         module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
         module.is_on_hopper = lambda tensor: on_hopper
     with FakeTensorMode():
@@ -51,12 +52,13 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
         picture = torch.zeros(2, 320, 64, 64, dtype=dtype, requires_grad=True)
         tokens = torch.zeros(2, 1024, 1280, dtype=dtype, requires_grad=True)
         wide = torch.zeros(2, 1024, 10240, dtype=dtype, requires_grad=True)
-        shift = torch.zeros(2, 320, dtype=dtype)
+        shift, numbers = torch.zeros(2, 320, dtype=dtype), torch.zeros(3, dtype=torch.int64)
         answers = [
             group_norm.group_norm(picture, groups.requires_grad_(False), shift, silu=True),
             *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False), layer.bias),
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
+            *(dropping.drop(tokens, numbers, (7, 9), 2**30, 2.0, by_ranks=by_ranks) for by_ranks in (False, True)),
         ]
         if that_multiply:
             for rank in (16, 32, 128):

@@ -104,6 +104,7 @@ def elsewhere(value):
         ("sd15", {"precision": {"base": "fp8"}}),
         ("sd15", {"precision": {"base": "int8"}}),
         ("sd15", {"precision": {"base": "nf4"}}),
+        ("sd15", {"adapter": {"dropout": 0.2, "rank_dropout": 0.2}}),
     ],
     ids=str,
 )
@@ -116,7 +117,8 @@ def test_a_pass_takes_nothing_from_the_cpu(tmp_path, monkeypatch, family, change
     shown = {name: elsewhere(tensor) for name, tensor in given.shown.tensors().items()}
     added = {name: elsewhere(tensor) for name, tensor in given.added.items()}
     states = elsewhere(given.states_BLD)
-    given = replace(given, shown=replace(given.shown, **shown), states_BLD=states, added=added)
+    shown = replace(given.shown, **shown)
+    given = replace(given, shown=shown, states_BLD=states, added=added, dropout=elsewhere(given.dropout))
     learner.schedule.alphas_cumprod = elsewhere(learner.schedule.alphas_cumprod)
     with Transfers() as transfers:
         loss = learner.loss(given)

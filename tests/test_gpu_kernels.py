@@ -39,7 +39,7 @@ def kernels(gpu: str) -> set[str]:
         files -= {file for file in files if file.name in THAT_MULTIPLY}
     trees = [ast.parse(file.read_text("utf-8")) for file in files]
     functions = [part for tree in trees for part in ast.walk(tree) if isinstance(part, ast.FunctionDef)]
-    compiled = [one for one in functions if "triton.jit" in map(ast.unparse, one.decorator_list)]
+    compiled = [one for one in functions if any("triton.jit" in ast.unparse(mark) for mark in one.decorator_list)]
     return {one.name for one in compiled if "tl.store" in ast.unparse(one)}
 
 

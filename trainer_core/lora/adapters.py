@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.plan.adapter import AdapterPlan
-from .dropout import Dropout, Rows
+from .dropout import Dropout, Rows, seed_numbers
 from .layer import AdapterLayer, ProductLayer
 from .module import LoraModule
 from .names import Target
@@ -98,14 +98,18 @@ class Adapters:
             own = {suffix: tensors.get(f"{target.name}.{suffix}") for suffix, _ in layer.trained()}
             layer.fill(own, target.name)
 
-    def set_dropout_seed(self, seed: int | None, part: Rows | None = None) -> None:
+    def set_dropout_seed(self, seed: int | None, part: Rows | None = None, numbers: Tensor | None = None) -> None:
         """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples.
 
-        `part`: what the module is shown of a batch; None: all of it.
+        Args:
+            part: What the module is shown of a batch; None: all of it.
+            numbers: `seed_numbers` of both, where the module is; None: they are made on the CPU.
         """
         plan = self.plan
         if not plan.drops_out:
             return
+        if seed is not None and numbers is None:
+            numbers = seed_numbers(seed, part)
         for target, layer in zip(self.targets, self.layers, strict=True):
             layer.dropout = None
             if seed is not None:
@@ -114,8 +118,8 @@ class Adapters:
                     ranks=plan.rank_dropout,
                     module=plan.module_dropout,
                     seed=seed,
+                    numbers=numbers,
                     name=target.name,
-                    part=part,
                 )
 
     def limit_norms(self, is_wanted: Tensor) -> None:

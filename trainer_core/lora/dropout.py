@@ -1,16 +1,25 @@
 """What an adapter leaves out of a training step, by chance: values, ranks, or all of itself.
 
-Drawn on the CPU from the step's seed and the adapter's name, so that every device, a resumed run, and the second
-forward pass of gradient checkpointing all leave out the same.
+Which values are left out is a hash of the step's seed, the adapter's name and a value's place among all pictures. So
+every device, a resumed run, a batch in parts, and the second forward pass of gradient checkpointing leave out the same;
+each device finds it for itself, and a CUDA graph finds it anew from a seed that lies on the device.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
+
+from ..families.gpu.trial import can_fuse
+
+_32_BITS = 0xFFFFFFFF
+_KEY_BITS = 31
+"""Of a half of a key: an int32 holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,13 @@ class Rows:
     rows: slice
     pictures: int
     """Of the whole batch."""
+
+
+def seed_numbers(seed: int, part: Rows | None = None) -> Tensor:
+    """What a device must know of a step (3, int64): both halves of its seed, and which picture of the batch is its
+    first."""
+    first = part.rows.indices(part.pictures)[0] if part else 0
+    return torch.tensor([seed & _32_BITS, seed >> 32 & _32_BITS, first])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,16 +49,16 @@ class Dropout:
     module: float
     """Chance of the whole adapter; nothing is scaled, as in kohya's trainer."""
     seed: int
+    numbers: Tensor
+    """The seed where the layer is (`seed_numbers`)."""
     name: str
     """The adapter's name in a LoRA file."""
-    part: Rows | None = None
-    """What of the batch an input holds, so that each picture loses what it would lose among all; None: everything."""
 
     def skips_module(self) -> bool:
         return bool(self.module) and torch.rand((), generator=self._generator("module")).item() < self.module
 
     def drop_values(self, inner: Tensor) -> Tensor:
-        return inner * self._mask("values", self.values, inner.shape, inner) if self.values else inner
+        return self._dropped(inner, "values", self.values, inner.shape) if self.values else inner
 
     def drop_ranks(self, inner: Tensor, dimension: int) -> Tensor:
         """`dimension` of `inner` holds the ranks; the first holds the pictures."""
@@ -50,15 +66,56 @@ class Dropout:
             return inner
         shape = [1] * inner.dim()
         shape[0], shape[dimension] = inner.shape[0], inner.shape[dimension]
-        return inner * self._mask("ranks", self.ranks, shape, inner)
+        return self._dropped(inner, "ranks", self.ranks, torch.Size(shape), are_last=shape[-1] == inner.shape[-1] > 1)
 
-    def _mask(self, purpose: str, chance: float, shape: torch.Size | list[int], like: Tensor) -> Tensor:
-        pictures, *others = shape
-        part = self.part or Rows(slice(None), pictures)
-        kept = torch.rand((part.pictures, *others), generator=self._generator(purpose))[part.rows] >= chance
-        return kept.to(like.device, like.dtype) / (1 - chance)
+    def _dropped(
+        self, inner: Tensor, purpose: str, chance: float, drawn: torch.Size, *, are_last: bool = False
+    ) -> Tensor:
+        """`drawn`: inner's shape, with 1 where values are dropped together. `are_last`: ranks are inner's last
+        dimension."""
+        key, least = _key(self.name, purpose), round(chance * 2**31)
+        if (are_last or drawn == inner.shape) and _has_kernel(inner):
+            from ..families.gpu.dropping import drop  # needs Triton
+
+            return drop(inner, self.numbers, key, least, 1 / (1 - chance), by_ranks=are_last)
+        kept = hashes(self.numbers.to(inner.device), key, drawn) >= least
+        return inner * (kept.to(inner.dtype) / (1 - chance))
 
     def _generator(self, purpose: str) -> torch.Generator:
-        text = f"{self.seed}/{self.name}/{purpose}".encode()
-        seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1
-        return torch.Generator().manual_seed(seed)
+        return torch.Generator().manual_seed(_digest(f"{self.seed}/{self.name}/{purpose}") >> 1)
+
+
+def hashes(numbers: Tensor, key: tuple[int, int], shape: torch.Size) -> Tensor:
+    """Evenly distributed numbers of 31 bits of such a shape (int64), whose first dimension is that of pictures."""
+    low, high, first = numbers
+    each = math.prod(shape[1:])
+    one = _mixed(low ^ key[0])
+    other = _mixed(high ^ key[1] ^ one)  # of both halves, or seeds that share one would drop the same elsewhere
+    place = torch.arange(shape[0] * each, device=numbers.device).add_(first * each).bitwise_and_(_32_BITS)
+    hashed = _mixed(_mixed(place.bitwise_xor_(one)).bitwise_xor_(other))
+    return hashed.bitwise_right_shift_(1).view(shape)
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """The lowbias32 of C. Wellons (hash prospector): a permutation of numbers of 32 bits that mixes them well.
+
+    In place: a CPU takes half as long again for new tensors.
+    """
+    x.bitwise_xor_(x >> 16).mul_(0x7FEB352D).bitwise_and_(_32_BITS)
+    x.bitwise_xor_(x >> 15).mul_(0x846CA68B).bitwise_and_(_32_BITS)
+    return x.bitwise_xor_(x >> 16)
+
+
+def _has_kernel(inner: Tensor) -> bool:
+    return inner.is_cuda and can_fuse(str(inner.device), inner.dtype)
+
+
+@cache
+def _key(name: str, purpose: str) -> tuple[int, int]:
+    """Both halves of what tells an adapter's numbers from others'."""
+    both = _digest(f"{name}/{purpose}")
+    return both & (1 << _KEY_BITS) - 1, both >> 64 - _KEY_BITS
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

@@ -14,8 +14,9 @@ from torch import Tensor
 from ..dataset.types import Dataset
 from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning
+from ..families.sending import send
 from ..lora.adapters import Adapters
-from ..lora.dropout import Rows
+from ..lora.dropout import Rows, seed_numbers
 from ..lora.halves import halves_at_hand
 from . import objective
 from .amount import Step, steps_from, steps_per_epoch
@@ -46,6 +47,8 @@ class Given:
     """Of the captions; with a gradient where text encoders are trained."""
     added: Mapping[str, Tensor]
     """What else the UNet is told."""
+    dropout: Tensor | None = None
+    """What decides what its adapters leave out (`seed_numbers`)."""
 
 
 class Passes(Protocol):
@@ -172,13 +175,16 @@ class Learner:
 
     def given(self, part: Part) -> Given:
         """A part on the device, with its captions read."""
-        for adapters in self.adapters:
-            shown = Rows(part.rows, len(part.batch)) if adapters.module is self.model.unet else None
-            adapters.set_dropout_seed(stream_seed(self.plan.seed, "dropout", part.place), shown)
+        dropout = None
+        if self.plan.adapter.drops_out:
+            seed, whole = self._dropout_seed(part), send(seed_numbers(self._dropout_seed(part)), self.device)
+            for adapters in self.adapters:  # text encoders read whole batches; the UNet's are set again for each pass
+                adapters.set_dropout_seed(seed, numbers=whole)
+            dropout = send(seed_numbers(seed, Rows(part.rows, len(part.batch))), self.device)
         with autocast(self.precision, self.device):
             conditioning = self._conditioning(part)
         added = self.model.added_conditions(conditioning, part.sizes)
-        return Given(part, part.shown.sent_to(self.device), conditioning.states_BLD, added)
+        return Given(part, part.shown.sent_to(self.device), conditioning.states_BLD, added, dropout)
 
     def learn(self, given: Given) -> Tensor:
         """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
@@ -189,12 +195,21 @@ class Learner:
 
     def passing(self) -> AbstractContextManager[None]:
         """What a forward and backward pass through the UNet is to be in."""
-        unet = [part for part in self.adapters if part.module is self.model.unet]
         # compiled blocks bring weights into half precision as they multiply
-        return halves_at_hand([] if self.is_compiled else unet, FORMATS[self.precision])
+        return halves_at_hand([] if self.is_compiled else self._of_unet, FORMATS[self.precision])
+
+    @property
+    def _of_unet(self) -> list[Adapters]:
+        return [part for part in self.adapters if part.module is self.model.unet]
+
+    def _dropout_seed(self, part: Part) -> int:
+        return stream_seed(self.plan.seed, "dropout", part.place)
 
     def loss(self, given: Given) -> Tensor:
         """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""
+        if given.dropout is not None:
+            for adapters in self._of_unet:
+                adapters.set_dropout_seed(self._dropout_seed(given.part), numbers=given.dropout)
         return self._losses(given).sum() / given.shown.pictures
 
     def _learn(self, parts: Sequence[Part]) -> Tensor:

@@ -62,8 +62,8 @@ class MemoryChoice:
         """Why no pass of a run can be a CUDA graph; empty where one can."""
         if self.offload:
             return "they take a base model that stays on the GPU"
-        if plan.adapter.drops_out:
-            return "what dropout leaves out is drawn on the CPU"
+        if plan.adapter.module_dropout:
+            return "whether module dropout leaves an adapter out is drawn on the CPU"
         return ""
 
     def words(self, plan: TrainingPlan) -> str:

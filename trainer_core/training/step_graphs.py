@@ -141,7 +141,8 @@ def _shape(given: Given) -> tuple:
 
 
 def _tensors(given: Given) -> list[Tensor]:
-    return [*given.shown.tensors().values(), given.states_BLD, *given.added.values()]
+    dropout = [] if given.dropout is None else [given.dropout]
+    return [*given.shown.tensors().values(), given.states_BLD, *given.added.values(), *dropout]
 
 
 def _learned(given: Given) -> list[Tensor]:
@@ -157,7 +158,8 @@ def _copied(given: Given) -> Given:
 
     shown = replace(given.shown, **{name: copied(tensor) for name, tensor in given.shown.tensors().items()})
     added = {name: copied(tensor) for name, tensor in given.added.items()}
-    return replace(given, shown=shown, states_BLD=copied(given.states_BLD), added=added)
+    dropout = None if given.dropout is None else copied(given.dropout)
+    return replace(given, shown=shown, states_BLD=copied(given.states_BLD), added=added, dropout=dropout)
 
 
 class GpuRecorder:

@@ -62,7 +62,7 @@ export const NODE_LINES = [
   ["not compiled: a compiled block is no faster here", "未编译：编译后的块在这里并不更快", "未編譯：編譯後的區塊在這裡並不更快"],
   ["not compiled: {wait} s of compiling pay after {steps} steps, and {left} are left", "未编译：编译 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步", "未編譯：編譯 {wait} 秒要 {steps} 步才能抵回，只剩 {left} 步"],
   ["no CUDA graphs: they take a base model that stays on the GPU", "未用 CUDA 图：需要留在显卡上的底模", "未用 CUDA 圖：需要留在顯示卡上的底模"],
-  ["no CUDA graphs: what dropout leaves out is drawn on the CPU", "未用 CUDA 图：dropout 在 CPU 上抽取", "未用 CUDA 圖：dropout 在 CPU 上抽取"],
+  ["no CUDA graphs: whether module dropout leaves an adapter out is drawn on the CPU", "未用 CUDA 图：module dropout 是否略过一层由 CPU 抽取", "未用 CUDA 圖：module dropout 是否略過一層由 CPU 抽取"],
   ["no CUDA graphs: memory ran out", "未用 CUDA 图：显存不足", "未用 CUDA 圖：顯示記憶體不足"],
   ["no CUDA graphs: a pass could not be recorded", "未用 CUDA 图：无法录制", "未用 CUDA 圖：無法錄製"],
   ["no CUDA graphs: their gradients are {off} off", "未用 CUDA 图：梯度偏差 {off}", "未用 CUDA 圖：梯度偏差 {off}"],

@@ -53,7 +53,9 @@ def _has_gpu(device: str) -> bool:
 
 
 def _fuses(device: str, dtype: torch.dtype) -> bool:
+    from ...lora.dropout import hashes
     from .convolution import add
+    from .dropping import drop
     from .gate import gate
     from .group_norm import group_norm
     from .layer_norm import add_and_normalise
@@ -65,6 +67,10 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
         value, opened = (x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
+    def kept(x: Tensor, shape: Sequence[int]) -> Tensor:
+        return x * ((hashes(numbers, key, torch.Size(shape)) >= 2**30) * 2.0).to(dtype)
+
+    numbers, key = torch.tensor([3, 5, 7], device=device), (2**30 + 1, 11)
     pictures, tokens = (_waves(device, dtype, *shape) for shape in ((1, 12, 9, 9), (1, 5, 12)))
     return all(
         _agree(fused, plain, given, _MOST_OFF[dtype])
@@ -77,6 +83,8 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
             (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
             (lambda x, _: gate(x, bias), gated, tokens),
+            (lambda x, _: drop(x, numbers, key, 2**30, 2.0, by_ranks=False), lambda x, _: kept(x, x.shape), tokens),
+            (lambda x, _: drop(x, numbers, key, 2**30, 2.0, by_ranks=True), lambda x, _: kept(x, (1, 1, 12)), tokens),
         )
     )
 

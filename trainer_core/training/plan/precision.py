@@ -32,7 +32,7 @@ class PrecisionPlan:
     without, and where the run is long enough to make up for the wait."""
     cuda_graphs: bool = True
     """Record the passes of a step as CUDA graphs on a GPU, one for each shape of batches: where they are faster and
-    their gradients the same. Not with dropout or offloading."""
+    their gradients the same. Not with module dropout or offloading."""
     short_memory: Literal["refuse", "reduce", "try"] = "refuse"
     """Where a step would not fit into the memory that is free. refuse: no run, but what would help. reduce:
     checkpointing, then batches in parts, then offloading, then the base model in fewer bits, as far as needed; the run
