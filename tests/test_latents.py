@@ -71,10 +71,14 @@ def test_what_no_run_has_taken_for_two_months_is_deleted(tmp_path):
     for name, days in days_ago.items():
         age(tmp_path / f"{name}.safetensors", days)
     age(tmp_path / "notes.txt", 999)
-    assert Latents(tmp_path).find((3, False), "key-3")
-    latents.delete_unused(tmp_path)
+    found = Latents(tmp_path)
+    assert found.find((3, False), "key-3")
+    Latents(tmp_path).delete_unused()
     assert {path.stem for path in tmp_path.iterdir()} == {"key-0", "key-1", "key-3", "key-4", "notes"}
-    assert latents.delete_unused(tmp_path / "none") is None
+    age(tmp_path / "key-3.safetensors", 99)  # where it could not be marked as used
+    found.delete_unused()
+    assert found[3, False] and (tmp_path / "key-3.safetensors").exists()
+    Latents(tmp_path / "none").delete_unused()
 
 
 def age(path, days: float) -> None:

@@ -80,6 +80,12 @@ def test_they_wait_for_each_other_until_there_are_enough(monkeypatch):
     assert counts == [16, 4, 3], "what reads the same holds it once"
     gathered.later(*pair(200, 136))
     assert counts == [16, 4, 3, 10] and len(gathered._waiting) == 1, "not more, though one alone may be"
+    wide, narrow = pair(200, 136)
+    for _ in range(3):
+        gathered.later(wide, narrow)
+    assert counts == [16, 4, 3, 10, 1] and len(gathered._waiting) == 3
+    gathered.later(*pair(200, 136))
+    assert counts == [16, 4, 3, 10, 1, 3], "what is counted once is counted"
 
 
 def test_another_rank_does_not_wait_with_them(monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training.plan.adapter import AdapterPlan
-from .dropout import Dropout, Rows, seed_numbers
+from .dropout import Dropout, keys_of, seed_numbers
 from .layer import AdapterLayer, ProductLayer
 from .module import LoraModule
 from .names import Target
@@ -98,18 +98,18 @@ class Adapters:
             own = {suffix: tensors.get(f"{target.name}.{suffix}") for suffix, _ in layer.trained()}
             layer.fill(own, target.name)
 
-    def set_dropout_seed(self, seed: int | None, part: Rows | None = None, numbers: Tensor | None = None) -> None:
+    def set_dropout_seed(self, seed: int | None, numbers: Tensor | None = None, *, has_kernel: bool = False) -> None:
         """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples.
 
         Args:
-            part: What the module is shown of a batch; None: all of it.
-            numbers: `seed_numbers` of both, where the module is; None: they are made on the CPU.
+            numbers: `seed_numbers` where the module is; None: those of whole batches, on the CPU.
+            has_kernel: Whether Triton's works there.
         """
         plan = self.plan
         if not plan.drops_out:
             return
         if seed is not None and numbers is None:
-            numbers = seed_numbers(seed, part)
+            numbers = seed_numbers(seed)
         for target, layer in zip(self.targets, self.layers, strict=True):
             layer.dropout = None
             if seed is not None:
@@ -120,6 +120,8 @@ class Adapters:
                     seed=seed,
                     numbers=numbers,
                     name=target.name,
+                    keys=keys_of(target.name),
+                    has_kernel=has_kernel,
                 )
 
     def limit_norms(self, is_wanted: Tensor) -> None:

@@ -15,27 +15,26 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..families.gpu.trial import can_fuse
-
 _32_BITS = 0xFFFFFFFF
 _KEY_BITS = 31
 """Of a half of a key: an int32 holds it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some pictures of a batch, where the others are computed at another time or elsewhere."""
-
-    rows: slice
-    pictures: int
-    """Of the whole batch."""
+Key = tuple[int, int]
+"""What tells an adapter's numbers from others', in two halves."""
 
 
-def seed_numbers(seed: int, part: Rows | None = None) -> Tensor:
-    """What a device must know of a step (3, int64): both halves of its seed, and which picture of the batch is its
-    first."""
-    first = part.rows.indices(part.pictures)[0] if part else 0
+def seed_numbers(seed: int, first: int = 0) -> Tensor:
+    """What a device must know of a step (3, int64): both halves of its seed, and which picture of the batch is the
+    first that it computes."""
     return torch.tensor([seed & _32_BITS, seed >> 32 & _32_BITS, first])
+
+
+@cache
+def keys_of(name: str) -> tuple[Key, Key]:
+    """An adapter's keys for values and for ranks."""
+    both = (_digest(f"{name}/{purpose}") for purpose in ("values", "ranks"))
+    return tuple((one & (1 << _KEY_BITS) - 1, one >> 64 - _KEY_BITS) for one in both)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +52,16 @@ class Dropout:
     """The seed where the layer is (`seed_numbers`)."""
     name: str
     """The adapter's name in a LoRA file."""
+    keys: tuple[Key, Key]
+    """`keys_of` the name."""
+    has_kernel: bool
+    """Whether Triton's works there (families/gpu/trial.py)."""
 
     def skips_module(self) -> bool:
         return bool(self.module) and torch.rand((), generator=self._generator("module")).item() < self.module
 
     def drop_values(self, inner: Tensor) -> Tensor:
-        return self._dropped(inner, "values", self.values, inner.shape) if self.values else inner
+        return self._dropped(inner, self.keys[0], self.values, inner.shape) if self.values else inner
 
     def drop_ranks(self, inner: Tensor, dimension: int) -> Tensor:
         """`dimension` of `inner` holds the ranks; the first holds the pictures."""
@@ -66,26 +69,25 @@ class Dropout:
             return inner
         shape = [1] * inner.dim()
         shape[0], shape[dimension] = inner.shape[0], inner.shape[dimension]
-        return self._dropped(inner, "ranks", self.ranks, torch.Size(shape), are_last=shape[-1] == inner.shape[-1] > 1)
+        are_last = shape[-1] == inner.shape[-1] > 1
+        return self._dropped(inner, self.keys[1], self.ranks, torch.Size(shape), are_last=are_last)
 
-    def _dropped(
-        self, inner: Tensor, purpose: str, chance: float, drawn: torch.Size, *, are_last: bool = False
-    ) -> Tensor:
+    def _dropped(self, inner: Tensor, key: Key, chance: float, drawn: torch.Size, *, are_last: bool = False) -> Tensor:
         """`drawn`: inner's shape, with 1 where values are dropped together. `are_last`: ranks are inner's last
         dimension."""
-        key, least = _key(self.name, purpose), round(chance * 2**31)
-        if (are_last or drawn == inner.shape) and _has_kernel(inner):
+        least = round(chance * 2**31)
+        if self.has_kernel and (are_last or drawn == inner.shape) and inner.is_contiguous():
             from ..families.gpu.dropping import drop  # needs Triton
 
             return drop(inner, self.numbers, key, least, 1 / (1 - chance), by_ranks=are_last)
-        kept = hashes(self.numbers.to(inner.device), key, drawn) >= least
+        kept = hashes(self.numbers, key, drawn) >= least
         return inner * (kept.to(inner.dtype) / (1 - chance))
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(_digest(f"{self.seed}/{self.name}/{purpose}") >> 1)
 
 
-def hashes(numbers: Tensor, key: tuple[int, int], shape: torch.Size) -> Tensor:
+def hashes(numbers: Tensor, key: Key, shape: torch.Size) -> Tensor:
     """Evenly distributed numbers of 31 bits of such a shape (int64), whose first dimension is that of pictures."""
     low, high, first = numbers
     each = math.prod(shape[1:])
@@ -104,17 +106,6 @@ def _mixed(x: Tensor) -> Tensor:
     x.bitwise_xor_(x >> 16).mul_(0x7FEB352D).bitwise_and_(_32_BITS)
     x.bitwise_xor_(x >> 15).mul_(0x846CA68B).bitwise_and_(_32_BITS)
     return x.bitwise_xor_(x >> 16)
-
-
-def _has_kernel(inner: Tensor) -> bool:
-    return inner.is_cuda and can_fuse(str(inner.device), inner.dtype)
-
-
-@cache
-def _key(name: str, purpose: str) -> tuple[int, int]:
-    """Both halves of what tells an adapter's numbers from others'."""
-    both = _digest(f"{name}/{purpose}")
-    return both & (1 << _KEY_BITS) - 1, both >> 64 - _KEY_BITS
 
 
 def _digest(text: str) -> int:

@@ -31,7 +31,8 @@ def encode_pictures(
 
     Files are keyed by the picture's bytes, its crop, bucket, background, flip and the base model (with its
     VAE), so an edited picture or a new crop never trains on old latents. On a GPU the last bits of a latent depend on
-    the pictures encoded with it; what is in the folder stays as it is, so a run goes on with what it began with.
+    the pictures encoded with it; what is in the folder stays as it is (for two months after the last run that took it),
+    so a run goes on with what it began with.
 
     Raises:
         TrainingError: a picture was changed or broke since the dataset was read, or the VAE makes NaN of it.

@@ -98,6 +98,8 @@ def _try(learner: Learner, graphs: StepGraphs) -> Decision:
         expected, plain = _learned(learner, part, learner.learn), _seconds(learner, part, learner.learn)
         given = learner.given(part)
         graphs.record(_blank(given))
+        if not graphs.has_memory:
+            raise torch.OutOfMemoryError(_NO_MEMORY)
         if not graphs.is_recorded(given):
             return Decision(is_taken=False, line="no CUDA graphs: a pass could not be recorded")
         off = _distance(_learned(learner, part, graphs.learn), expected)
@@ -112,7 +114,8 @@ def _try(learner: Learner, graphs: StepGraphs) -> Decision:
 def _blank(given: Given) -> Given:
     """A part of the same shape that shows something else, so that what a graph does not read anew is noticed."""
     shown = given.shown
-    return replace(given, shown=replace(shown, x_BCHW=torch.zeros_like(shown.x_BCHW), t_B=torch.zeros_like(shown.t_B)))
+    shown = replace(shown, x_BCHW=torch.zeros_like(shown.x_BCHW), t_B=torch.zeros_like(shown.t_B))
+    return replace(given, shown=shown, dropout=None if given.dropout is None else torch.zeros_like(given.dropout))
 
 
 def _learned(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> list[Tensor]:

@@ -97,6 +97,14 @@ class Latents(Mapping[Visit, Latent]):
         except (OSError, SafetensorError, KeyError):
             return None
 
+    def delete_unused(self) -> None:
+        """Delete the latents of others that no run has taken for two months; one that goes on later makes them anew."""
+        now, own = time.time(), set(map(self._path, self._keys.values()))
+        with suppress(OSError):
+            for path in self._folder.glob(f"*{_SUFFIX}"):
+                if path not in own and now - path.stat().st_mtime > _KEPT:
+                    path.unlink()
+
     def _mark_as_used(self, key: str) -> None:
         path, now = self._path(key), time.time()
         with suppress(OSError):  # a folder that others own: then it counts from when it was made
@@ -107,13 +115,6 @@ class Latents(Mapping[Visit, Latent]):
         return self._folder / f"{key}{_SUFFIX}"
 
 
-def delete_unused(folder: Path) -> None:
-    """Delete the latents that no run has taken for two months; one that goes on later makes them anew."""
-    now = time.time()
-    for path in folder.glob(f"*{_SUFFIX}"):
-        with suppress(OSError):
-            if now - path.stat().st_mtime > _KEPT:
-                path.unlink()
 
 
 def draw_latents(latents: Sequence[Latent], scale: float, generator: torch.Generator) -> Tensor:

@@ -14,9 +14,10 @@ from torch import Tensor
 from ..dataset.types import Dataset
 from ..devices import is_gpu
 from ..families.base_model import BaseModel, Conditioning
+from ..families.gpu.trial import can_drop
 from ..families.sending import send
 from ..lora.adapters import Adapters
-from ..lora.dropout import Rows, seed_numbers
+from ..lora.dropout import seed_numbers
 from ..lora.halves import halves_at_hand
 from . import objective
 from .amount import Step, steps_from, steps_per_epoch
@@ -102,6 +103,7 @@ class Learner:
         """Every how many blocks are computed again in the backward pass; 0: none."""
         self.is_compiled = False
         """Whether the UNet's blocks are."""
+        self._drops_by_kernel = plan.adapter.drops_out and can_drop(device, FORMATS[precision])
         self._passes: Passes | None = None
         self.is_updating = False
         """Until a step is counted, by whoever asked for it, the weights are of no step and must not be kept."""
@@ -177,10 +179,11 @@ class Learner:
         """A part on the device, with its captions read."""
         dropout = None
         if self.plan.adapter.drops_out:
-            seed, whole = self._dropout_seed(part), send(seed_numbers(self._dropout_seed(part)), self.device)
-            for adapters in self.adapters:  # text encoders read whole batches; the UNet's are set again for each pass
-                adapters.set_dropout_seed(seed, numbers=whole)
-            dropout = send(seed_numbers(seed, Rows(part.rows, len(part.batch))), self.device)
+            seed = self._dropout_seed(part)
+            dropout = send(seed_numbers(seed, part.rows.start), self.device)
+            for adapters in self.adapters:
+                if adapters.module is not self.model.unet:  # they read whole batches
+                    self._drop(adapters, seed, send(seed_numbers(seed), self.device))
         with autocast(self.precision, self.device):
             conditioning = self._conditioning(part)
         added = self.model.added_conditions(conditioning, part.sizes)
@@ -202,6 +205,9 @@ class Learner:
     def _of_unet(self) -> list[Adapters]:
         return [part for part in self.adapters if part.module is self.model.unet]
 
+    def _drop(self, adapters: Adapters, seed: int, numbers: Tensor) -> None:
+        adapters.set_dropout_seed(seed, numbers, has_kernel=self._drops_by_kernel)
+
     def _dropout_seed(self, part: Part) -> int:
         return stream_seed(self.plan.seed, "dropout", part.place)
 
@@ -209,7 +215,7 @@ class Learner:
         """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""
         if given.dropout is not None:
             for adapters in self._of_unet:
-                adapters.set_dropout_seed(self._dropout_seed(given.part), numbers=given.dropout)
+                self._drop(adapters, self._dropout_seed(given.part), given.dropout)
         return self._losses(given).sum() / given.shown.pictures
 
     def _learn(self, parts: Sequence[Part]) -> Tensor:

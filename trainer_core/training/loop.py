@@ -166,7 +166,9 @@ class TrainingLoop:
                 try:
                     optimizer.take(self.learner.strip)
                 except RuntimeError as problem:
-                    give_memory_back(problem)  # torch's own step takes none
+                    give_memory_back(problem)  # the first step needs as much, and graphs hold more
+                    self.learner.learn_itself()
+                    remarks.append(GIVEN_UP)
 
     def _turns(self, step: int, is_over: bool) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""

@@ -33,7 +33,7 @@ from .device_layers import (
 )
 from .encode import encode_pictures
 from .encoding_memory import encode_in_tiles
-from .latents import Latents, delete_unused
+from .latents import Latents
 from .learner import Learner
 from .masks import read_masks
 from .memory_choice import MemoryChoice
@@ -147,7 +147,7 @@ class Preparation:
             team.add_up()
         if team.is_first:
             yield from parts.judge.encode_pictures(model, latents)
-            delete_unused(parts.run.cache)
+            latents.delete_unused()
         draws = team.is_first and (parts.samples.requests or parts.judge.draws)
         model.vae = model.vae.to("cpu") if draws else None
         return latents

@@ -54,7 +54,8 @@ class StepGraphs:
         """
         self._learner, self._recorder, self._tell = learner, recorder, tell
         self._graphs: dict[tuple, _Graph | None] = {}
-        self._has_memory = True
+        self.has_memory = True
+        """For one more graph, as far as is known."""
         unet = [part for part in learner.adapters if part.module is learner.model.unet]
         of_unet = {id(parameter) for part in unet for parameter in part.parameters()}
         self.strip = Strip([parameter for parameter in order if id(parameter) in of_unet])
@@ -75,9 +76,9 @@ class StepGraphs:
 
         Where memory does not do for one more, all are let go, and the run goes on without.
         """
-        has_room = self._has_memory and sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
+        has_room = self.has_memory and sum(graph is not None for graph in self._graphs.values()) < MOST_SHAPES
         self._graphs[_shape(given)] = self._try_to_record(given) if has_room else None
-        if has_room and not self._has_memory:
+        if has_room and not self.has_memory:
             self._let_go()
             self._learner.learn_itself()
             self._tell(GIVEN_UP)
@@ -96,7 +97,7 @@ class StepGraphs:
         try:
             return _Graph(self._learner, given, self.strip, self._recorder)
         except RuntimeError as problem:  # an operation that cannot be recorded, or no memory for it
-            self._has_memory = not is_out_of_memory(problem)
+            self.has_memory = not is_out_of_memory(problem)
             gc.collect()
             return None
         finally:

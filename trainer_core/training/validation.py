@@ -143,7 +143,7 @@ def measuring_share(every: int, *, pictures: int, epochs: int, shown: int) -> fl
         shown: Pictures that all steps show, repeats included.
     """
     measured = min(pictures, MOST_ROWS // _FEWEST_TIMESTEPS)
-    rows = measured * _timesteps_each(measured) * (1 + epochs // every) if every else 0
+    rows = measured * _timesteps_each(measured) * (1 - -epochs // every) if every else 0
     return rows / _ROWS_OF_A_STEP / shown
 
 

@@ -80,12 +80,14 @@ class NarrowGradients:
         answer = wide_TC.new_empty((rank, width) if turned else (width, rank))
         if isinstance(answer, FakeTensor):
             return answer
-        last = self._waiting[-1] if self._waiting else None
-        more = 0 if last and last.wide_TC is wide_TC else wide_TC.numel() * wide_TC.itemsize
-        if last and (last.narrow_TR.shape[1] != rank or self._bytes_waiting + more > _MOST_BYTES):
+        last, size = self._waiting[-1] if self._waiting else None, wide_TC.numel() * wide_TC.itemsize
+        is_there = last is not None and last.wide_TC is wide_TC
+        is_full = not is_there and self._bytes_waiting + size > _MOST_BYTES
+        if last and (last.narrow_TR.shape[1] != rank or is_full):
             self.compute()
+            is_there = False
         self._waiting.append(_Product(answer.t() if turned else answer, wide_TC, narrow_TR))
-        self._bytes_waiting += more
+        self._bytes_waiting += 0 if is_there else size
         if len(self._waiting) == _MOST_TOGETHER:
             self.compute()
         return answer

@@ -15,6 +15,8 @@ from ...devices import is_gpu
 
 _MOST_OFF = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
 """Distance from PyTorch's answers and gradients, relative to their norm: several roundings."""
+_MOST_OFF_BY_DROPPING = 1e-4
+"""Nothing is rounded there, and one value of 6,000 that is dropped wrongly is more."""
 
 
 @cache
@@ -36,6 +38,12 @@ def can_gather(device: str, dtype: torch.dtype, rank: int) -> bool:
     return _works(device, lambda: _gathers(device, dtype, rank))
 
 
+@cache
+def can_drop(device: str, dtype: torch.dtype) -> bool:
+    """The same of dropout. To be asked outside of passes, which the trial would disturb."""
+    return _works(device, lambda: _drops(device, dtype))
+
+
 def _works(device: str, is_right: Callable[[], bool]) -> bool:
     if not _has_gpu(device):
         return False
@@ -53,9 +61,7 @@ def _has_gpu(device: str) -> bool:
 
 
 def _fuses(device: str, dtype: torch.dtype) -> bool:
-    from ...lora.dropout import hashes
     from .convolution import add
-    from .dropping import drop
     from .gate import gate
     from .group_norm import group_norm
     from .layer_norm import add_and_normalise
@@ -67,10 +73,6 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
         value, opened = (x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
-    def kept(x: Tensor, shape: Sequence[int]) -> Tensor:
-        return x * ((hashes(numbers, key, torch.Size(shape)) >= 2**30) * 2.0).to(dtype)
-
-    numbers, key = torch.tensor([3, 5, 7], device=device), (2**30 + 1, 11)
     pictures, tokens = (_waves(device, dtype, *shape) for shape in ((1, 12, 9, 9), (1, 5, 12)))
     return all(
         _agree(fused, plain, given, _MOST_OFF[dtype])
@@ -83,8 +85,6 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
             (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
             (lambda x, _: gate(x, bias), gated, tokens),
-            (lambda x, _: drop(x, numbers, key, 2**30, 2.0, by_ranks=False), lambda x, _: kept(x, x.shape), tokens),
-            (lambda x, _: drop(x, numbers, key, 2**30, 2.0, by_ranks=True), lambda x, _: kept(x, (1, 1, 12)), tokens),
         )
     )
 
@@ -100,6 +100,23 @@ def _attends(device: str, dtype: torch.dtype) -> bool:
     ours, theirs = (partial(attended, by) for by in (attend_few_keys, functional.scaled_dot_product_attention))
     # of SDXL's size: whether its kernels find room shows with no smaller one
     return _agree(ours, theirs, _waves(device, dtype, 1, 77, 128), _MOST_OFF[dtype])
+
+
+def _drops(device: str, dtype: torch.dtype) -> bool:
+    from ...lora.dropout import hashes
+    from .dropping import drop
+
+    numbers, key, least = torch.tensor([3, 5, 7], device=device), (2**30 + 1, 11), 2**30
+    x, _ = _waves(device, dtype, 3, 50, 40)
+
+    def fused(by_ranks: bool, x: Tensor) -> Tensor:
+        return drop(x, numbers, key, least, 2.0, by_ranks=by_ranks)
+
+    def plain(by_ranks: bool, x: Tensor) -> Tensor:
+        drawn = torch.Size((3, 1 if by_ranks else 50, 40))
+        return x * (2 * (hashes(numbers, key, drawn) >= least)).to(dtype)
+
+    return all(_agree(partial(fused, by), partial(plain, by), [x], _MOST_OFF_BY_DROPPING) for by in (False, True))
 
 
 def _gathers(device: str, dtype: torch.dtype, rank: int) -> bool:
