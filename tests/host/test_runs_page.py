@@ -139,8 +139,8 @@ def test_a_resumed_run_takes_no_saved_workflows_place(page: ComfyPage, runs: dic
     card(page, runs["half-way"]).get_by_role("button", name="Resume").click()
     page.until(lambda: page.workflow()["id"] == WORKFLOW["id"])
     active = "(name) => app.extensionManager.workflow.activeWorkflow[name]"
-    page.until(lambda: "half-way" in page.page.evaluate(active, "path"))
-    assert page.page.evaluate(active, "path") != "workflows/half-way.json"
+    # the workflow that the test before left open may be here for a moment, under that very name
+    page.until(lambda: re.fullmatch(r"workflows/half-way.+\.json", page.page.evaluate(active, "path")))
     assert not page.page.evaluate(active, "isPersisted")
 
 
