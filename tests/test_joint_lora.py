@@ -126,8 +126,9 @@ def joins_others(layer) -> bool:
 def test_only_bare_loras_on_whole_layers_join(tmp_path, changes, joins):
     job = small_job(tmp_path, **{"precision": {"training": "bf16"}} | changes)
     learner = prepared(job, tmp_path / "runs").learner
-    learner.given(learner.first())
+    given = learner.given(learner.first())
     with learner.passing():
+        learner.loss(given)
         for layer in learner.adapters[0].layers:
             assert joins_others(layer) == (joins and type(layer.base) in (nn.Linear, FrozenLinear))
     in_fp32 = learner.precision == "fp32"
