@@ -45,7 +45,10 @@ def made(monkeypatch):
 FROZEN_TEXT = {"learning_rate": 1e-3, "text_encoder_rate": 0.0}
 CLIPPED = "SDXL in nf4 with checkpointing, weighting, noise and clipped norms"
 KINDS = {
-    "text encoder": {"optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
+    "text encoder, with dropout": {
+        "adapter": {"dropout": 0.2},
+        "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3},
+    },
     "text encoder alone": {"optimizer": {"unet_rate": 0.0, "text_encoder_rate": 1e-3}},
     "SDXL with both encoders": {"family": "sdxl", "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3}},
     "accumulation and short batches": {"batch_size": 3, "accumulation": 2, "optimizer": FROZEN_TEXT},
@@ -68,10 +71,6 @@ KINDS = {
         "adapter": {"dropout": 0.2, "rank_dropout": 0.2},
         "precision": {"gradient_checkpointing": True},
         "optimizer": FROZEN_TEXT,
-    },
-    "dropout, text encoder too": {
-        "adapter": {"dropout": 0.2},
-        "optimizer": {"learning_rate": 1e-3, "text_encoder_rate": 1e-3},
     },
     "measured": {"epochs": 2, "validation": {}, "optimizer": FROZEN_TEXT},
     "DoRA and an average": {
@@ -282,7 +281,7 @@ def test_a_graph_that_reads_old_memory_is_found_and_not_taken(folder, tmp_path):
 
 
 def test_a_trial_leaves_no_gradient_and_no_weight_behind(folder, tmp_path):
-    learner = prepared(job_of(folder, "text encoder", graphs=True), tmp_path / "runs").learner
+    learner = prepared(job_of(folder, "text encoder, with dropout", graphs=True), tmp_path / "runs").learner
     before = [parameter.detach().clone() for parameter in learner.parameters]
     use_graphs_where_they_help(learner, tmp_path / "graphs.json", learner.parameters, print)
     assert all(parameter.grad is None for parameter in learner.parameters)
