@@ -52,7 +52,7 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
         picture = torch.zeros(2, 320, 64, 64, dtype=dtype, requires_grad=True)
         tokens = torch.zeros(2, 1024, 1280, dtype=dtype, requires_grad=True)
         wide = torch.zeros(2, 1024, 10240, dtype=dtype, requires_grad=True)
-        shift, numbers = torch.zeros(2, 320, dtype=dtype), torch.zeros(3, dtype=torch.int64)
+        shift, numbers = torch.zeros(2, 320, dtype=dtype), torch.zeros(1, 3, dtype=torch.int64)
         answers = [
             group_norm.group_norm(picture, groups.requires_grad_(False), shift, silu=True),
             *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False), layer.bias),

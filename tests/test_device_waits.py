@@ -117,8 +117,7 @@ def test_a_pass_takes_nothing_from_the_cpu(tmp_path, monkeypatch, family, change
     shown = {name: elsewhere(tensor) for name, tensor in given.shown.tensors().items()}
     added = {name: elsewhere(tensor) for name, tensor in given.added.items()}
     states = elsewhere(given.states_BLD)
-    shown = replace(given.shown, **shown)
-    given = replace(given, shown=shown, states_BLD=states, added=added, dropout=elsewhere(given.dropout))
+    given = replace(given, shown=replace(given.shown, **shown), states_BLD=states, added=added)
     learner.schedule.alphas_cumprod = elsewhere(learner.schedule.alphas_cumprod)
     with Transfers() as transfers:
         loss = learner.loss(given)

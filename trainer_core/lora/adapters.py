@@ -102,14 +102,15 @@ class Adapters:
         """Leave out by chance what `seed` says, until the next call; None: leave out nothing, as for samples.
 
         Args:
-            numbers: `seed_numbers` where the module is; None: those of whole batches, on the CPU.
+            numbers: `seed_numbers` of the pictures that it is shown, where the module is; None: those of whole
+                batches, on the CPU.
             has_kernel: Whether Triton's works there.
         """
         plan = self.plan
         if not plan.drops_out:
             return
         if seed is not None and numbers is None:
-            numbers = seed_numbers(seed)
+            numbers = seed_numbers(seed, 1)
         for target, layer in zip(self.targets, self.layers, strict=True):
             layer.dropout = None
             if seed is not None:

@@ -24,10 +24,10 @@ Key = tuple[int, int]
 """What tells an adapter's numbers from others', in two halves."""
 
 
-def seed_numbers(seed: int, first: int = 0) -> Tensor:
-    """What a device must know of a step (3, int64): both halves of its seed, and which picture of the batch is the
-    first that it computes."""
-    return torch.tensor([seed & _32_BITS, seed >> 32 & _32_BITS, first])
+def seed_numbers(seed: int, pictures: int) -> Tensor:
+    """What a device must know of each picture of a batch (B, 3, int64): both halves of the seed, and its place. Who
+    computes some of them is given theirs."""
+    return torch.tensor([(seed & _32_BITS, seed >> 32 & _32_BITS, place) for place in range(pictures)])
 
 
 @cache
@@ -49,7 +49,7 @@ class Dropout:
     """Chance of the whole adapter; nothing is scaled, as in kohya's trainer."""
     seed: int
     numbers: Tensor
-    """The seed where the layer is (`seed_numbers`)."""
+    """`seed_numbers` of the pictures, of the first at least, where the layer is."""
     name: str
     """The adapter's name in a LoRA file."""
     keys: tuple[Key, Key]
@@ -89,7 +89,7 @@ class Dropout:
 
 def hashes(numbers: Tensor, key: Key, shape: torch.Size) -> Tensor:
     """Evenly distributed numbers of 31 bits of such a shape (int64), whose first dimension is that of pictures."""
-    low, high, first = numbers
+    low, high, first = numbers[0]
     each = math.prod(shape[1:])
     one = _mixed(low ^ key[0])
     other = _mixed(high ^ key[1] ^ one)  # of both halves, or seeds that share one would drop the same elsewhere

@@ -17,9 +17,10 @@ from ..dataset.types import Dataset
 from ..devices import is_gpu
 from ..families.base_model import PictureSize
 from ..families.sending import send
+from ..lora.dropout import seed_numbers
 from . import objective
 from .amount import Step
-from .batches import draw_flips, step_generator
+from .batches import draw_flips, step_generator, stream_seed
 from .encode import picture_size
 from .latents import Latents, Visit, draw_latents
 from .noise import perturb_noise, shape_noise
@@ -47,6 +48,8 @@ class Shown:
     """Where huber and smooth_l1 bend."""
     mask_B1HW: Tensor | None
     """Where errors count, 0 to 255; None: everywhere."""
+    drops_B3: Tensor | None
+    """What decides what adapters leave out of each (lora/dropout.py); None: nothing."""
     pictures: Tensor
     """Of the whole step, as its loss is their mean; no dimensions."""
 
@@ -79,6 +82,11 @@ class Part:
     """Which of its pictures these are."""
     shown: Shown
     sizes: tuple[PictureSize, ...]
+
+
+def dropout_seed(plan: TrainingPlan, place: int) -> int:
+    """Of the batch at a place in the run."""
+    return stream_seed(plan.seed, "dropout", place)
 
 
 class StepDraws:
@@ -139,6 +147,7 @@ class StepDraws:
             weights_B=counts_B * self._weights_T[t_B],
             bends_B=self._bends_T[t_B],
             mask_B1HW=torch.stack([self._masks[visit] for visit in visits]) if self._masks else None,
+            drops_B3=seed_numbers(dropout_seed(plan, place), len(visits)) if plan.adapter.drops_out else None,
             pictures=torch.tensor(float(pictures)),
         )
         return shown, [picture_size(image, flip) for image, flip in zip(images, flips, strict=True)]

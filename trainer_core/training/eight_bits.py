@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .strip import parts_of
+
 _BLOCK = 256
 _MOST = 2**22
 """Numbers of a bin. With their gradients they take 32 MB, and keep a GPU busy while the next bin is asked for."""
@@ -125,8 +127,8 @@ class _Bin:
         """Where weights and gradients lie during a step (2, `length` or more); other bins use the same."""
         self.whole, gradients = room[0, : self.length], room[1, : self.length]
         self.whole.grad = gradients
-        self._weights = _parts(self.whole, self._lengths, self._shapes)
-        self._gradients = _parts(gradients, self._lengths, self._shapes)
+        self._weights = parts_of(self.whole, self._lengths, self._shapes)
+        self._gradients = parts_of(gradients, self._lengths, self._shapes)
         self._has_gaps = self.length > sum(shape.numel() for shape in self._shapes)
 
     def take(self) -> None:
@@ -145,7 +147,7 @@ class _Bin:
     def _move_in(self, name: str, lengths: Sequence[int], *, between: int) -> None:
         theirs = [state[name] for state in self._states]
         self.state[name] = theirs[0].new_full((sum(lengths),), between)
-        places = _parts(self.state[name], lengths, [tensor.shape for tensor in theirs])
+        places = parts_of(self.state[name], lengths, [tensor.shape for tensor in theirs])
         torch._foreach_copy_(places, theirs)
         for state, place in zip(self._states, places, strict=True):
             state[name] = place
@@ -165,9 +167,3 @@ def _cut(matrices: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         part.append(matrix)
         size += matrix.numel()
     yield part
-
-
-def _parts(whole: Tensor, lengths: Sequence[int], shapes: Sequence[torch.Size]) -> list[Tensor]:
-    """Views of `whole`, each of its shape, at the beginnings of pieces of such lengths."""
-    pieces = whole.split(list(lengths))
-    return [piece[: shape.numel()].view(shape) for piece, shape in zip(pieces, shapes, strict=True)]

@@ -113,9 +113,9 @@ def _try(learner: Learner, graphs: StepGraphs) -> Decision:
 
 def _blank(given: Given) -> Given:
     """A part of the same shape that shows something else, so that what a graph does not read anew is noticed."""
-    shown = given.shown
-    shown = replace(shown, x_BCHW=torch.zeros_like(shown.x_BCHW), t_B=torch.zeros_like(shown.t_B))
-    return replace(given, shown=shown, dropout=None if given.dropout is None else torch.zeros_like(given.dropout))
+    tensors = given.shown.tensors()
+    blank = {name: torch.zeros_like(tensors[name]) for name in ("x_BCHW", "t_B", "drops_B3") if name in tensors}
+    return replace(given, shown=replace(given.shown, **blank))
 
 
 def _learned(learner: Learner, part: Part, learn: Callable[[Given], Tensor]) -> list[Tensor]:

@@ -21,11 +21,10 @@ from ..lora.dropout import seed_numbers
 from ..lora.halves import halves_at_hand
 from . import objective
 from .amount import Step, steps_from, steps_per_epoch
-from .batches import stream_seed
 from .caption_encodings import CaptionEncodings, reading_of
 from .captions import VisitCaptions
 from .checkpointing import checkpoint_blocks
-from .draws import Part, Shown, StepDraws
+from .draws import Part, Shown, StepDraws, dropout_seed
 from .latents import Latents, Visit
 from .memory_choice import MemoryChoice
 from .plan import TrainingPlan
@@ -48,8 +47,6 @@ class Given:
     """Of the captions; with a gradient where text encoders are trained."""
     added: Mapping[str, Tensor]
     """What else the UNet is told."""
-    dropout: Tensor | None = None
-    """What decides what its adapters leave out (`seed_numbers`)."""
 
 
 class Passes(Protocol):
@@ -177,17 +174,15 @@ class Learner:
 
     def given(self, part: Part) -> Given:
         """A part on the device, with its captions read."""
-        dropout = None
         if self.plan.adapter.drops_out:
-            seed = self._dropout_seed(part)
-            dropout = send(seed_numbers(seed, part.rows.start), self.device)
+            whole = send(seed_numbers(dropout_seed(self.plan, part.place), 1), self.device)
             for adapters in self.adapters:
                 if adapters.module is not self.model.unet:  # they read whole batches
-                    self._drop(adapters, seed, send(seed_numbers(seed), self.device))
+                    self._drop(adapters, part, whole)
         with autocast(self.precision, self.device):
             conditioning = self._conditioning(part)
         added = self.model.added_conditions(conditioning, part.sizes)
-        return Given(part, part.shown.sent_to(self.device), conditioning.states_BLD, added, dropout)
+        return Given(part, part.shown.sent_to(self.device), conditioning.states_BLD, added)
 
     def learn(self, given: Given) -> Tensor:
         """Add the gradients of a part; returns what it adds to the step's loss, still on the device."""
@@ -205,17 +200,15 @@ class Learner:
     def _of_unet(self) -> list[Adapters]:
         return [part for part in self.adapters if part.module is self.model.unet]
 
-    def _drop(self, adapters: Adapters, seed: int, numbers: Tensor) -> None:
+    def _drop(self, adapters: Adapters, part: Part, numbers: Tensor) -> None:
+        seed = dropout_seed(self.plan, part.place)
         adapters.set_dropout_seed(seed, numbers, has_kernel=self._drops_by_kernel)
-
-    def _dropout_seed(self, part: Part) -> int:
-        return stream_seed(self.plan.seed, "dropout", part.place)
 
     def loss(self, given: Given) -> Tensor:
         """What a part adds to the step's loss. Nothing in here comes from the CPU or waits for the device."""
-        if given.dropout is not None:
+        if given.shown.drops_B3 is not None:
             for adapters in self._of_unet:
-                self._drop(adapters, self._dropout_seed(given.part), given.dropout)
+                self._drop(adapters, given.part, given.shown.drops_B3)
         return self._losses(given).sum() / given.shown.pictures
 
     def _learn(self, parts: Sequence[Part]) -> Tensor:

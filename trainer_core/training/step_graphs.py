@@ -142,8 +142,7 @@ def _shape(given: Given) -> tuple:
 
 
 def _tensors(given: Given) -> list[Tensor]:
-    dropout = [] if given.dropout is None else [given.dropout]
-    return [*given.shown.tensors().values(), given.states_BLD, *given.added.values(), *dropout]
+    return [*given.shown.tensors().values(), given.states_BLD, *given.added.values()]
 
 
 def _learned(given: Given) -> list[Tensor]:
@@ -159,8 +158,7 @@ def _copied(given: Given) -> Given:
 
     shown = replace(given.shown, **{name: copied(tensor) for name, tensor in given.shown.tensors().items()})
     added = {name: copied(tensor) for name, tensor in given.added.items()}
-    dropout = None if given.dropout is None else copied(given.dropout)
-    return replace(given, shown=shown, states_BLD=copied(given.states_BLD), added=added, dropout=dropout)
+    return replace(given, shown=shown, states_BLD=copied(given.states_BLD), added=added)
 
 
 class GpuRecorder:

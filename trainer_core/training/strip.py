@@ -14,6 +14,12 @@ _EACH = 64
 """Values. Every parameter begins at a multiple of it: a GPU reads 16 bytes at a time."""
 
 
+def parts_of(whole: Tensor, lengths: Sequence[int], shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Views of `whole`, each of its shape, at the beginnings of pieces of such lengths."""
+    pieces = whole.split(list(lengths))
+    return [piece[: shape.numel()].view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+
 class Strip:
     """Moves the parameters, all of one format and on one device, into one matrix."""
 
@@ -32,11 +38,7 @@ class Strip:
 
     def parts(self, whole: Tensor) -> list[Tensor]:
         """Views of something of the same length, one for each parameter, of its shape."""
-        pieces = whole.split(self._lengths)
-        return [
-            piece[: parameter.numel()].view(parameter.shape)
-            for piece, parameter in zip(pieces, self.parameters, strict=True)
-        ]
+        return parts_of(whole, self._lengths, [parameter.shape for parameter in self.parameters])
 
     def place_gradients(self) -> None:
         """Have every gradient in its place, with what the parameter has so far."""

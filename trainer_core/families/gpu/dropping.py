@@ -20,7 +20,7 @@ def drop(x: Tensor, numbers: Tensor, key: tuple[int, int], least: int, scale: fl
     """x (B, ..., R) times `scale` where the hash is at least `least`, and 0 elsewhere.
 
     Args:
-        numbers: Of the step, on x's device (`lora.dropout.seed_numbers`).
+        numbers: Of the pictures, on x's device (`lora.dropout.seed_numbers`).
         key: Of the layer, two numbers of 31 bits.
         least: Of 31 bits.
         by_ranks: Whether a picture's values of a rank are dropped together.

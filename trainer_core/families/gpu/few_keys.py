@@ -15,14 +15,12 @@ from torch.nn import functional
 
 from ...devices import is_gpu
 from .few_keys_kernels import attend, gradients
-from .launching import blocks_of, is_on_hopper, launch, next_power_of_2
+from .launching import blocks_of, is_on_hopper, launch, padded
 
 # Shape suffixes: B batch, N heads, Q queries, L keys, D values of a head, S spans.
 
 _MOST_KEYS, _MOST_WIDTH = 80, 64
 """Keys of a head, and values of each, that a program has room for."""
-_LEAST = 16
-"""Keys, and values, that tensor cores multiply at a time."""
 _KEYS = 64
 """Of a head's keys, those that are one tile. Sizes are powers of 2: 77 keys take 64 and 16 rather than 128."""
 
@@ -46,8 +44,8 @@ class _Division:
     def sizes(self, key_BNLD: Tensor) -> dict[str, int]:
         """What a kernel is compiled for."""
         keys, width = key_BNLD.shape[2:]
-        rest, columns = _padded(keys - _KEYS) if keys > _KEYS else 0, _padded(width)
-        tile = {"WIDTH": width, "ROWS": self.block, "KEYS": min(_padded(keys), _KEYS), "REST": rest, "COLUMNS": columns}
+        rest, columns = padded(keys - _KEYS) if keys > _KEYS else 0, padded(width)
+        tile = {"WIDTH": width, "ROWS": self.block, "KEYS": min(padded(keys), _KEYS), "REST": rest, "COLUMNS": columns}
         return {**tile, "num_warps": self.warps, "num_stages": self.stages}
 
 
@@ -113,10 +111,6 @@ class _Attention(torch.autograd.Function):
         )  # fmt: skip
         of_both = of_both.sum(1).to(key.dtype) if spans > 1 else of_both[:, 0]
         return tuple(one.transpose(1, 2) for one in (of_query, *of_both))
-
-
-def _padded(size: int) -> int:
-    return next_power_of_2(max(size, _LEAST))
 
 
 def _strides(*tensors_BNQD: Tensor) -> list[int]:

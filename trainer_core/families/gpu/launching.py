@@ -14,6 +14,13 @@ from ...devices import is_gpu
 
 blocks_of = triton.cdiv
 next_power_of_2 = triton.next_power_of_2
+_LEAST = 16
+"""Values that tensor cores multiply at a time."""
+
+
+def padded(size: int) -> int:
+    """Of a side of a tile that tensor cores multiply, which are powers of 2."""
+    return next_power_of_2(max(size, _LEAST))
 
 
 def launch(

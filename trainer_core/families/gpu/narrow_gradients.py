@@ -17,7 +17,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ..beside import beside
-from .launching import is_on_hopper, launch, next_power_of_2
+from .launching import is_on_hopper, launch, padded
 
 # Shape suffixes: T tokens of all pictures, C columns of a wide matrix, R rank.
 
@@ -31,8 +31,6 @@ _EACH = 8
 """Values. Ranks, widths and distances of rows are multiples of it, so that 16 bytes are read at a time."""
 _COLUMNS, _TOKENS = 64, 64
 """Of a tile of a wide matrix; a program takes one after the other of the same columns."""
-_LEAST = 16
-"""Values that tensor cores multiply at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def _compute(products: list[_Product], table: Tensor) -> None:
     launch(
         _narrow_gradients, (tiles,), tuple(one.answer_CR for one in filled), tuple(one.wide_TC for one in filled),
         tuple(one.narrow_TR for one in filled), table, COUNT=_MOST_TOGETHER, RANK=rank,
-        PADDED=max(next_power_of_2(rank), _LEAST), COLUMNS=_COLUMNS, TOKENS=_TOKENS, EACH=_EACH, num_warps=4,
+        PADDED=padded(rank), COLUMNS=_COLUMNS, TOKENS=_TOKENS, EACH=_EACH, num_warps=4,
         num_stages=4 if is_on_hopper(table) else 3,  # others have not the registers for it
     )  # fmt: skip
 

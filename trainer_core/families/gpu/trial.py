@@ -106,7 +106,7 @@ def _drops(device: str, dtype: torch.dtype) -> bool:
     from ...lora.dropout import hashes
     from .dropping import drop
 
-    numbers, key, least = torch.tensor([3, 5, 7], device=device), (2**30 + 1, 11), 2**30
+    numbers, key, least = torch.tensor([[3, 5, 7]], device=device), (2**30 + 1, 11), 2**30
     x, _ = _waves(device, dtype, 3, 50, 40)
 
     def fused(by_ranks: bool, x: Tensor) -> Tensor:
