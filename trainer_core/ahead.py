@@ -41,13 +41,16 @@ def _awaited(batch: Sequence[Item], made: Sequence[Future[Ready]]) -> tuple[Sequ
     return batch, [future.result() for future in made]
 
 
-def one_ahead(items: Iterable[Item], prepare: Callable[[Item], Ready]) -> Generator[tuple[Item, Ready]]:
-    """Each item, in order, with what `prepare` makes of it; the next one's is made while this one is worked on.
+def one_ahead(
+    items: Iterable[Item], prepare: Callable[[Item], Ready], *, begin: Callable[[], None] | None = None
+) -> Generator[tuple[Item, Ready]]:
+    """Each item, in order, with what `prepare` makes of it; the next one's is made while this one is worked on, by a
+    thread that does `begin` first.
 
     Raises:
         Exception: whatever `prepare` raises, when its item is due.
     """
-    with ThreadPoolExecutor(1, "preparing steps") as thread:
+    with ThreadPoolExecutor(1, "preparing steps", initializer=begin) as thread:
         coming: tuple[Item, Future[Ready]] | None = None
         try:
             for item in items:

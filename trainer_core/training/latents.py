@@ -115,8 +115,6 @@ class Latents(Mapping[Visit, Latent]):
         return self._folder / f"{key}{_SUFFIX}"
 
 
-
-
 def draw_latents(latents: Sequence[Latent], scale: float, generator: torch.Generator) -> Tensor:
     """Sample pictures of one bucket (B, C, H, W), scaled to about unit variance."""
     mean_BCHW = torch.stack([latent.mean_CHW for latent in latents])

@@ -8,11 +8,13 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 import torch
 
 from ..ahead import one_ahead
+from ..cpu_threads import spare
 from ..devices import is_gpu
 from ..progress import StageReport
 from ..runs.pace import StepTimes, Work
@@ -173,7 +175,7 @@ class TrainingLoop:
     def _turns(self, step: int, is_over: bool) -> Generator[tuple[Step, list[Part]]]:
         """The steps after `step` whole ones, each with what it shows, the next one's drawn while one is taken."""
         left = () if is_over else steps_from(self.parts.dataset, self.plan, self.parts.lengths, step)
-        return one_ahead(left, self.learner.draw)
+        return one_ahead(left, self.learner.draw, begin=partial(spare, self.parts.device))
 
     def _next(self, drawn: Sequence[Part], turn: Step, step: int, optimizer: torch.optim.Optimizer) -> TakenStep:
         """The step after `step` whole ones."""

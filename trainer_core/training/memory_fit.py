@@ -50,9 +50,7 @@ class MemoryFit:
                 return kept, [f"as the run began: {kept.words(plan)}", memory.line()]
         if kept:
             plan = replace(plan, precision=replace(plan.precision, base=kept.base))
-        choice, told = choose(
-            plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu, keeps_base=has_begun
-        )
+        choice, told = choose(plan, self._shape.pictures, self._needed, free, on_gpu=self._on_gpu, keeps_base=has_begun)
         tiles, also_told = choose_tiles(plan, self._encoding, free)
         choice = replace(choice, tiles=tiles)
         if plan.precision.short_memory == "reduce":

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..cpu_threads import spared
 from ..devices import device_name
 from ..families.architecture import outline_of
 from ..families.loading import family_of
@@ -180,10 +181,10 @@ class Trainer:
         loop = TrainingLoop(parts=self._parts, learner=self.learner, work=work)
         try:
             if not self._team.is_first:
-                with tf32(self.device):
+                with tf32(self.device), spared(self.device):
                     yield from loop.follow()
                 return
-            with RunLock(self.run_folder), self.run.answering(), tf32(self.device):
+            with RunLock(self.run_folder), self.run.answering(), tf32(self.device), spared(self.device):
                 self.run.start(self._about())
                 yield from loop.lead()
         finally:
