@@ -61,8 +61,8 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
             *(dropping.drop(tokens, numbers, (7, 9), 2**30, 2.0, by_ranks=by_ranks) for by_ranks in (False, True)),
         ]
         if that_multiply:
-            for rank in (16, 32, 128):
-                _gather(rank, dtype)
+            for rank, tokens in ((16, 1024), (32, 1024), (32, 8192), (64, 8192), (128, 1024)):
+                _gather(rank, tokens, dtype)
             answers += [_attended(20, 64, dtype), _attended(8, 40, dtype)]
         sum(answer.sum() for answer in answers).backward()
     return found
@@ -76,8 +76,8 @@ def _attended(heads: int, width: int, dtype: torch.dtype) -> Tensor:
     return few_keys.attend_few_keys(query, key, value)
 
 
-def _gather(rank: int, dtype: torch.dtype) -> None:
-    answer, wide, narrow = (torch.zeros(*size, dtype=dtype) for size in ((1280, rank), (1024, 1280), (1024, rank)))
+def _gather(rank: int, tokens: int, dtype: torch.dtype) -> None:
+    answer, wide, narrow = (torch.zeros(*size, dtype=dtype) for size in ((1280, rank), (tokens, 1280), (tokens, rank)))
     narrow_gradients._compute([narrow_gradients._Product(answer, wide, narrow)], torch.zeros(7, 16, dtype=torch.int32))
 
 

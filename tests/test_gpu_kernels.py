@@ -33,14 +33,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[
 
 
 def kernels(gpu: str) -> set[str]:
-    """What is decorated with triton.jit and writes something: the others are parts of these."""
+    """What is decorated with triton.jit and no other such function calls: the others are parts of these."""
     files = set((ROOT / "trainer_core/families/gpu").glob("*.py"))
     if gpu in THAT_DO_NOT_MULTIPLY:
         files -= {file for file in files if file.name in THAT_MULTIPLY}
     trees = [ast.parse(file.read_text("utf-8")) for file in files]
     functions = [part for tree in trees for part in ast.walk(tree) if isinstance(part, ast.FunctionDef)]
     compiled = [one for one in functions if any("triton.jit" in ast.unparse(mark) for mark in one.decorator_list)]
-    return {one.name for one in compiled if "tl.store" in ast.unparse(one)}
+    calls = [part.func for one in compiled for part in ast.walk(one) if isinstance(part, ast.Call)]
+    return {one.name for one in compiled} - {function.id for function in calls if isinstance(function, ast.Name)}
 
 
 def all_of(found, gpu: str) -> list[dict[str, int]]:

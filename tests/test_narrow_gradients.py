@@ -53,6 +53,42 @@ def test_many_of_any_shapes_are_those_of_each(count, rank):
         assert_right(answer, *one, turned=place % 2 == 1)
 
 
+def launched(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
+    """Kernels that are started, with how many programs."""
+    found: list[tuple[str, tuple[int, ...]]] = []
+    real = narrow_gradients.launch
+
+    def launch(kernel, grid, *given, **sizes):
+        found.append((kernel.fn.__name__, grid))
+        real(kernel, grid, *given, **sizes)
+
+    monkeypatch.setattr(narrow_gradients, "launch", launch)
+    return found
+
+
+@pytest.mark.parametrize("rank", [8, 72])
+@pytest.mark.parametrize(
+    ("shapes", "spans"),
+    [
+        ([(4100, 24), (70, 136), (3000, 64), (1, 8)], 4),
+        ([(2100, 200)], 2),
+        ([(1100, 24)], 1),
+        ([(4100, 24)] * 16, 3),
+    ],
+    ids=["of most tokens", "alone", "too few tokens", "many programs"],
+)
+def test_many_tokens_are_cut_into_spans(monkeypatch, shapes, spans, rank):
+    monkeypatch.setattr(narrow_gradients, "_PROGRAMS", 48)
+    started, gathered = launched(monkeypatch), NarrowGradients()
+    given = [pair(*shape, rank, seed=place) for place, shape in enumerate(shapes)]
+    found = [gathered.later(*one, turned=place % 2 == 1) for place, one in enumerate(given)]
+    gathered.compute()
+    (_, (tiles, cut)), *others = started
+    assert cut == spans and others == ([("_add_up_spans", (tiles,))] if spans > 1 else [])
+    for place, (answer, one) in enumerate(zip(found, given, strict=True)):
+        assert_right(answer, *one, turned=place % 2 == 1)
+
+
 def computed_at(monkeypatch) -> list[int]:
     counts: list[int] = []
     real = narrow_gradients._compute

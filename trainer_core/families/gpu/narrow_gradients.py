@@ -1,8 +1,8 @@
 """Gradients of narrow weights, such as a LoRA's, many at a time (Triton).
 
-Each is a wide matrix of tokens, turned, times a narrow one. Alone it keeps a GPU busy only with its tokens cut into
-spans, whose sums another kernel adds; some together fill it as they are. So they wait until there are enough, or for
-`compute`: before that nobody may read them, or add them up, as autograd would with those of a layer that is used twice.
+Each is a wide matrix of tokens, turned, times a narrow one. Alone it is a few programs that take long; some together fill
+a GPU. So they wait until there are enough, or for `compute`: before that nobody may read them, or add them up, as
+autograd would with those of a layer that is used twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ..beside import beside
-from .launching import is_on_hopper, launch, padded
+from .launching import blocks_of, is_on_hopper, launch, padded
 
 # Shape suffixes: T tokens of all pictures, C columns of a wide matrix, R rank.
 
@@ -29,8 +29,13 @@ _MOST_BYTES = 3 * 2**27
 """Of wide matrices that wait, and would else be let go. While a graph is recorded those before them are there too."""
 _EACH = 8
 """Values. Ranks, widths and distances of rows are multiples of it, so that 16 bytes are read at a time."""
-_COLUMNS, _TOKENS = 64, 64
+_TOKENS = 64
 """Of a tile of a wide matrix; a program takes one after the other of the same columns."""
+_PROGRAMS = 1024
+"""Where tokens are many they are cut into spans, for about as many programs: eight for each multiprocessor of an H100.
+With fewer, those that have one more than the others are waited for. Another kernel adds up the spans."""
+_LEAST_TOKENS = 1024
+"""Of a span, for the sake of what is added up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +47,12 @@ class _Product:
     narrow_TR: Tensor
 
     @property
+    def rank(self) -> int:
+        return self.narrow_TR.shape[1]
+
+    @property
     def tiles(self) -> int:
-        return -(-len(self.answer_CR) // _COLUMNS)
+        return blocks_of(len(self.answer_CR), _columns(self.rank))
 
     def numbers(self) -> tuple[int, ...]:
         """What a program must know of it."""
@@ -81,7 +90,7 @@ class NarrowGradients:
         last, size = self._waiting[-1] if self._waiting else None, wide_TC.numel() * wide_TC.itemsize
         is_there = last is not None and last.wide_TC is wide_TC
         is_full = not is_there and self._bytes_waiting + size > _MOST_BYTES
-        if last and (last.narrow_TR.shape[1] != rank or is_full):
+        if last and (last.rank != rank or is_full):
             self.compute()
             is_there = False
         self._waiting.append(_Product(answer.t() if turned else answer, wide_TC, narrow_TR))
@@ -126,43 +135,98 @@ class NarrowGradients:
         return device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
 
 
+def _columns(rank: int) -> int:
+    """Of a tile: each brings the narrow matrix from the cache once more."""
+    return 128 if padded(rank) <= 64 else 64
+
+
+def _spans(products: list[_Product], tiles: int) -> int:
+    tokens = max(len(one.wide_TC) for one in products)
+    return max(1, min(_PROGRAMS // tiles, tokens // _LEAST_TOKENS))
+
+
 def _compute(products: list[_Product], table: Tensor) -> None:
-    rank, tiles = products[0].narrow_TR.shape[1], sum(one.tiles for one in products)
+    rank, tiles = products[0].rank, sum(one.tiles for one in products)
+    spans, columns = _spans(products, tiles), _columns(rank)
     filled = products + products[-1:] * (_MOST_TOGETHER - len(products))
+    answers = tuple(one.answer_CR for one in filled)
+    sizes = {"COUNT": _MOST_TOGETHER, "RANK": rank, "PADDED": padded(rank), "COLUMNS": columns, "EACH": _EACH}
+    parts = table.new_empty(spans * tiles * columns * padded(rank) if spans > 1 else 0, dtype=torch.float32)
     launch(
-        _narrow_gradients, (tiles,), tuple(one.answer_CR for one in filled), tuple(one.wide_TC for one in filled),
-        tuple(one.narrow_TR for one in filled), table, COUNT=_MOST_TOGETHER, RANK=rank,
-        PADDED=padded(rank), COLUMNS=_COLUMNS, TOKENS=_TOKENS, EACH=_EACH, num_warps=4,
+        _narrow_gradients, (tiles, spans), answers, parts, tuple(one.wide_TC for one in filled),
+        tuple(one.narrow_TR for one in filled), table, IS_WHOLE=spans == 1, TOKENS=_TOKENS, **sizes, num_warps=4,
         num_stages=4 if is_on_hopper(table) else 3,  # others have not the registers for it
     )  # fmt: skip
+    if spans > 1:
+        launch(_add_up_spans, (tiles,), answers, parts, table, spans, **sizes, num_warps=4)
 
 
 @triton.jit
-def _narrow_gradients(answers, wides, narrows, table, COUNT: tl.constexpr, RANK: tl.constexpr, PADDED: tl.constexpr,
-                      COLUMNS: tl.constexpr, TOKENS: tl.constexpr, EACH: tl.constexpr):  # fmt: skip
-    tile = tl.program_id(0)
-    place = tl.sum((tl.load(table + tl.arange(0, COUNT)) <= tile).to(tl.int32)) - 1
-    answer, wide, narrow = answers[0], wides[0], narrows[0]
+def _narrow_gradients(answers, parts, wides, narrows, table, COUNT: tl.constexpr, RANK: tl.constexpr,
+                      PADDED: tl.constexpr, COLUMNS: tl.constexpr, EACH: tl.constexpr, IS_WHOLE: tl.constexpr,
+                      TOKENS: tl.constexpr):  # fmt: skip
+    """Of a tile and a span of tokens: `parts` (spans, tiles, COLUMNS, PADDED), or what is wanted if IS_WHOLE."""
+    tile, span = tl.program_id(0), tl.program_id(1)
+    place = _place(tile, table, COUNT)
+    wide, narrow = wides[0], narrows[0]
     for other in tl.static_range(1, COUNT):
         if place == other:
-            answer, wide, narrow = answers[other], wides[other], narrows[other]
-    table += place
-    tokens = tl.load(table + COUNT)
-    width = tl.load(table + 2 * COUNT) * EACH
-    wide_apart = tl.load(table + 3 * COUNT) * EACH
-    narrow_apart = tl.load(table + 4 * COUNT) * EACH
+            wide, narrow = wides[other], narrows[other]
+    width, tokens = tl.load(table + 2 * COUNT + place) * EACH, tl.load(table + COUNT + place)
+    wide_apart = tl.load(table + 3 * COUNT + place).to(tl.int64) * EACH
+    narrow_apart = tl.load(table + 4 * COUNT + place).to(tl.int64) * EACH
+    each = tl.cdiv(tl.cdiv(tokens, tl.num_programs(1)), TOKENS) * TOKENS
+    start, end = span * each, tl.minimum(span * each + each, tokens)
     token, rank = tl.arange(0, TOKENS), tl.arange(0, PADDED)
-    column = (tile - tl.load(table)) * COLUMNS + tl.arange(0, COLUMNS)
-    wide += token.to(tl.int64)[:, None] * wide_apart + column[None, :]
-    narrow += token.to(tl.int64)[:, None] * narrow_apart + rank[None, :]
+    column = (tile - tl.load(table + place)) * COLUMNS + tl.arange(0, COLUMNS)
+    wide += (start + token)[:, None] * wide_apart + column[None, :]
+    narrow += (start + token)[:, None] * narrow_apart + rank[None, :]
     found = tl.zeros([COLUMNS, PADDED], tl.float32)
-    for first in range(0, tokens, TOKENS):
-        is_in = (first + token < tokens)[:, None]
+    for first in range(start, end, TOKENS):
+        is_in = (first + token < end)[:, None]
         x = tl.load(wide, mask=is_in & (column < width)[None, :], other=0.0)
         y = tl.load(narrow, mask=is_in & (rank < RANK)[None, :], other=0.0)
         found = tl.dot(tl.trans(x), y, found)
-        wide += TOKENS * wide_apart.to(tl.int64)
-        narrow += TOKENS * narrow_apart.to(tl.int64)
-    place_in_answer = column[:, None] * tl.load(table + 5 * COUNT) + rank[None, :] * tl.load(table + 6 * COUNT)
-    is_in = (column < width)[:, None] & (rank < RANK)[None, :]
-    tl.store(answer + place_in_answer, found.to(answer.dtype.element_ty), mask=is_in)
+        wide += TOKENS * wide_apart
+        narrow += TOKENS * narrow_apart
+    if IS_WHOLE:
+        _store(answers, place, found, column, rank, table, COUNT, RANK, EACH)
+    else:
+        tl.store(_part(parts, span, tile, tl.num_programs(0), COLUMNS, PADDED), found)
+
+
+@triton.jit
+def _add_up_spans(answers, parts, table, spans, COUNT: tl.constexpr, RANK: tl.constexpr, PADDED: tl.constexpr,
+                  COLUMNS: tl.constexpr, EACH: tl.constexpr):  # fmt: skip
+    tile = tl.program_id(0)
+    place = _place(tile, table, COUNT)
+    column = (tile - tl.load(table + place)) * COLUMNS + tl.arange(0, COLUMNS)
+    found = tl.zeros([COLUMNS, PADDED], tl.float32)
+    for span in range(0, spans):
+        found += tl.load(_part(parts, span, tile, tl.num_programs(0), COLUMNS, PADDED))
+    _store(answers, place, found, column, tl.arange(0, PADDED), table, COUNT, RANK, EACH)
+
+
+@triton.jit
+def _place(tile, table, COUNT: tl.constexpr):
+    """Of the product that a tile is of."""
+    return tl.sum((tl.load(table + tl.arange(0, COUNT)) <= tile).to(tl.int32)) - 1
+
+
+@triton.jit
+def _part(parts, span, tile, tiles, COLUMNS: tl.constexpr, PADDED: tl.constexpr):
+    """Where a span's sums for a tile are."""
+    values = tl.arange(0, COLUMNS)[:, None] * PADDED + tl.arange(0, PADDED)[None, :]
+    return parts + (span * tiles + tile).to(tl.int64) * (COLUMNS * PADDED) + values
+
+
+@triton.jit
+def _store(answers, place, found, column, rank, table, COUNT: tl.constexpr, RANK: tl.constexpr, EACH: tl.constexpr):
+    answer = answers[0]
+    for other in tl.static_range(1, COUNT):
+        if place == other:
+            answer = answers[other]
+    table += place
+    values = column[:, None] * tl.load(table + 5 * COUNT) + rank[None, :] * tl.load(table + 6 * COUNT)
+    is_in = (column < tl.load(table + 2 * COUNT) * EACH)[:, None] & (rank < RANK)[None, :]
+    tl.store(answer + values, found.to(answer.dtype.element_ty), mask=is_in)

@@ -124,10 +124,11 @@ def _gathers(device: str, dtype: torch.dtype, rank: int) -> bool:
     from .narrow_gradients import NarrowGradients
 
     gathered = NarrowGradients()
-    # of other widths, and of tokens for some to many turns of the kernel's loop; more than it takes at a time
+    # of other widths, and of tokens for some to many turns of the kernel's loop; more than it takes at a time, of which
+    # some are cut into spans
     pairs = [
         (_waves(device, dtype, tokens, 8 * place)[0].detach(), _waves(device, dtype, tokens, rank)[1].detach())
-        for place, tokens in enumerate(range(1, 680, 40), 1)
+        for place, tokens in enumerate((2100, *range(1, 640, 40)), 1)
     ]
     if not can_multiply(device, dtype) or not all(gathered.fits(*pair) for pair in pairs):
         return False
