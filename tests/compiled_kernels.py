@@ -19,7 +19,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from trainer_core.families.gpu import convolution, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients
+from trainer_core.families.gpu import (
+    convolution,
+    doubling,
+    dropping,
+    few_keys,
+    gate,
+    group_norm,
+    layer_norm,
+    narrow_gradients,
+)
 
 GPUS = {
     "RTX 20": (GPUTarget("cuda", 75, 32), torch.float16),
@@ -44,7 +53,7 @@ Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
 def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> list[Launch]:
     """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
     found: list[Launch] = []
-    for module in (convolution, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients):
+    for module in (convolution, doubling, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients):
         module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
         module.is_on_hopper = lambda tensor: on_hopper
     with FakeTensorMode():
@@ -58,6 +67,7 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
             *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False), layer.bias),
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
+            doubling.doubled(picture),
             *(dropping.drop(tokens, numbers, (7, 9), 2**30, 2.0, by_ranks=by_ranks) for by_ranks in (False, True)),
         ]
         if that_multiply:

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.upsampling import Upsample2D
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
@@ -29,11 +30,17 @@ from trainer_core.training.stand_ins import stand_in_for
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is for Linux", allow_module_level=True)
 from trainer_core.families.gpu import launching, layers  # noqa: E402
-from trainer_core.families.gpu.convolution import add, unbiased  # noqa: E402
+from trainer_core.families.gpu.convolution import add, convolved, unbiased  # noqa: E402
+from trainer_core.families.gpu.doubling import doubled  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
 from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
 from trainer_core.families.gpu.layer_norm import add_and_normalise  # noqa: E402
-from trainer_core.families.gpu.layers import FusedResnetBlock, FusedTransformerBlock, use_fused_layers  # noqa: E402
+from trainer_core.families.gpu.layers import (  # noqa: E402
+    FusedResnetBlock,
+    FusedTransformerBlock,
+    FusedUpsample,
+    use_fused_layers,
+)
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -115,9 +122,38 @@ def test_a_convolution_keeps_no_input_and_leaves_its_bias_to_the_sum():
     x, beside = drawn(2, 8, 9, 9).requires_grad_(), drawn(2, 16, 5, 5, seed=1).requires_grad_()
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        convolved = unbiased(x, layer)
-    assert [tensor is layer.weight for tensor in kept] == [True]
-    assert_alike([add(beside, convolved, layer.bias)], [beside + layer(x)], [x, beside])
+        plain = unbiased(x, layer)
+        biased = convolved(x, layer)
+    assert [tensor is layer.weight for tensor in kept] == [True, True]
+    assert_alike([add(beside, plain, layer.bias), biased], [beside + layer(x), layer(x)], [x, beside])
+
+
+@pytest.mark.parametrize("shape", [(2, 40, 5, 9), (1, 4, 1, 1), (3, 130, 8, 7)], ids=str)
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format], ids=str)
+def test_a_doubled_picture_is_pytorchs(shape, order):
+    x = drawn(*shape).contiguous(memory_format=order).requires_grad_()
+    answer = doubled(x)
+    assert answer.is_contiguous(memory_format=torch.channels_last)
+    assert_alike([answer], [functional.interpolate(x, scale_factor=2.0)], [x])
+
+
+def test_gradients_of_a_doubled_picture_are_added_up_before_they_are_rounded():
+    x = torch.zeros(1, 1, 1, 1, dtype=torch.half, requires_grad=True)
+    doubled(x).backward(torch.tensor([[[[2048.0, 1.0], [1.0, 1.0]]]], dtype=torch.half))
+    assert x.grad.item() == 2052, "2048 + 1 is 2048 in fp16"
+
+
+@pytest.mark.parametrize(("asked", "is_fused"), [(None, True), ((8, 10), True), ((7, 10), False)])
+def test_an_upsampling_of_another_size_than_twice_is_diffusers_own(asked, is_fused, monkeypatch):
+    layer = weighed(Upsample2D(6, use_conv=True, out_channels=4))
+    x = drawn(1, 6, 4, 5).requires_grad_()
+    expected = layer(x, asked)
+    use_fused_layers(nn.Sequential(layer))
+    assert type(layer) is FusedUpsample
+    sizes = []
+    monkeypatch.setattr(layers, "doubled", lambda x: sizes.append(x.shape) or doubled(x))
+    assert_alike([layer(x, asked)], [expected], [x])
+    assert len(sizes) == is_fused
 
 
 # ------------------------------------------------------------------------------------------------------ the UNet
@@ -140,6 +176,7 @@ def in_torch(monkeypatch):
 
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
     monkeypatch.setattr(layers, "add", plain_add)
+    monkeypatch.setattr(layers, "doubled", lambda x: functional.interpolate(x, scale_factor=2.0))
 
 
 def plain_group_norm(x: torch.Tensor, layer: nn.GroupNorm, shift: torch.Tensor | None = None, *, silu: bool):
@@ -188,7 +225,7 @@ def told_to(unet: UNet2DConditionModel, count: int) -> tuple[torch.Tensor, torch
 def test_a_fused_unet_answers_as_a_plain_one_and_keeps_its_names(family, in_torch):
     fused, plain = unets(family)
     kinds = {type(module) for module in fused.modules()}
-    assert {FusedResnetBlock, FusedTransformerBlock} <= kinds
+    assert {FusedResnetBlock, FusedTransformerBlock, FusedUpsample} <= kinds
     assert list(fused.state_dict()) == list(plain.state_dict())
     x = drawn(2, plain.config.in_channels, 8, 8).requires_grad_()
     assert_alike([answer_of(fused, x)], [answer_of(plain, x)], [x])
@@ -271,16 +308,16 @@ def test_kernels_are_tried_for_real_while_a_step_is_only_counted(on_a_gpu):
 WRONG = {
     "group_norm": lambda x, layer, shift, silu: 1.01 * functional.silu(layer(x + shift[0, :, None, None])),
     "add_and_normalise": lambda x, y, layer, bias: (x + y, layer(x + y)),
-    "convolution": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
+    "add": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
+    "doubled": lambda x: functional.interpolate(x, scale_factor=2.0, mode="bilinear"),
     "gate": lambda x, bias: x.chunk(2, dim=-1)[0] * functional.gelu(x.chunk(2, dim=-1)[1]),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_kernel_that_is_wrong_is_found(on_a_gpu, monkeypatch, name):
-    functions = {one.__name__: one for one in (gate, group_norm, add_and_normalise)}
-    function = {"convolution": add, **functions}[name]
-    monkeypatch.setattr(sys.modules[function.__module__], function.__name__, WRONG[name])
+    functions = {one.__name__: one for one in (gate, group_norm, add_and_normalise, add, doubled)}
+    monkeypatch.setattr(sys.modules[functions[name].__module__], name, WRONG[name])
     assert not can_fuse("cpu", torch.float32)
 
 

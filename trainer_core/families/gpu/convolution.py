@@ -1,5 +1,5 @@
-"""Frozen convolutions that keep nothing of their input, and leave their bias to whoever reads the answer next; and sums
-that add it.
+"""Frozen convolutions that keep nothing of their input, and may leave their bias to whoever reads the answer next; and
+sums that add it.
 
 PyTorch adds a bias in a pass of its own, and keeps the input for a gradient that nobody asks for.
 """
@@ -22,9 +22,14 @@ _PLACES = 1024
 """Values that a program takes."""
 
 
+def convolved(x_BCHW: Tensor, layer: nn.Conv2d) -> Tensor:
+    """What the layer gives."""
+    return _Convolution.apply(x_BCHW, layer.weight, layer.bias, layer.stride, layer.padding)
+
+
 def unbiased(x_BCHW: Tensor, layer: nn.Conv2d) -> Tensor:
-    """What the layer gives, without its bias."""
-    return _Convolution.apply(x_BCHW, layer.weight, layer.stride, layer.padding)
+    """The same without its bias."""
+    return _Convolution.apply(x_BCHW, layer.weight, None, layer.stride, layer.padding)
 
 
 def add(x: Tensor, y: Tensor, bias_C: Tensor) -> Tensor:
@@ -35,17 +40,22 @@ def add(x: Tensor, y: Tensor, bias_C: Tensor) -> Tensor:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, x_BCHW: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+        ctx: FunctionCtx,
+        x_BCHW: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
     ) -> Tensor:
         ctx.save_for_backward(weight)
         ctx.shape, ctx.stride, ctx.padding = x_BCHW.shape, stride, padding
-        return functional.conv2d(x_BCHW, weight, None, stride, padding)
+        return functional.conv2d(x_BCHW, weight, bias, stride, padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        return gradient_of_input(gradient, weight, ctx.shape, ctx.stride, ctx.padding), None, None, None
+        return gradient_of_input(gradient, weight, ctx.shape, ctx.stride, ctx.padding), None, None, None, None
 
 
 class _Add(torch.autograd.Function):

@@ -14,7 +14,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
 from ...devices import is_gpu
-from .few_keys_kernels import attend, gradients
+from .few_keys_kernels import add_up, attend, gradients
 from .launching import blocks_of, is_on_hopper, launch, padded
 
 # Shape suffixes: B batch, N heads, Q queries, L keys, D values of a head, S spans.
@@ -23,6 +23,9 @@ _MOST_KEYS, _MOST_WIDTH = 80, 64
 """Keys of a head, and values of each, that a program has room for."""
 _KEYS = 64
 """Of a head's keys, those that are one tile. Sizes are powers of 2: 77 keys take 64 and 16 rather than 128."""
+
+_PLACES = 512
+"""Values that a program adds up."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,16 @@ class _Attention(torch.autograd.Function):
             gradients, (heads, spans, batch), of_query, *of_both, gradient, query, key, value, width**-0.5, queries,
             keys, span, *_strides(query, key, value), **division.sizes(key),
         )  # fmt: skip
-        of_both = of_both.sum(1).to(key.dtype) if spans > 1 else of_both[:, 0]
+        of_both = _added_up(of_both, key.dtype) if spans > 1 else of_both[:, 0]
         return tuple(one.transpose(1, 2) for one in (of_query, *of_both))
+
+
+def _added_up(parts_2SBLND: Tensor, dtype: torch.dtype) -> Tensor:
+    two, spans, *shape = parts_2SBLND.shape
+    answer = parts_2SBLND.new_empty(two, *shape, dtype=dtype)
+    count = answer.numel() // two
+    launch(add_up, (blocks_of(count, _PLACES), two), answer, parts_2SBLND, spans, count, PLACES=_PLACES)
+    return answer
 
 
 def _strides(*tensors_BNQD: Tensor) -> list[int]:

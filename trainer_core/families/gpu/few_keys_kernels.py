@@ -104,6 +104,18 @@ def gradients(of_query, of_key, of_value, gradient, query, key, value, scale, qu
 
 
 @triton.jit
+def add_up(answer, parts, spans, count, PLACES: tl.constexpr):
+    """Sums (2, count) of parts (2, S, count)."""
+    place, which = tl.program_id(0) * PLACES + tl.arange(0, PLACES), tl.program_id(1).to(tl.int64)
+    parts += which * spans * count + place
+    total = tl.zeros([PLACES], tl.float32)
+    for _ in range(0, spans):
+        total += tl.load(parts, mask=place < count, other=0.0)
+        parts += count
+    tl.store(answer + which * count + place, total.to(answer.dtype.element_ty), mask=place < count)
+
+
+@triton.jit
 def _scores(x, y, scale, first, keys, KEYS: tl.constexpr, AXIS: tl.constexpr):
     """Of some keys for each query, as powers of 2. `AXIS` is that of the keys."""
     scores = tl.dot(x, tl.trans(y), input_precision="ieee") * (scale * 1.4426950408889634)

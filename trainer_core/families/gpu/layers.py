@@ -9,13 +9,15 @@ from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..attention import PlainAttention
 from ..channels_last import ChannelsLastTransformer
 from ..room import room_for
-from .convolution import add, unbiased
+from .convolution import add, convolved, unbiased
+from .doubling import doubled
 from .gate import gate
 from .group_norm import group_norm
 from .layer_norm import add_and_normalise
@@ -43,6 +45,15 @@ class FusedResnetBlock(ResnetBlock2D):
         if self.conv_shortcut is not None:
             x_BCHW = self.conv_shortcut(x_BCHW)
         return x_BCHW + h_BCHW if bias_C is None else add(x_BCHW, h_BCHW, bias_C)
+
+
+class FusedUpsample(Upsample2D):
+    def forward(self, x_BCHW: Tensor, output_size: tuple[int, int] | None = None) -> Tensor:
+        """`output_size`: where the latents' sides are no multiples, for once."""
+        if output_size is not None and list(output_size) != [2 * side for side in x_BCHW.shape[2:]]:
+            return super().forward(x_BCHW, output_size)
+        x_BCHW = doubled(x_BCHW)
+        return convolved(x_BCHW, self.conv) if type(self.conv) is nn.Conv2d else self.conv(x_BCHW)
 
 
 class FusedTransformerBlock(BasicTransformerBlock):
@@ -89,6 +100,8 @@ def use_fused_layers(unet: UNet2DConditionModel, *, transformers: bool = True) -
         module.__class__ = faster.get(type(module), type(module))
         if type(module) is ResnetBlock2D and _is_usual_residual(module):
             module.__class__ = FusedResnetBlock
+        elif type(module) is Upsample2D and _is_usual_upsampling(module):
+            module.__class__ = FusedUpsample
         elif transformers and type(module) is BasicTransformerBlock and _is_usual_transformer(module):
             module.__class__ = FusedTransformerBlock
 
@@ -119,6 +132,11 @@ def _is_usual_residual(block: ResnetBlock2D) -> bool:
     drops, has_time = bool(block.dropout.p), block.time_emb_proj is not None and not block.skip_time_act
     is_plain = block.time_embedding_norm == "default" and block.output_scale_factor == 1
     return has_time and is_plain and not resizes and not drops and isinstance(block.nonlinearity, nn.SiLU)
+
+
+def _is_usual_upsampling(layer: Upsample2D) -> bool:
+    is_plain = layer.norm is None and layer.interpolate and not layer.use_conv_transpose
+    return is_plain and isinstance(getattr(layer, "conv", None), nn.Conv2d)
 
 
 def _is_usual_transformer(block: BasicTransformerBlock) -> bool:

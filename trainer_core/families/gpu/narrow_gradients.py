@@ -1,7 +1,7 @@
 """Gradients of narrow weights, such as a LoRA's, many at a time (Triton).
 
-Each is a wide matrix of tokens, turned, times a narrow one. Alone it is a few programs that take long; some together fill
-a GPU. So they wait until there are enough, or for `compute`: before that nobody may read them, or add them up, as
+Each is a wide matrix of tokens, turned, times a narrow one. Alone it is a few programs that take long; some together
+fill a GPU. So they wait until there are enough, or for `compute`: before that nobody may read them, or add them up, as
 autograd would with those of a layer that is used twice.
 """
 

@@ -62,6 +62,7 @@ def _has_gpu(device: str) -> bool:
 
 def _fuses(device: str, dtype: torch.dtype) -> bool:
     from .convolution import add
+    from .doubling import doubled
     from .gate import gate
     from .group_norm import group_norm
     from .layer_norm import add_and_normalise
@@ -82,6 +83,7 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
                 lambda x, _: functional.silu(groups(x + shift[:, None, None])),
                 pictures,
             ),
+            (lambda x, _: doubled(x), lambda x, _: functional.interpolate(x, scale_factor=2), pictures),
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
             (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
             (lambda x, _: gate(x, bias), gated, tokens),
