@@ -72,7 +72,8 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
         ]
         if that_multiply:
             for rank, tokens in ((16, 1024), (32, 1024), (32, 8192), (64, 8192), (128, 1024)):
-                _gather(rank, tokens, dtype)
+                _gather(rank, tokens, dtype, is_added=False)
+                _gather(rank, tokens, dtype, is_added=True)
             answers += [_attended(20, 64, dtype), _attended(8, 40, dtype)]
         sum(answer.sum() for answer in answers).backward()
     return found
@@ -86,9 +87,11 @@ def _attended(heads: int, width: int, dtype: torch.dtype) -> Tensor:
     return few_keys.attend_few_keys(query, key, value)
 
 
-def _gather(rank: int, tokens: int, dtype: torch.dtype) -> None:
-    answer, wide, narrow = (torch.zeros(*size, dtype=dtype) for size in ((1280, rank), (tokens, 1280), (tokens, rank)))
-    narrow_gradients._compute([narrow_gradients._Product(answer, wide, narrow)], torch.zeros(7, 16, dtype=torch.int32))
+def _gather(rank: int, tokens: int, dtype: torch.dtype, *, is_added: bool) -> None:
+    wide, narrow = torch.zeros(tokens, 1280, dtype=dtype), torch.zeros(tokens, rank, dtype=dtype)
+    answer = torch.zeros(1280, rank, dtype=torch.float32 if is_added else dtype)
+    product = narrow_gradients._Product(answer, wide, narrow, 1.0, is_added)
+    narrow_gradients._compute([product], torch.zeros(8, 16, dtype=torch.int32))
 
 
 def compiled(launch: Launch, target: GPUTarget) -> dict[str, int]:

@@ -214,8 +214,15 @@ def with_rooms(monkeypatch):
 
 
 def gradients_of(
-    family: str, dtype: torch.dtype, *, bordered: bool = False, packed: bool = False, gathered: Any = None
+    family: str,
+    dtype: torch.dtype,
+    *,
+    bordered: bool = False,
+    packed: bool = False,
+    gathered: Any = None,
+    adds: bool = False,
 ) -> Tensor:
+    """`adds`: what may be added within the pass is, to 1."""
     model = tiny(family)
     unet = model.unet.to(dtype)
     use_fused_layers(unet)
@@ -232,10 +239,15 @@ def gradients_of(
     for _ in range(2):  # the second pass writes over what the first one had
         for parameter in adapters.parameters():
             parameter.grad = None
-        with halves_at_hand([adapters], dtype):
+        sums = {parameter: torch.ones_like(parameter) for parameter in adapters.parameters()} if adds else {}
+        with halves_at_hand([adapters], dtype, sums):
             x_BCHW = drawn(2, unet.config.in_channels, 8, 8)
             model.answer(x_BCHW, *told_to(unet.train(), 2)).float().square().mean().backward()
-    return torch.cat([parameter.grad.flatten() for parameter in adapters.parameters()])
+    found = [
+        parameter.grad if parameter.grad is not None else sums[parameter] - 1 for parameter in adapters.parameters()
+    ]
+    assert not sums or all((sums[one] == 1).all() for one in sums if one.grad is not None), "either or"
+    return torch.cat([one.flatten() for one in found])
 
 
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])

@@ -39,7 +39,7 @@ def job_of(folder, **changes):
 
 @pytest.fixture
 def one_by_one(monkeypatch):
-    return lambda: monkeypatch.setattr(module, "halves_at_hand", lambda *_: contextlib.nullcontext())
+    return lambda: monkeypatch.setattr(module, "halves_at_hand", lambda *_, **__: contextlib.nullcontext())
 
 
 @pytest.mark.parametrize("kind", KINDS)

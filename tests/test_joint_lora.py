@@ -11,7 +11,7 @@ from trainer_core.families.attention import use_attention
 from trainer_core.families.cpu import matrices
 from trainer_core.families.cpu.attention import attend
 from trainer_core.families.cpu.frozen import FrozenLinear
-from trainer_core.lora.joint import lora_linears
+from trainer_core.lora.joint import Factors, lora_linears
 from trainer_core.lora.joint_attention import JointAttention
 from trainer_core.lora.low_rank import LoraLayer
 
@@ -29,7 +29,7 @@ def test_answers_and_gradients_are_those_of_autograd(widths, leads_on):
     torch.manual_seed(0)
     layers = [nn.Linear(20, width, bias=width != 8).requires_grad_(False) for width in widths]
     factors = [
-        (
+        Factors(
             drawn(3 + place, 20, seed=place).requires_grad_(),
             drawn(width, 3 + place, seed=5).requires_grad_(),
             (0.5, 1.0, 3.0)[place],
@@ -37,10 +37,10 @@ def test_answers_and_gradients_are_those_of_autograd(widths, leads_on):
         for place, width in enumerate(widths)
     ]
     x = drawn(2, 5, 20, seed=9).requires_grad_(leads_on)
-    inputs = [*([x] if leads_on else []), *(factor for down, up, _ in factors for factor in (down, up))]
+    inputs = [*([x] if leads_on else []), *(factor for one in factors for factor in (one.down, one.up))]
     found = lora_linears(x, layers, factors)
     expected = [
-        layer(x) + x @ down.t() @ up.t() * scale for layer, (down, up, scale) in zip(layers, factors, strict=True)
+        layer(x) + x @ one.down.t() @ one.up.t() * one.scale for layer, one in zip(layers, factors, strict=True)
     ]
     towards = [drawn(*answer.shape, seed=11) for answer in expected]
     for one, other in zip(
@@ -55,7 +55,7 @@ def test_a_half_precision_answer_is_rounded_once():
     """The LoRA's part is rounded as well, but is a fifth of it here. Rounded twice it would be 1.4 times as far off."""
     layer = nn.Linear(640, 320).requires_grad_(False).bfloat16()
     x, down, up = (part.bfloat16() for part in (drawn(256, 640), drawn(16, 640) / 25, drawn(320, 16) / 60))
-    (answer,) = lora_linears(x, [layer], [(down, up, 1.0)])
+    (answer,) = lora_linears(x, [layer], [Factors(down, up, 1.0)])
     inner = (x @ down.t()).double()  # which is a tensor of its own
     exact = x.double() @ layer.weight.t().double() + layer.bias.double() + inner @ up.t().double()
     off, rounding = (answer - exact).norm(), (exact.bfloat16() - exact).norm()

@@ -53,6 +53,36 @@ def test_many_of_any_shapes_are_those_of_each(count, rank):
         assert_right(answer, *one, turned=place % 2 == 1)
 
 
+def test_they_are_added_to_what_is_there(monkeypatch):
+    started, gathered = launched(monkeypatch), NarrowGradients()
+    factors = [1.0, 0.375, -2.0, 1 / 3]
+    given = [pair(*shape, seed=place) for place, shape in enumerate([(70, 24), (5, 64), (4100, 136), (64, 320)])]
+    before = [drawn(wide.shape[1], 8, seed=3) for wide, _ in given]
+    places = [one.clone() if place % 2 else one.t().contiguous() for place, one in enumerate(before)]
+    for number, ((wide, narrow), place, factor) in enumerate(zip(given, places, factors, strict=True)):
+        assert gathered.later(wide, narrow, turned=number % 2 == 0, added_to=(place, factor)) is None
+    gathered.compute()
+    assert [name for name, _ in started] == ["_narrow_gradients", "_add_up_spans"]
+    for number, (one, place, was, factor) in enumerate(zip(given, places, before, factors, strict=True)):
+        wanted = was + factor * expected(*one, turned=False)
+        found = place if number % 2 else place.t()
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-4)
+
+
+def test_what_is_added_twice_to_the_same_place_is_added_twice(monkeypatch):
+    counts, gathered = computed_at(monkeypatch), NarrowGradients()
+    one, other, place = pair(70, 24), pair(200, 24, seed=5), torch.zeros(24, 8)
+    gathered.later(*one, added_to=(place, 1.0))
+    gathered.later(*other, added_to=(place, 1.0))
+    assert counts == [1], "two programs that read it before either has written would lose one"
+    answer = gathered.later(*one)
+    assert counts == [1, 1], "what is added and what is not are of different kernels"
+    gathered.compute()
+    both = expected(*one, turned=False) + expected(*other, turned=False)
+    torch.testing.assert_close(place.double(), both, rtol=1e-5, atol=1e-4)
+    assert_right(answer, *one)
+
+
 def launched(monkeypatch) -> list[tuple[str, tuple[int, ...]]]:
     """Kernels that are started, with how many programs."""
     found: list[tuple[str, tuple[int, ...]]] = []
@@ -153,9 +183,14 @@ def test_while_a_graph_is_recorded_nothing_is_brought_to_the_device(monkeypatch)
     for one in (known, other):
         found.append(gathered.later(*one, turned=one is other))
         gathered.compute()
+    place = torch.ones(8, 32)
+    gathered.later(*other, turned=True, added_to=(place, 3.0))
+    gathered.compute()
     assert counts == [1, 1]
     assert_right(found[0], *known)
     assert_right(found[1], *other, turned=True)
+    wanted = 1 + 3 * expected(*other, turned=True)
+    assert (place - wanted).norm() < 1e-3 * wanted.norm()
 
 
 def test_where_memory_is_counted_nothing_waits():
@@ -198,6 +233,14 @@ def test_a_unet_learns_what_it_learns_with_each_for_itself(with_rooms, monkeypat
     together = gradients_of("sd15", torch.half, bordered=True, gathered=gathered)
     assert {*counts[:-1]} == {16} and counts[-1] == 1
     assert (together - one_by_one).norm() < 2e-3 * one_by_one.norm()
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_unet_adds_what_it_learns_to_where_it_is_wanted(with_rooms, family):  # noqa: F811
+    come = gradients_of(family, torch.half, bordered=True, gathered=NarrowGradients())
+    added = gradients_of(family, torch.half, bordered=True, gathered=NarrowGradients(), adds=True)
+    assert 0 < (added - come).norm() < 2e-3 * come.norm(), "rounded once less"
+    assert (gradients_of(family, torch.half, adds=True) - come).norm() < 2e-2 * come.norm(), "or it comes as before"
 
 
 def test_a_pass_that_fails_leaves_none_for_the_next():

@@ -10,9 +10,11 @@ import weakref
 
 import pytest
 import torch
+from diffusers.models.attention import BasicTransformerBlock
 
 from tests.tapes import AS_ON_A_GPU, OnTape
 from tests.training_jobs import digest, prepared, small_job, train
+from trainer_core.lora.border import put_borders
 from trainer_core.training import graph_trial, step_graphs
 from trainer_core.training.adamw import AdamW
 from trainer_core.training.amount import steps_from
@@ -365,3 +367,38 @@ def test_gradients_are_compared_where_the_plain_ones_do_not_overflow(found, expe
 def test_another_number_of_gradients_is_as_far_off_as_can_be():
     one = torch.ones(1, dtype=torch.float64)
     assert graph_trial._distance([one], [one, one]) == math.inf
+
+
+def test_a_graph_adds_gradients_where_they_are_wanted_as_it_computes_them(folder, tmp_path, monkeypatch):
+    """As on a GPU with borders: those of their LoRAs never come back by autograd. Others do."""
+    narrow_gradients = pytest.importorskip("trainer_core.families.gpu.narrow_gradients", reason="Triton is for Linux")
+
+    def compute(products, table):  # interpreted, kernels take the bits of bf16 for integers, and leave no tape
+        for product in products:
+            narrow_gradients._compute_plainly(product)
+
+    monkeypatch.setattr(narrow_gradients, "_compute", compute)
+    monkeypatch.setitem(KINDS, "wide", {**KINDS["bf16"], "network": {"rank": 8, "alpha": 4}})
+    learner = prepared(job_of(folder, "wide", graphs=True), tmp_path / "runs").learner
+    gathered = narrow_gradients.NarrowGradients()
+    blocks = [one for one in learner.model.unet.modules() if isinstance(one, BasicTransformerBlock)]
+    put_borders(((block.ff.net[2],) for block in blocks), lambda rank: gathered)
+    part, (adapters, *_) = learner.first(), learner.adapters
+    for parameter in adapters.parameters():
+        parameter.data += 0.01  # ups are zero, and downs have no gradient then
+    learner.learn(learner.given(part))
+    order = list(adapters.parameters())
+    plain = [parameter.grad.clone() for parameter in order]
+    graphs = StepGraphs(learner, OnTape(), order, print)
+    for parameter in order:
+        parameter.grad = None
+    come = []
+    real = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *given, **how: come.append(real(*given, **how)) or come[-1])
+    for _ in range(2):
+        graphs.learn(learner.given(part))
+    added = [place for place, gradient in enumerate(come[-1]) if gradient is None]
+    assert len(added) == 2 * len(blocks) and len(order) > len(added)
+    for place, (expected, parameter) in enumerate(zip(plain, order, strict=True)):
+        off = (parameter.grad - 2 * expected).norm() / (2 * expected).norm()
+        assert off < (1e-2 if place in added else 1e-6), place

@@ -7,50 +7,64 @@ the scale: on a fast GPU asking for them takes longer than computing them. The g
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from ..families.beside import meet
 from .adapters import Adapters
+from .joint import Sum
 from .low_rank import LoraLayer
 
 if TYPE_CHECKING:  # needs Triton
     from ..families.gpu.narrow_gradients import NarrowGradients
 
+_NONE: Mapping[nn.Parameter, Tensor] = MappingProxyType({})
+
 
 @contextlib.contextmanager
-def halves_at_hand(adapters: Iterable[Adapters], dtype: torch.dtype) -> Iterator[None]:
+def halves_at_hand(
+    adapters: Iterable[Adapters], dtype: torch.dtype, gradients: Mapping[nn.Parameter, Tensor] = _NONE
+) -> Iterator[None]:
     """The plain LoRA layers multiply by halves of their weights, in `dtype`, while the context lasts: forward and
-    backward pass, for checkpointed blocks are computed again in the latter. In fp32 there are none."""
+    backward pass, for checkpointed blocks are computed again in the latter. In fp32 there are none.
+
+    Args:
+        gradients: Where those of some weights may be added, which then do not come back by autograd.
+    """
     plain = [layer for part in adapters for layer in part.layers if type(layer) is LoraLayer]
     layers = plain if dtype != torch.float32 else []
-    weights = [weight for layer in layers for weight in (layer.lora_down, layer.lora_up)]
+    weights = [weight for layer in layers for weight in layer.factors()]
     scales = [scale for layer in layers for scale in (1.0, layer.strength * layer.scale)]
+    sums = [
+        Sum(gradients[weight], scale) if weight in gradients else None
+        for weight, scale in zip(weights, scales, strict=True)
+    ]
     places = [place for layer in layers for place in layer.places or (None, None)]
     stacks = dict.fromkeys(layer.border.stack for layer in layers if layer.border)
     gathered = list(dict.fromkeys(stack.gradients for stack in stacks if stack.gradients))
     halves = _Halves.apply(dtype, scales, places, gathered, *weights) if layers else ()
     for stack in stacks:
         stack.spread()
-    for layer, down, up in zip(layers, halves[::2], halves[1::2], strict=True):
-        layer.halves = (down, up)
+    for layer, *both in zip(layers, halves[::2], halves[1::2], sums[::2], sums[1::2], strict=True):
+        layer.halves, layer.sums = tuple(both[:2]), tuple(both[2:])
     try:
         yield
     finally:
         for one in gathered:
             one.forget()
         for layer in layers:
-            layer.halves = None
+            layer.halves, layer.sums = None, (None, None)
 
 
 class _Halves(torch.autograd.Function):
     """Weights times their scales, in another format; gradients come back as the weights' own, and none where none
-    came."""
+    came, or where it was added to a sum."""
 
     @staticmethod
     def forward(
@@ -63,6 +77,7 @@ class _Halves(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.scales, ctx.dtype, ctx.gathered = scales, weights[0].dtype, gathered
         ctx.set_materialize_grads(False)
+        ctx.save_for_backward(weights[0])
         return _converted(_scaled(weights, scales), dtype, places)
 
     @staticmethod
@@ -71,8 +86,7 @@ class _Halves(torch.autograd.Function):
         found = [gradient for gradient in gradients if gradient is not None]  # module dropout leaves layers out
         for one in ctx.gathered:
             one.compute()
-        if found:
-            meet(found[0])  # joint.py computes them beside others
+        meet(ctx.saved_tensors[0])  # joint.py computes them beside others
         scales = [scale for scale, gradient in zip(ctx.scales, gradients, strict=True) if gradient is not None]
         own = iter(_scaled(_converted(found, ctx.dtype), scales)) if found else iter(())
         return None, None, None, None, *(None if gradient is None else next(own) for gradient in gradients)

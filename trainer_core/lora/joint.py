@@ -10,7 +10,7 @@ rounds a layer's answer once instead of twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,27 @@ if TYPE_CHECKING:
 # Shape suffixes: T tokens of all pictures, I and O width in and out, R rank, of all layers together, W a row with room.
 
 
+class Sum(NamedTuple):
+    """Where a weight's gradient is added, times a factor, instead of coming back by autograd."""
+
+    place: Tensor
+    factor: float
+
+
+class Factors(NamedTuple):
+    """Of a LoRA, in the format that is computed in."""
+
+    down: Tensor
+    up: Tensor
+    scale: float
+    sums: tuple[Sum | None, Sum | None] = (None, None)
+    """Those of down and up, if they may be used."""
+
+
 def lora_linears(
     x: Tensor,
     bases: Sequence[nn.Linear],
-    factors: Sequence[tuple[Tensor, Tensor, float]],
+    factors: Sequence[Factors],
     border: Border | None = None,
     *,
     biased: bool = True,
@@ -38,16 +55,16 @@ def lora_linears(
     """The answers of frozen linear layers with LoRAs.
 
     Args:
-        factors: Each one's down, up and scale, both in the format of x and of the layers.
+        factors: Each one's, in the format of x and of the layers.
         border: Theirs, if they have one, which holds these factors.
         biased: Whether their biases are added.
     """
-    downs, ups, scales = zip(*factors, strict=True)
+    downs, ups, scales, sums = zip(*factors, strict=True)
     weights, biases = [base.weight for base in bases], [base.bias if biased else None for base in bases]
     if border and border.bases != tuple(bases):
         border = None
     rows_TW = take_room(x, border.room) if border else None
-    return _LoraLinears.apply(x, rows_TW, border, scales, *weights, *biases, *downs, *ups)
+    return _LoraLinears.apply(x, rows_TW, border, scales, sums, *weights, *biases, *downs, *ups)
 
 
 class _LoraLinears(torch.autograd.Function):
@@ -58,12 +75,13 @@ class _LoraLinears(torch.autograd.Function):
         rows_TW: Tensor | None,
         border: Border | None,
         scales: Sequence[float],
+        sums: Sequence[tuple[Sum | None, Sum | None]],
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
         count = len(scales)
         weights, biases, downs, ups = (tensors[start : start + count] for start in range(0, 4 * count, count))
         ctx.scales, ctx.shape, ctx.ranks = scales, x.shape, [len(down_RI) for down_RI in downs]
-        ctx.border = border
+        ctx.border, ctx.sums = border, sums
         x_TI, widths = x.flatten(0, -2), [len(weight_OI) for weight_OI in weights]
         down_RI = border.downs_RI if border else downs[0] if count == 1 else torch.cat(downs)
         if rows_TW is None:
@@ -106,18 +124,22 @@ class _LoraLinears(torch.autograd.Function):
             else:
                 of_x_TI = rows_TW @ ctx.border.backwards
             of_x = of_x_TI.view(ctx.shape)
-        return of_x, None, None, None, *[None] * (2 * count), *of_downs, *of_ups
+        return of_x, None, None, None, None, *[None] * (2 * count), *of_downs, *of_ups
 
 
 def _gradients_of_factors(
     ctx: FunctionCtx, gradients_TO: Sequence[Tensor], inner_TR: Tensor, x_TI: Tensor, of_inner_TR: Tensor
-) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Those of downs and of ups. halves.py, who alone reads them, waits for them."""
+) -> tuple[Sequence[Tensor | None], Sequence[Tensor | None]]:
+    """Those of downs and of ups. halves.py, who alone reads them, waits for them; None are those that were added."""
     inners, of_inners = (one.split(ctx.ranks, 1) for one in (inner_TR, of_inner_TR))
     gathered = ctx.border.stack.gradients if ctx.border else None
     ups, downs = list(zip(gradients_TO, inners, strict=True)), [(x_TI, one) for one in of_inners]
     if gathered and all(gathered.fits(*pair) for pair in (*ups, *downs)):
-        return [gathered.later(*pair, turned=True) for pair in downs], [gathered.later(*pair) for pair in ups]
+        sums = list(zip(*ctx.sums, strict=True))
+        return (
+            [gathered.later(*pair, turned=True, added_to=one) for pair, one in zip(downs, sums[0], strict=True)],
+            [gathered.later(*pair, added_to=one) for pair, one in zip(ups, sums[1], strict=True)],
+        )
     with beside(x_TI, inner_TR, of_inner_TR, *gradients_TO):
         return gradient_of_weight(of_inner_TR, x_TI).split(ctx.ranks), [gradient_of_weight(*pair) for pair in ups]
 

@@ -12,7 +12,7 @@ from ..families.cpu.convolution import pointwise
 from ..families.cpu.frozen import FrozenLinear
 from ..families.cpu.matrices import can_multiply, linear
 from ..families.quantised import Quantised
-from .joint import lora_linears
+from .joint import Factors, Sum, lora_linears
 from .layer import ProductLayer, Shapes, in_format_of, weight_shape
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class LoraLayer(ProductLayer):
     ups = ("lora_up.weight",)
     halves: tuple[Tensor, Tensor] | None = None
     """down, and up times the scale, in half precision; None: the weights themselves are multiplied (halves.py)."""
+    sums: tuple[Sum | None, Sum | None] = (None, None)
+    """Where their gradients may be added meanwhile."""
     border: Border | None = None
     places: tuple[Tensor, Tensor] | None = None
     """Where the halves are kept, if there is a border."""
@@ -69,9 +71,10 @@ class LoraLayer(ProductLayer):
         return self.is_on and not self.dropout and type(self) is LoraLayer
 
     @property
-    def factors_at_hand(self) -> tuple[Tensor, Tensor, float]:
-        """down, up and the scale, in the format that is computed in."""
-        return (*self.halves, 1.0) if self.halves else (self.lora_down, self.lora_up, self.strength * self.scale)
+    def factors_at_hand(self) -> Factors:
+        if self.halves:
+            return Factors(*self.halves, 1.0, self.sums)
+        return Factors(self.lora_down, self.lora_up, self.strength * self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._joint(x, biased=True) if self.joins(x) else super().forward(x)

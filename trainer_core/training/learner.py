@@ -191,10 +191,12 @@ class Learner:
             self._scaler.scale(loss).backward()
         return loss.detach()
 
-    def passing(self) -> AbstractContextManager[None]:
-        """What a forward and backward pass through the UNet is to be in."""
+    def passing(self, strip: Strip | None = None) -> AbstractContextManager[None]:
+        """What a forward and backward pass through the UNet is to be in. `strip`: where gradients may be added, which
+        then do not come back by autograd."""
         # compiled blocks bring weights into half precision as they multiply
-        return halves_at_hand([] if self.is_compiled else self._of_unet, FORMATS[self.precision])
+        gradients = dict(zip(strip.parameters, strip.gradients, strict=True)) if strip else {}
+        return halves_at_hand([] if self.is_compiled else self._of_unet, FORMATS[self.precision], gradients)
 
     @property
     def _of_unet(self) -> list[Adapters]:

@@ -115,14 +115,16 @@ class _Graph:
     def __init__(self, learner: Learner, given: Given, strip: Strip, recorder: Recorder) -> None:
         self._given = _copied(given)
         learned = _learned(self._given)
-        parameters, gradients = strip.parameters, strip.gradients
+        parameters = strip.parameters
 
         def run() -> None:
-            with learner.passing():
+            with learner.passing(strip):
                 loss = learner.loss(self._given)
-                found = torch.autograd.grad(learner.scaler.scale(loss), [*parameters, *learned])
-            if parameters:
-                torch._foreach_add_(gradients, found[: len(parameters)])
+                scaled = learner.scaler.scale(loss)
+                found = torch.autograd.grad(scaled, [*parameters, *learned], allow_unused=True)
+            come = [pair for pair in zip(strip.gradients, found, strict=False) if pair[1] is not None]
+            if come:
+                torch._foreach_add_(*zip(*come, strict=True))
             self._loss, self._of_learned = loss.detach(), found[len(parameters) :]
 
         self._replay = recorder.record(run)

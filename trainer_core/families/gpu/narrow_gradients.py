@@ -7,6 +7,7 @@ autograd would with those of a layer that is used twice.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -40,11 +41,13 @@ _LEAST_TOKENS = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    """wide^T narrow, written to where it is wanted."""
+    """wide^T narrow times a factor, written to where it is wanted, or added to what is there."""
 
     answer_CR: Tensor
     wide_TC: Tensor
     narrow_TR: Tensor
+    factor: float
+    is_added: bool
 
     @property
     def rank(self) -> int:
@@ -54,10 +57,15 @@ class _Product:
     def tiles(self) -> int:
         return blocks_of(len(self.answer_CR), _columns(self.rank))
 
+    def is_like(self, other: _Product) -> bool:
+        """Whether one kernel takes both."""
+        return (self.rank, self.is_added) == (other.rank, other.is_added)
+
     def numbers(self) -> tuple[int, ...]:
         """What a program must know of it."""
         apart = self.wide_TC.stride(0) // _EACH, self.narrow_TR.stride(0) // _EACH
-        return (len(self.wide_TC), len(self.answer_CR) // _EACH, *apart, *self.answer_CR.stride())
+        factor = struct.unpack("i", struct.pack("f", self.factor))
+        return (len(self.wide_TC), len(self.answer_CR) // _EACH, *apart, *self.answer_CR.stride(), *factor)
 
 
 class NarrowGradients:
@@ -78,26 +86,37 @@ class NarrowGradients:
         lie_so = wide_TC.stride(1) == narrow_TR.stride(1) == 1
         return lie_so and narrow_TR.shape[1] <= _HIGHEST_RANK and not any(number % _EACH for number in of_all)
 
-    def later(self, wide_TC: Tensor, narrow_TR: Tensor, *, turned: bool = False) -> Tensor:
+    def later(
+        self, wide_TC: Tensor, narrow_TR: Tensor, *, turned: bool = False, added_to: tuple[Tensor, float] | None = None
+    ) -> Tensor | None:
         """wide^T narrow (C, R), or with R first if `turned`; its values are there after `compute`.
 
         Where memory is counted, nothing waits: it would be taken for what a block of layers keeps.
+
+        Args:
+            added_to: A matrix that it is added to, times a factor, instead; then there is no answer. Nobody else may
+                add to it before `compute`.
         """
         width, rank = wide_TC.shape[1], narrow_TR.shape[1]
-        answer = wide_TC.new_empty((rank, width) if turned else (width, rank))
-        if isinstance(answer, FakeTensor):
-            return answer
-        last, size = self._waiting[-1] if self._waiting else None, wide_TC.numel() * wide_TC.itemsize
-        is_there = last is not None and last.wide_TC is wide_TC
+        answer, factor = added_to or (wide_TC.new_empty((rank, width) if turned else (width, rank)), 1.0)
+        if not isinstance(answer, FakeTensor):
+            answer_CR = answer.t() if turned else answer
+            self._wait(_Product(answer_CR, wide_TC, narrow_TR, factor, is_added=added_to is not None))
+        return None if added_to else answer
+
+    def _wait(self, product: _Product) -> None:
+        last, size = self._waiting[-1] if self._waiting else None, product.wide_TC.numel() * product.wide_TC.itemsize
+        is_there = last is not None and last.wide_TC is product.wide_TC
         is_full = not is_there and self._bytes_waiting + size > _MOST_BYTES
-        if last and (last.rank != rank or is_full):
+        places = {one.answer_CR.data_ptr() for one in self._waiting if one.is_added}
+        is_twice = product.is_added and product.answer_CR.data_ptr() in places
+        if last and (is_full or is_twice or not product.is_like(last)):
             self.compute()
             is_there = False
-        self._waiting.append(_Product(answer.t() if turned else answer, wide_TC, narrow_TR))
+        self._waiting.append(product)
         self._bytes_waiting += 0 if is_there else size
         if len(self._waiting) == _MOST_TOGETHER:
             self.compute()
-        return answer
 
     def compute(self) -> None:
         """All that wait, beside whatever is asked for behind."""
@@ -108,7 +127,7 @@ class NarrowGradients:
             table = self._table(products)
             if table is None:
                 for one in products:
-                    torch.mm(one.wide_TC.t(), one.narrow_TR, out=one.answer_CR)
+                    _compute_plainly(one)
             else:
                 _compute(products, table)
 
@@ -117,7 +136,7 @@ class NarrowGradients:
         self._waiting, self._bytes_waiting = [], 0
 
     def _table(self, products: list[_Product]) -> Tensor | None:
-        """The first tiles of all, then their numbers (7 x `_MOST_TOGETHER`); None: it is not known yet, and cannot be
+        """The first tiles of all, then their numbers (8 x `_MOST_TOGETHER`); None: it is not known yet, and cannot be
         brought there now."""
         *firsts, end = accumulate((one.tiles for one in products), initial=0)
         rows = [(first, *one.numbers()) for first, one in zip(firsts, products, strict=True)]
@@ -145,12 +164,20 @@ def _spans(products: list[_Product], tiles: int) -> int:
     return max(1, min(_PROGRAMS // tiles, tokens // _LEAST_TOKENS))
 
 
+def _compute_plainly(product: _Product) -> None:
+    if product.is_added:
+        product.answer_CR.add_(product.wide_TC.t() @ product.narrow_TR, alpha=product.factor)
+    else:
+        torch.mm(product.wide_TC.t(), product.narrow_TR, out=product.answer_CR)
+
+
 def _compute(products: list[_Product], table: Tensor) -> None:
     rank, tiles = products[0].rank, sum(one.tiles for one in products)
     spans, columns = _spans(products, tiles), _columns(rank)
     filled = products + products[-1:] * (_MOST_TOGETHER - len(products))
     answers = tuple(one.answer_CR for one in filled)
-    sizes = {"COUNT": _MOST_TOGETHER, "RANK": rank, "PADDED": padded(rank), "COLUMNS": columns, "EACH": _EACH}
+    sizes = {"COUNT": _MOST_TOGETHER, "RANK": rank, "PADDED": padded(rank), "COLUMNS": columns, "EACH": _EACH,
+             "IS_ADDED": products[0].is_added}  # fmt: skip
     parts = table.new_empty(spans * tiles * columns * padded(rank) if spans > 1 else 0, dtype=torch.float32)
     launch(
         _narrow_gradients, (tiles, spans), answers, parts, tuple(one.wide_TC for one in filled),
@@ -163,8 +190,8 @@ def _compute(products: list[_Product], table: Tensor) -> None:
 
 @triton.jit
 def _narrow_gradients(answers, parts, wides, narrows, table, COUNT: tl.constexpr, RANK: tl.constexpr,
-                      PADDED: tl.constexpr, COLUMNS: tl.constexpr, EACH: tl.constexpr, IS_WHOLE: tl.constexpr,
-                      TOKENS: tl.constexpr):  # fmt: skip
+                      PADDED: tl.constexpr, COLUMNS: tl.constexpr, EACH: tl.constexpr, IS_ADDED: tl.constexpr,
+                      IS_WHOLE: tl.constexpr, TOKENS: tl.constexpr):  # fmt: skip
     """Of a tile and a span of tokens: `parts` (spans, tiles, COLUMNS, PADDED), or what is wanted if IS_WHOLE."""
     tile, span = tl.program_id(0), tl.program_id(1)
     place = _place(tile, table, COUNT)
@@ -190,21 +217,21 @@ def _narrow_gradients(answers, parts, wides, narrows, table, COUNT: tl.constexpr
         wide += TOKENS * wide_apart
         narrow += TOKENS * narrow_apart
     if IS_WHOLE:
-        _store(answers, place, found, column, rank, table, COUNT, RANK, EACH)
+        _store(answers, place, found, column, rank, table, COUNT, RANK, EACH, IS_ADDED)
     else:
         tl.store(_part(parts, span, tile, tl.num_programs(0), COLUMNS, PADDED), found)
 
 
 @triton.jit
 def _add_up_spans(answers, parts, table, spans, COUNT: tl.constexpr, RANK: tl.constexpr, PADDED: tl.constexpr,
-                  COLUMNS: tl.constexpr, EACH: tl.constexpr):  # fmt: skip
+                  COLUMNS: tl.constexpr, EACH: tl.constexpr, IS_ADDED: tl.constexpr):  # fmt: skip
     tile = tl.program_id(0)
     place = _place(tile, table, COUNT)
     column = (tile - tl.load(table + place)) * COLUMNS + tl.arange(0, COLUMNS)
     found = tl.zeros([COLUMNS, PADDED], tl.float32)
     for span in range(0, spans):
         found += tl.load(_part(parts, span, tile, tl.num_programs(0), COLUMNS, PADDED))
-    _store(answers, place, found, column, tl.arange(0, PADDED), table, COUNT, RANK, EACH)
+    _store(answers, place, found, column, tl.arange(0, PADDED), table, COUNT, RANK, EACH, IS_ADDED)
 
 
 @triton.jit
@@ -221,12 +248,15 @@ def _part(parts, span, tile, tiles, COLUMNS: tl.constexpr, PADDED: tl.constexpr)
 
 
 @triton.jit
-def _store(answers, place, found, column, rank, table, COUNT: tl.constexpr, RANK: tl.constexpr, EACH: tl.constexpr):
+def _store(answers, place, found, column, rank, table, COUNT: tl.constexpr, RANK: tl.constexpr, EACH: tl.constexpr,
+           IS_ADDED: tl.constexpr):  # fmt: skip
     answer = answers[0]
     for other in tl.static_range(1, COUNT):
         if place == other:
             answer = answers[other]
     table += place
-    values = column[:, None] * tl.load(table + 5 * COUNT) + rank[None, :] * tl.load(table + 6 * COUNT)
+    answer += column[:, None] * tl.load(table + 5 * COUNT) + rank[None, :] * tl.load(table + 6 * COUNT)
     is_in = (column < tl.load(table + 2 * COUNT) * EACH)[:, None] & (rank < RANK)[None, :]
-    tl.store(answer + values, found.to(answer.dtype.element_ty), mask=is_in)
+    if IS_ADDED:
+        found = tl.load(answer, mask=is_in) + found * tl.load(table + 7 * COUNT).to(tl.float32, bitcast=True)
+    tl.store(answer, found.to(answer.dtype.element_ty), mask=is_in)
