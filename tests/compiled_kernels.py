@@ -64,6 +64,7 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
         shift, numbers = torch.zeros(2, 320, dtype=dtype), torch.zeros(1, 3, dtype=torch.int64)
         answers = [
             group_norm.group_norm(picture, groups.requires_grad_(False), shift, silu=True),
+            *group_norm.pass_and_normalise(picture, groups, silu=True),
             *layer_norm.add_and_normalise(tokens, tokens, layer.requires_grad_(False), layer.bias),
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from tests.test_gpu_layers import drawn, plain_add, plain_group_norm, summed, tiny, told_to
+from tests.test_gpu_layers import drawn, pictures_in_torch, summed, tiny, told_to
 from trainer_core.families import beside as beside_module
 from trainer_core.families.attention import use_attention
 from trainer_core.families.beside import beside, ends_beside, meet
@@ -205,10 +205,9 @@ def with_rooms(monkeypatch):
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(layers, "group_norm", plain_group_norm)
+    pictures_in_torch(monkeypatch)
     monkeypatch.setattr(layers, "gate", gate)
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", plain_add)
     monkeypatch.setattr(joint, "take_room", take)
     return taken
 

@@ -33,7 +33,7 @@ from trainer_core.families.gpu import launching, layers  # noqa: E402
 from trainer_core.families.gpu.convolution import add, convolved, unbiased  # noqa: E402
 from trainer_core.families.gpu.doubling import doubled  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
-from trainer_core.families.gpu.group_norm import group_norm  # noqa: E402
+from trainer_core.families.gpu.group_norm import group_norm, pass_and_normalise  # noqa: E402
 from trainer_core.families.gpu.layer_norm import add_and_normalise  # noqa: E402
 from trainer_core.families.gpu.layers import (  # noqa: E402
     FusedResnetBlock,
@@ -72,6 +72,23 @@ def test_group_norm_is_pytorchs(shape, shifted, silu):
     expected = layer(x if shift is None else x + shift[:, :, None, None])
     expected = functional.silu(expected) if silu else expected
     assert_alike([group_norm(x, layer, shift, silu=silu)], [expected], [x, shift] if shifted else [x])
+
+
+@pytest.mark.parametrize("shape", [(2, 40, 9, 9), (1, 60, 4, 1), (3, 130, 3, 25)], ids=str)
+@pytest.mark.parametrize("way", ["as it lies", "part of another", "in another order", "nowhere", "alone"])
+def test_what_passes_by_a_group_norm_is_added_to_its_gradient(shape, way):
+    layer, x = weighed(nn.GroupNorm(10, shape[1])), drawn(*shape).contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+
+    def answers(passed: torch.Tensor, normal: torch.Tensor) -> list[torch.Tensor]:
+        if way == "part of another":  # as of pictures that are joined
+            passed = torch.cat((drawn(*shape, seed=3).contiguous(memory_format=torch.channels_last), passed), 1)
+        elif way == "in another order":
+            passed = passed.transpose(2, 3).flip(2)
+        return {"nowhere": [normal], "alone": [passed]}.get(way, [passed, normal])
+
+    fused = answers(*pass_and_normalise(x, layer, silu=True))
+    assert_alike(fused, answers(x, functional.silu(layer(x))), [x])
 
 
 def test_group_norm_takes_pictures_in_any_order_and_half_precision():
@@ -167,7 +184,7 @@ def in_torch(monkeypatch):
         value, opened = (x if bias is None else x + bias).chunk(2, dim=-1)
         return value * functional.gelu(opened)
 
-    monkeypatch.setattr(layers, "group_norm", plain_group_norm)
+    pictures_in_torch(monkeypatch)
     monkeypatch.setattr(layers, "gate", halves)
 
     def sum_and_norm(x, y, layer, bias=None, **_):
@@ -175,8 +192,14 @@ def in_torch(monkeypatch):
         return total, layer(total)
 
     monkeypatch.setattr(layers, "add_and_normalise", sum_and_norm)
-    monkeypatch.setattr(layers, "add", plain_add)
+
+
+def pictures_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done with pictures between multiplications, and with sums of anything."""
+    monkeypatch.setattr(layers, "group_norm", plain_group_norm)
+    monkeypatch.setattr(layers, "pass_and_normalise", lambda x, *given, **how: (x, plain_group_norm(x, *given, **how)))
     monkeypatch.setattr(layers, "doubled", lambda x: functional.interpolate(x, scale_factor=2.0))
+    monkeypatch.setattr(layers, "add", plain_add)
 
 
 def plain_group_norm(x: torch.Tensor, layer: nn.GroupNorm, shift: torch.Tensor | None = None, *, silu: bool):
@@ -307,6 +330,7 @@ def test_kernels_are_tried_for_real_while_a_step_is_only_counted(on_a_gpu):
 
 WRONG = {
     "group_norm": lambda x, layer, shift, silu: 1.01 * functional.silu(layer(x + shift[0, :, None, None])),
+    "pass_and_normalise": lambda x, layer, silu: (1.01 * x, layer(x)),
     "add_and_normalise": lambda x, y, layer, bias: (x + y, layer(x + y)),
     "add": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
     "doubled": lambda x: functional.interpolate(x, scale_factor=2.0, mode="bilinear"),
@@ -316,7 +340,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_kernel_that_is_wrong_is_found(on_a_gpu, monkeypatch, name):
-    functions = {one.__name__: one for one in (gate, group_norm, add_and_normalise, add, doubled)}
+    functions = {one.__name__: one for one in (gate, group_norm, pass_and_normalise, add_and_normalise, add, doubled)}
     monkeypatch.setattr(sys.modules[functions[name].__module__], name, WRONG[name])
     assert not can_fuse("cpu", torch.float32)
 

@@ -27,6 +27,15 @@ _TILES = 32
 
 def group_norm(x_BCHW: Tensor, layer: nn.GroupNorm, shift_BC: Tensor | None = None, *, silu: bool) -> Tensor:
     """A frozen group norm of x + shift, and SiLU of it if it is to be."""
+    return _apply(x_BCHW, layer, shift_BC, silu)[1]
+
+
+def pass_and_normalise(x_BCHW: Tensor, layer: nn.GroupNorm, *, silu: bool) -> tuple[Tensor, Tensor]:
+    """x, for whoever else reads it, and a norm of it: gradients of both are added up in one pass."""
+    return _apply(x_BCHW, layer, None, silu)
+
+
+def _apply(x_BCHW: Tensor, layer: nn.GroupNorm, shift_BC: Tensor | None, silu: bool) -> tuple[Tensor, Tensor]:
     return _GroupNorm.apply(x_BCHW, shift_BC, layer.weight, layer.bias, layer.num_groups, layer.eps, silu)
 
 
@@ -80,7 +89,7 @@ class _GroupNorm(torch.autograd.Function):
         groups: int,
         epsilon: float,
         silu: bool,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         x_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)
         shape, has_shift = _Shape.of(x_BCHW, groups), shift_BC is not None
         shift = shift_BC.contiguous() if has_shift else weight  # anything: it is not read
@@ -97,11 +106,14 @@ class _GroupNorm(torch.autograd.Function):
         )
         ctx.save_for_backward(x_BCHW, shift, mean, rate, weight, bias)
         ctx.has_shift, ctx.silu = has_shift, silu
-        return answer
+        ctx.set_materialize_grads(False)
+        return x_BCHW, answer
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: FunctionCtx, beside: Tensor | None, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
+        if gradient is None:
+            return beside, *(None,) * 6
         x_BCHW, shift, mean, *_ = saved = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         shape = _Shape.of(x_BCHW, mean.shape[1])
@@ -112,13 +124,24 @@ class _GroupNorm(torch.autograd.Function):
             _join_sums, (shape.groups, shape.batch), plain_mean, along_mean, plain, along, *shape.of_groups,
             **shape.joining,
         )  # fmt: skip
-        answer = torch.empty_like(x_BCHW)
+        answer, has_beside = torch.empty_like(x_BCHW), beside is not None
+        beside, apart = _with_even_places(beside) if has_beside else (gradient, 0)
         launch(
-            _gradient_of_input, shape.grid, answer, gradient, plain_mean, along_mean, *saved, *shape.of_groups, **tile
-        )
+            _gradient_of_input, shape.grid, answer, gradient, beside, plain_mean, along_mean, *saved, *shape.of_groups,
+            apart, HAS_BESIDE=has_beside, **tile,
+        )  # fmt: skip
         needs_shift = ctx.has_shift and ctx.needs_input_grad[1]
         of_shift = answer.sum((2, 3), dtype=torch.float32).to(shift.dtype) if needs_shift else None
         return answer, of_shift, None, None, None, None, None
+
+
+def _with_even_places(picture_BCHW: Tensor) -> tuple[Tensor, int]:
+    """A picture in channels last, and how far apart its places lie: more than its channels in a part of another."""
+    channels, height, width = picture_BCHW.shape[1:]
+    apart = picture_BCHW.stride(3) if width > 1 else channels
+    if picture_BCHW.stride() == (height * width * apart, 1, width * apart, apart):
+        return picture_BCHW, apart
+    return picture_BCHW.contiguous(memory_format=torch.channels_last), channels
 
 
 # ------------------------------------------------------------------------------------------------------- kernels
@@ -205,9 +228,10 @@ def _join_sums(plain_of, along_of, plain, along, places, channels, tiles, groups
 
 
 @triton.jit
-def _gradient_of_input(answer, gradient, plain_of, along_of, x, shift, mean_of, rate_of, weight, bias, places, channels,
-                       tiles, groups, per_group, HAS_SHIFT: tl.constexpr, SILU: tl.constexpr, ROWS: tl.constexpr,
-                       COLUMNS: tl.constexpr):  # fmt: skip
+def _gradient_of_input(answer, gradient, beside, plain_of, along_of, x, shift, mean_of, rate_of, weight, bias, places,
+                       channels, tiles, groups, per_group, apart, HAS_SHIFT: tl.constexpr, HAS_BESIDE: tl.constexpr,
+                       SILU: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # fmt: skip
+    """`apart`: from a place of what passes by to the next."""
     column, is_column, place, is_in = _tile(places, channels, ROWS, COLUMNS)
     normal, rate = _normal(x + place, shift, mean_of, rate_of, column, channels, groups, per_group, is_in, HAS_SHIFT)
     g = _of_normal(gradient + place, normal, weight, bias, column, channels, is_in, SILU)
@@ -215,6 +239,10 @@ def _gradient_of_input(answer, gradient, plain_of, along_of, x, shift, mean_of, 
     plain = tl.load(plain_of + group, mask=is_column, other=0.0)
     along = tl.load(along_of + group, mask=is_column, other=0.0)
     found = (g - plain[None, :] - normal * along[None, :]) * rate[None, :]
+    if HAS_BESIDE:
+        row = tl.program_id(2) * places + tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+        beside += row.to(tl.int64)[:, None] * apart + column[None, :]
+        found += tl.load(beside, mask=is_in, other=0.0).to(tl.float32)
     tl.store(answer + place, found.to(answer.dtype.element_ty), mask=is_in)
 
 

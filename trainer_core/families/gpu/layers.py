@@ -19,7 +19,7 @@ from ..room import room_for
 from .convolution import add, convolved, unbiased
 from .doubling import doubled
 from .gate import gate
-from .group_norm import group_norm
+from .group_norm import group_norm, pass_and_normalise
 from .layer_norm import add_and_normalise
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens, D text width.
@@ -37,7 +37,8 @@ class FusedGEGLU(GEGLU):
 
 class FusedResnetBlock(ResnetBlock2D):
     def forward(self, x_BCHW: Tensor, temb: Tensor) -> Tensor:
-        h_BCHW, bias_C = _convolved(self.conv1, group_norm(x_BCHW, self.norm1, silu=True))
+        x_BCHW, normal_BCHW = pass_and_normalise(x_BCHW, self.norm1, silu=True)
+        h_BCHW, bias_C = _convolved(self.conv1, normal_BCHW)
         shift_BC = self.time_emb_proj(functional.silu(temb))
         if bias_C is not None:
             shift_BC = shift_BC + bias_C

@@ -64,7 +64,7 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
     from .convolution import add
     from .doubling import doubled
     from .gate import gate
-    from .group_norm import group_norm
+    from .group_norm import group_norm, pass_and_normalise
     from .layer_norm import add_and_normalise
 
     groups, layer = (layer.to(device, dtype).requires_grad_(False) for layer in (nn.GroupNorm(2, 12), nn.LayerNorm(12)))
@@ -81,6 +81,11 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
             (
                 lambda x, _: group_norm(x, groups, shift[None], silu=True),
                 lambda x, _: functional.silu(groups(x + shift[:, None, None])),
+                pictures,
+            ),
+            (
+                lambda x, _: torch.cat(pass_and_normalise(x, groups, silu=False), 1),
+                lambda x, _: torch.cat((x, groups(x)), 1),
                 pictures,
             ),
             (lambda x, _: doubled(x), lambda x, _: functional.interpolate(x, scale_factor=2), pictures),
