@@ -21,6 +21,7 @@ from tests.full_size_models import full_size
 from trainer_core.lora.names import targets_of
 from trainer_core.lora.networks import fresh_shapes
 from trainer_core.training.plan import AdapterPlan
+from trainer_core.training.strip import Strip
 from trainer_core.training.team import Team, joined
 
 
@@ -54,16 +55,21 @@ def main() -> None:
         tell(team, f"{team.size} processes on {options.device}, median of {options.times}")
         agreeing = timed(lambda: team.add_up(1.0), team, options)
         tell(team, f"agreeing on a few numbers: {agreeing * 1000:.2f} ms")
-        tell(team, f"{'LoRA':<38} {'tensors':>8} {'parameters':>12} {'MB':>8} {'ms':>8} {'MB/s':>8}")
+        tell(
+            team, f"{'LoRA':<38} {'tensors':>8} {'parameters':>12} {'MB':>8} {'ms':>8} {'MB/s':>8} {'in one piece':>12}"
+        )
         for case in CASES:
             parameters = parameters_of(case, options.device)
             count = sum(parameter.numel() for parameter in parameters)
-            seconds = timed(lambda parameters=parameters: team.add_up_gradients(parameters), team, options)
+            seconds = exchanging(parameters, None, team, options)
+            strip = Strip(parameters)
+            strip.place_gradients()
+            in_one_piece = exchanging(parameters, strip, team, options)
             size = 4 * count / 1e6
             tell(
                 team,
                 f"{case.words():<38} {len(parameters):>8} {count:>12,} {size:>8.1f} {seconds * 1000:>8.1f} "
-                f"{size / seconds:>8.0f}",
+                f"{size / seconds:>8.0f} {in_one_piece * 1000:>9.1f} ms",
             )
 
 
@@ -81,6 +87,11 @@ def parameters_of(case: Case, device: str) -> list[nn.Parameter]:
     for parameter in parameters:
         parameter.grad = torch.full_like(parameter, 1 / math.pi)
     return parameters
+
+
+def exchanging(parameters: list[nn.Parameter], strip: Strip | None, team: Team, options: argparse.Namespace) -> float:
+    """Seconds of adding up their gradients, one by one or as they lie in the strip."""
+    return timed(lambda: team.add_up_gradients(parameters, strip), team, options)
 
 
 def timed(exchange: Callable[[], object], team: Team, options: argparse.Namespace) -> float:

@@ -108,6 +108,14 @@ def test_two_processes_record_their_passes_as_the_first_one_decides_and_learn_th
     assert learned(folder / "unet_graphs").equal(learned(folder / "unet_together"))
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_gradients_of_graphs_stay_in_one_piece_until_a_process_gives_its_graphs_up(folder, rank):
+    assert said(folder, rank)["in one piece"] == "6", "AdamW takes them so in every step"
+    assert said(folder, rank)["in one piece, given up"] == "8", "twice more, in a run that goes on with neither"
+    assert losses(folder / "unet_given_up") == losses(folder / "unet_together")
+    assert learned(folder / "unet_given_up").equal(learned(folder / "unet_together"))
+
+
 def test_a_run_of_one_process_goes_on_in_two(folder):
     assert losses(folder / "continued")[:3] == losses(folder / "alone")[:3]
     assert losses(folder / "continued") == pytest.approx(losses(folder / "alone"), rel=ROUNDING)

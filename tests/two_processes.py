@@ -20,10 +20,13 @@ from torch import distributed
 from tests.tapes import AS_ON_A_GPU, OnTape
 from trainer_core.errors import TrainingError
 from trainer_core.job import read_job
+from trainer_core.training.adamw import AdamW
 from trainer_core.training.learner import Learner
 from trainer_core.training.reports import StepReport
 from trainer_core.training.team import Processes
 from trainer_core.training.trainer import Trainer
+
+_STEP = AdamW._step_of_span
 
 
 def trained(folder: Path, job: str, scene: str, disturb: Callable[[Trainer], None] = lambda trainer: None) -> str:
@@ -99,6 +102,19 @@ def drifting(apply: Callable) -> Callable:
     return apply_and_drift
 
 
+def giving_graphs_up(learn: Callable) -> Callable:
+    """As where memory runs out within the third step."""
+    calls = []
+
+    def once(parts: object) -> torch.Tensor:
+        calls.append(parts)
+        if len(calls) == 3:
+            learn.__self__.learn_itself()
+        return learn(parts)
+
+    return once
+
+
 def main(folder: Path) -> None:
     distributed.init_process_group("gloo")
     said = {
@@ -115,7 +131,11 @@ def main(folder: Path) -> None:
     with ExitStack() as on_a_gpu:
         for name, value in AS_ON_A_GPU.items():
             on_a_gpu.enter_context(mock.patch(name, value))
+        step = on_a_gpu.enter_context(mock.patch.object(AdamW, "_step_of_span", autospec=True, side_effect=_STEP))
         said |= {"graphs": trained(folder, "unet", "unet_graphs"), "recorded": str(OnTape.recorded_by_all)}
+        said["in one piece"] = str(step.call_count)
+        said["given up"] = trained(folder, "unet", "unet_given_up", in_second("_learn", giving_graphs_up))
+        said["in one piece, given up"] = str(step.call_count)
     (folder / f"said-{distributed.get_rank()}.json").write_text(json.dumps(said), encoding="utf-8")
     distributed.destroy_process_group()
 

@@ -128,8 +128,8 @@ class Learner:
 
         A loss or gradient that is not finite changes no weight. Where `is_ahead`, the device is not waited for.
         """
-        losses = self.team.add_up_losses(lambda: self._learn(parts))
-        self.team.add_up_gradients(self.parameters)
+        losses, have_strips = self.team.add_up_losses(lambda: self._learn(parts), self._has_strip)
+        self.team.add_up_gradients(self.parameters, self.strip if have_strips else None)
         return self._apply_gradients(optimizer, losses)
 
     def is_ahead(self, optimizer: torch.optim.Optimizer) -> bool:
@@ -157,6 +157,9 @@ class Learner:
     def strip(self) -> Strip | None:
         """What gradients are left in, unless it learns itself."""
         return self._passes.strip if self._passes else None
+
+    def _has_strip(self) -> bool:
+        return self.strip is not None and bool(self.strip.parameters)
 
     def make_room(self) -> None:
         """To be called before something else than a step is computed on the device."""

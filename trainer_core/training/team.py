@@ -18,11 +18,12 @@ from torch import Tensor, distributed, nn
 
 from ..devices import is_gpu
 from ..errors import TrainingError
+from .strip import Strip
 from .troubles import is_out_of_memory
 
 _PATIENCE = timedelta(hours=6)
 """How long the others wait while the first one draws samples. A process that dies is noticed by torchrun."""
-_WORDS = 2
+_WORDS = 3
 """Numbers that are agreed on at a time. Always as many, so that a process that leaves meets the others wherever they
 wait."""
 OTHERS_LEFT = "another process of this run has stopped, and so has this one. The other one says why."
@@ -46,16 +47,22 @@ class Team:
         """
         return list(numbers)
 
-    def add_up_losses(self, compute: Callable[[], Tensor]) -> Tensor:
-        """Losses (N) that add up to what all processes together compute, on the device; alone, they are its own.
+    def add_up_losses(self, compute: Callable[[], Tensor], has_strip: Callable[[], bool]) -> tuple[Tensor, bool]:
+        """Losses (N) that add up to what all processes together compute, on the device; alone, they are its own. And
+        whether every process has a strip once it has computed them.
 
         Raises:
             torch.OutOfMemoryError: in every process, where memory ran out in any.
         """
-        return compute()
+        return compute(), has_strip()
 
-    def add_up_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Give every process the sum of all gradients; one that no process has stays None."""
+    def add_up_gradients(self, parameters: Sequence[nn.Parameter], strip: Strip | None) -> None:
+        """Give every process the sum of all gradients; one that no process has stays None.
+
+        Args:
+            strip: Which has some of them, if every process has one: theirs stay in their places, and are 0 where no
+                process has one.
+        """
 
     def check_alike(self, weights: Sequence[Tensor], step: int) -> None:
         """Compare what all processes hold after `step` steps, bit by bit.
@@ -90,7 +97,7 @@ class Processes(Team):
             raise TrainingError(OTHERS_LEFT)
         return sums[: len(numbers)]
 
-    def add_up_losses(self, compute: Callable[[], Tensor]) -> Tensor:
+    def add_up_losses(self, compute: Callable[[], Tensor], has_strip: Callable[[], bool]) -> tuple[Tensor, bool]:
         own, problem = torch.zeros(0), None
         try:
             own = compute()
@@ -98,16 +105,24 @@ class Processes(Team):
             if not is_out_of_memory(found):
                 raise
             problem = found
-        loss, short = self.add_up(sum(own.tolist()), problem is not None)
+        loss, short, strips = self.add_up(sum(own.tolist()), problem is not None, has_strip())
         if problem:
             raise problem
         if short:
             raise torch.OutOfMemoryError("another process has no memory left")
-        return own.new_tensor([loss])
+        return own.new_tensor([loss]), strips == self.size
 
     @torch.no_grad()
-    def add_up_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """All of them in one go, and behind them for each parameter how many processes have a gradient for it."""
+    def add_up_gradients(self, parameters: Sequence[nn.Parameter], strip: Strip | None) -> None:
+        if strip:
+            strip.place_gradients()
+            distributed.all_reduce(strip.whole.grad)
+            _, *parameters = strip.with_others(parameters)
+        if parameters:
+            self._add_up(parameters)
+
+    def _add_up(self, parameters: Sequence[nn.Parameter]) -> None:
+        """In one go, and behind them for each parameter how many processes have a gradient for it."""
         gradients = [parameter.grad for parameter in parameters]
         filled = [
             torch.zeros_like(parameter) if gradient is None else gradient
