@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers.models.attention import BasicTransformerBlock
 
+from tests.tapes import OnTape
 from tests.training_jobs import prepared, small_job, train
 from trainer_core.families.cpu import matrices
-from trainer_core.training import compiling
-from trainer_core.training.compiling import Trial, compile_where_it_pays, try_one_block
+from trainer_core.training import compile_trial, compiling
+from trainer_core.training.compile_trial import Trial, blocks_of, try_one_block
+from trainer_core.training.compiling import compile_where_it_pays
 
 GOOD = {"wait": 30.0, "plain": 0.010, "compiled": 0.007, "plain_error": 1e-3, "compiled_error": 1.1e-3}
 
@@ -69,6 +72,67 @@ def test_gradients_of_a_wrong_backend_are_found_wrong(learner):
     assert found.compiled_error > 0.02 and not found.is_sound
 
 
+@pytest.fixture
+def timed(monkeypatch):
+    """What is timed, without taking its time: as blocks' classes and what they computed."""
+    found = []
+
+    def seconds(work, device):
+        work()
+        return float(len(found))
+
+    real = compile_trial._gradients
+
+    def gradients(run, block, given):
+        found.append((type(block).__name__, run is block, real(run, block, given)))
+        return found[-1][2]
+
+    monkeypatch.setattr(compile_trial, "_gradients", gradients)
+    monkeypatch.setattr(compile_trial, "seconds", seconds)
+    return found
+
+
+def test_a_compiled_block_is_measured_against_the_layers_that_the_run_has_otherwise(learner, timed, monkeypatch):
+    class Fused(BasicTransformerBlock):
+        pass
+
+    def fuse(block, device, dtype, *, will_compile):
+        assert type(block) is BasicTransformerBlock and not will_compile
+        block.__class__ = Fused
+
+    monkeypatch.setattr(compile_trial, "use_gpu_layers", fuse)
+    found = try_one_block(learner, "aot_eager")
+    (*_, (fused, is_itself, gradients)), expected = timed[:-1], timed[1][2]
+    assert (fused, is_itself) == ("Fused", True) and timed[-1][:2] == ("BasicTransformerBlock", False)
+    assert found.plain == len(timed) - 1 and found.compiled == len(timed)
+    assert compile_trial.distance(gradients, expected) < 1e-6, "it has the block's adapters"
+
+
+@pytest.mark.parametrize(("allowed", "recorded"), [(True, 2), (False, 0)])
+def test_blocks_are_measured_from_graphs_where_the_run_takes_them(
+    folder, tmp_path, timed, monkeypatch, allowed, recorded
+):
+    learner = prepared(small_job(folder, precision={"cuda_graphs": allowed}), tmp_path).learner
+    recorders = []
+    monkeypatch.setattr(compile_trial, "GpuRecorder", lambda device: recorders.append(OnTape()) or recorders[-1])
+    try_one_block(learner, "aot_eager")
+    assert recorders == [], "a CPU has none"
+    monkeypatch.setattr(compile_trial, "is_gpu", lambda device: True)
+    try_one_block(learner, "aot_eager")
+    assert [(one.recorded, one.forgotten) for one in recorders] == [(1, 1)] * recorded
+
+
+@pytest.mark.usefixtures("timed")
+def test_a_block_that_cannot_be_recorded_is_measured_without(learner, monkeypatch):
+    class Fails(OnTape):
+        def record(self, run):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(compile_trial, "is_gpu", lambda device: True)
+    monkeypatch.setattr(compile_trial, "GpuRecorder", lambda device: Fails())
+    assert try_one_block(learner, "aot_eager").plain > 0
+
+
 def test_trying_changes_nothing_in_what_is_learned(learner):
     before = [parameter.detach().clone() for parameter in learner.parameters]
     try_one_block(learner, "aot_eager")
@@ -86,8 +150,8 @@ def test_a_run_keeps_to_what_it_decided(learner, anywhere, monkeypatch, tmp_path
     path = tmp_path / "compile.json"
     monkeypatch.setattr(compiling, "try_one_block", lambda *_: trial())
     told = compile_where_it_pays(learner, path, 5000, backend="aot_eager")
-    compiled = [block for block in compiling._blocks(learner) if block._compiled_call_impl]
-    assert told.startswith("compiled") and compiled == compiling._blocks(learner)
+    compiled = [block for block in blocks_of(learner) if block._compiled_call_impl]
+    assert told.startswith("compiled") and compiled == blocks_of(learner)
     monkeypatch.setattr(compiling, "try_one_block", None)
     assert compile_where_it_pays(learner, path, 10, backend="aot_eager") == told
     monkeypatch.setattr(compiling, "_impossible", lambda _: "it is for GPUs")

@@ -29,7 +29,7 @@ from trainer_core.dataset.types import Dataset
 from trainer_core.errors import TrainingError
 from trainer_core.health.report import health_report
 from trainer_core.lora.start import _remark
-from trainer_core.training.compiling import Trial
+from trainer_core.training.compile_trial import Trial
 from trainer_core.training.graph_trial import GraphTrial
 from trainer_core.training.holdout import hold_out
 from trainer_core.training.memory_choice import MemoryChoice, choose, choose_tiles, savings

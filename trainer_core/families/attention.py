@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 # Shape suffixes: B batch, Q queries, L tokens, C channels, D text width.
@@ -43,8 +42,9 @@ class PlainAttention:
         return attention.to_q(x_BQC), attention.to_k(seen), attention.to_v(seen)
 
 
-def use_attention(unet: UNet2DConditionModel, attention: PlainAttention) -> None:
-    """Let a UNet attend in another way, unless somebody changed how it does."""
-    processors = unet.attn_processors.values()
-    if all(type(one) is AttnProcessor2_0 or isinstance(one, PlainAttention) for one in processors):
-        unet.set_attn_processor(attention)
+def use_attention(unet: nn.Module, attention: PlainAttention) -> None:
+    """Let a UNet, or a block of one, attend in another way, unless somebody changed how it does."""
+    layers = [module for module in unet.modules() if isinstance(module, Attention)]
+    if all(type(one.processor) is AttnProcessor2_0 or isinstance(one.processor, PlainAttention) for one in layers):
+        for one in layers:
+            one.set_processor(attention)

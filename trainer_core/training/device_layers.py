@@ -69,8 +69,9 @@ def _read_by_adapters(unet: UNet2DConditionModel) -> set[nn.Module]:
     return {layer.base for layer in adapted if type(layer) is not LoraLayer}
 
 
-def use_gpu_layers(unet: UNet2DConditionModel, device: str, dtype: torch.dtype, *, will_compile: bool) -> None:
-    """Have a frozen UNet in channels last compute as is fastest on a GPU; `dtype` is what it computes in.
+def use_gpu_layers(unet: nn.Module, device: str, dtype: torch.dtype, *, will_compile: bool) -> None:
+    """Have a frozen UNet in channels last, or a block of one, compute as is fastest on a GPU; `dtype` is what it
+    computes in.
 
     Args:
         will_compile: Transformers' blocks stay as they are: the compiler fuses them itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusers import Transformer2DModel, UNet2DConditionModel
+from diffusers import Transformer2DModel
 from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
@@ -91,9 +91,9 @@ class FusedTransformerBlock(BasicTransformerBlock):
         return [(own.to_q, own.to_k, own.to_v), (text.to_k, text.to_v), *((layer,) for layer in alone)]
 
 
-def use_fused_layers(unet: UNet2DConditionModel, *, transformers: bool = True) -> None:
-    """Let a frozen UNet in channels last compute as here. Blocks of other kinds than SD1.5 and SDXL have stay as they
-    are, and the transformers' blocks without `transformers`."""
+def use_fused_layers(unet: nn.Module, *, transformers: bool = True) -> None:
+    """Let a frozen UNet in channels last, or a block of one, compute as here. Blocks of other kinds than SD1.5 and SDXL
+    have stay as they are, and the transformers' blocks without `transformers`."""
     faster: dict[type, type] = {nn.GroupNorm: FusedGroupNorm, Transformer2DModel: ChannelsLastTransformer}
     if transformers:
         faster[GEGLU] = FusedGEGLU
