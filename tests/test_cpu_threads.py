@@ -40,6 +40,24 @@ def test_a_thread_that_spares_others_spares_them_alone():
     assert threads_of_another(lambda: spare("cuda")) == 1 and torch.get_num_threads() == 3
 
 
+def test_a_context_that_another_thread_leaves_takes_no_threads_from_others():
+    with spared("cuda"), spared("cuda"):
+        assert (torch.get_num_threads(), threads_of_another()) == (1, 3)
+    left = spared("cuda")
+    left.__enter__()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(left.__exit__, None, None, None).result()
+    with spared("cuda"):  # by the thread that has been left with one
+        assert (torch.get_num_threads(), threads_of_another()) == (1, 3)
+    assert threads_of_another() == 3
+
+
+def test_on_a_cpu_nothing_is_set(monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", None)
+    with spared("cpu"):
+        spare("cpu")
+
+
 def test_a_run_takes_and_draws_its_steps_so(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu_threads, "is_gpu", lambda device: True)
     found = {"draw": set(), "step": set()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
@@ -100,19 +100,22 @@ def try_one_block(learner: Learner, backend: str | Callable) -> Trial:
     wait = time.perf_counter() - began
     plain_gradients = _gradients(block, block, given)
     exact = _exact_gradients(block, given)
+    plain, fast = _seconds(
+        [_without_compiler(block, given, learner), partial(_gradients, compiled, block, given)], learner
+    )
     return Trial(
         blocks=blocks,
         kinds=len(kinds) * shapes_of(learner),
         wait=wait,
-        plain=_seconds_without(block, given, learner),
-        compiled=_seconds(partial(_gradients, compiled, block, given), learner),
+        plain=plain,
+        compiled=fast,
         plain_error=distance(plain_gradients, exact),
         compiled_error=distance(compiled_gradients, exact),
     )
 
 
-def _seconds_without(block: nn.Module, given: tuple, learner: Learner) -> float:
-    """Of the block with the layers that the run has where nothing is compiled."""
+def _without_compiler(block: nn.Module, given: tuple, learner: Learner) -> Callable[[], object]:
+    """What computes gradients by the layers that the run has where nothing is compiled."""
     other, dtype = copy.deepcopy(block), FORMATS[learner.precision]
     use_gpu_layers(other, learner.device, dtype, will_compile=False)
     adapters = SimpleNamespace(layers=[layer for layer in other.modules() if isinstance(layer, AdapterLayer)])
@@ -121,19 +124,23 @@ def _seconds_without(block: nn.Module, given: tuple, learner: Learner) -> float:
         with halves_at_hand([adapters], dtype):
             _gradients(other, other, given)
 
-    return _seconds(gradients, learner)
+    return gradients
 
 
-def _seconds(work: Callable[[], object], learner: Learner) -> float:
-    """From a CUDA graph where the run takes them: without one, what Python takes to ask for kernels would decide."""
+def _seconds(works: Sequence[Callable[[], object]], learner: Learner) -> list[float]:
+    """From CUDA graphs where the run takes them: without, what Python takes to ask for kernels would decide."""
     has_graphs = learner.plan.precision.cuda_graphs and not learner.choice.against_graphs(learner.plan)
-    if not is_gpu(learner.device) or not has_graphs:
-        return seconds(work, learner.device)
-    recorder = GpuRecorder(learner.device)
+    found = _seconds_from_graphs(works, learner.device) if is_gpu(learner.device) and has_graphs else []
+    return found or [seconds(work, learner.device) for work in works]
+
+
+def _seconds_from_graphs(works: Sequence[Callable[[], object]], device: str) -> list[float]:
+    """None where one of them cannot be recorded, or there is no memory for it."""
+    recorder = GpuRecorder(device)
     try:
-        return seconds(recorder.record(work), learner.device)
-    except RuntimeError:  # it cannot be recorded, or there is no memory for it
-        return seconds(work, learner.device)
+        return [seconds(recorder.record(work), device) for work in works]
+    except RuntimeError:
+        return []
     finally:
         recorder.forget()
 

@@ -126,6 +126,8 @@ class _Graph:
             if come:
                 torch._foreach_add_(*zip(*come, strict=True))
             self._loss, self._of_learned = loss.detach(), found[len(parameters) :]
+            if any(gradient is None for gradient in self._of_learned):
+                raise RuntimeError("the UNet does not read what a text encoder says")
 
         self._replay = recorder.record(run)
         self._noise_schedule = learner.schedule.alphas_cumprod  # the graph reads it, so it must not be let go
@@ -175,10 +177,12 @@ class GpuRecorder:
             torch.cuda.empty_cache()
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                for _ in range(_WARM_UPS):
-                    run()
-            torch.cuda.current_stream().wait_stream(aside)
+            try:
+                with torch.cuda.stream(aside):
+                    for _ in range(_WARM_UPS):
+                        run()
+            finally:  # else what is left of a pass that failed could add its gradients later
+                torch.cuda.current_stream().wait_stream(aside)
             torch.cuda.empty_cache()
             before, graph = torch.cuda.memory_reserved(), torch.cuda.CUDAGraph()
             # thread_local: what other threads ask of the GPU meanwhile, a server's or the one that draws the next
