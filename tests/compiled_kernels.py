@@ -72,8 +72,8 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
             *(dropping.drop(tokens, numbers, (7, 9), 2**30, 2.0, by_ranks=by_ranks) for by_ranks in (False, True)),
         ]
         if that_multiply:
-            for rank, tokens in ((16, 1024), (32, 1024), (32, 8192), (64, 8192), (128, 1024)):
-                _gather(rank, tokens, dtype, is_added=False)
+            _gather(16, 1024, dtype, is_added=False)
+            for rank, tokens in ((32, 8192), (64, 8192), (128, 1024)):
                 _gather(rank, tokens, dtype, is_added=True)
             answers += [_attended(20, 64, dtype), _attended(8, 40, dtype)]
         sum(answer.sum() for answer in answers).backward()

@@ -235,12 +235,11 @@ def test_a_unet_learns_what_it_learns_with_each_for_itself(with_rooms, monkeypat
     assert (together - one_by_one).norm() < 2e-3 * one_by_one.norm()
 
 
-@pytest.mark.parametrize("family", ["sd15", "sdxl"])
-def test_a_unet_adds_what_it_learns_to_where_it_is_wanted(with_rooms, family):  # noqa: F811
-    come = gradients_of(family, torch.half, bordered=True, gathered=NarrowGradients())
-    added = gradients_of(family, torch.half, bordered=True, gathered=NarrowGradients(), adds=True)
+def test_a_unet_adds_what_it_learns_to_where_it_is_wanted(with_rooms):  # noqa: F811
+    come = gradients_of("sd15", torch.half, bordered=True, gathered=NarrowGradients())
+    added = gradients_of("sd15", torch.half, bordered=True, gathered=NarrowGradients(), adds=True)
     assert 0 < (added - come).norm() < 2e-3 * come.norm(), "rounded once less"
-    assert (gradients_of(family, torch.half, adds=True) - come).norm() < 2e-2 * come.norm(), "or it comes as before"
+    assert (gradients_of("sd15", torch.half, adds=True) - come).norm() < 2e-2 * come.norm(), "or it comes as before"
 
 
 def test_a_pass_that_fails_leaves_none_for_the_next():
