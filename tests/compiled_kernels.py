@@ -26,6 +26,7 @@ from trainer_core.families.gpu import (
     few_keys,
     gate,
     group_norm,
+    joining,
     layer_norm,
     narrow_gradients,
 )
@@ -53,7 +54,8 @@ Launch = tuple[triton.JITFunction, tuple[Any, ...], dict[str, Any]]
 def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> list[Launch]:
     """What SDXL's and SD1.5's layers start, with arguments of their sizes, forwards and backwards."""
     found: list[Launch] = []
-    for module in (convolution, doubling, dropping, few_keys, gate, group_norm, layer_norm, narrow_gradients):
+    modules = convolution, doubling, dropping, few_keys, gate, group_norm, joining, layer_norm, narrow_gradients
+    for module in modules:
         module.launch = lambda kernel, grid, *arguments, **sizes: found.append((kernel, arguments, sizes))
         module.is_on_hopper = lambda tensor: on_hopper
     with FakeTensorMode():
@@ -69,6 +71,7 @@ def launches(dtype: torch.dtype, *, that_multiply: bool, on_hopper: bool) -> lis
             gate.gate(wide, wide[0, 0].detach()),
             convolution.add(picture, picture, shift[0]),
             doubling.doubled(picture),
+            joining.joined(picture, picture),
             *(dropping.drop(tokens, numbers, (7, 9), 2**30, 2.0, by_ranks=by_ranks) for by_ranks in (False, True)),
         ]
         if that_multiply:

@@ -34,10 +34,13 @@ from trainer_core.families.gpu.convolution import add, convolved, unbiased  # no
 from trainer_core.families.gpu.doubling import doubled  # noqa: E402
 from trainer_core.families.gpu.gate import gate  # noqa: E402
 from trainer_core.families.gpu.group_norm import group_norm, pass_and_normalise  # noqa: E402
+from trainer_core.families.gpu.joining import joined  # noqa: E402
 from trainer_core.families.gpu.layer_norm import add_and_normalise  # noqa: E402
 from trainer_core.families.gpu.layers import (  # noqa: E402
+    FusedCrossAttnUpBlock,
     FusedResnetBlock,
     FusedTransformerBlock,
+    FusedUpBlock,
     FusedUpsample,
     use_fused_layers,
 )
@@ -145,6 +148,21 @@ def test_a_convolution_keeps_no_input_and_leaves_its_bias_to_the_sum():
     assert_alike([add(beside, plain, layer.bias), biased], [beside + layer(x), layer(x)], [x, beside])
 
 
+@pytest.mark.parametrize(("channels", "others"), [(64, 128), (40, 24), (3, 130), (1, 1)])
+@pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format], ids=str)
+def test_joined_pictures_are_pytorchs(channels, others, order):
+    x, y = (
+        drawn(2, count, 7, 11, seed=count).contiguous(memory_format=order).requires_grad_()
+        for count in (channels, others)
+    )
+    answer = joined(x, y)
+    assert answer.is_contiguous(memory_format=torch.channels_last)
+    assert_alike([answer], [torch.cat((x, y), 1)], [x, y])
+    of_x, of_y = torch.autograd.grad(joined(x, y).square().sum(), [x, y])
+    for gradient in (of_x, of_y):
+        assert gradient.is_contiguous(memory_format=torch.channels_last), "no part of another"
+
+
 @pytest.mark.parametrize("shape", [(2, 40, 5, 9), (1, 4, 1, 1), (3, 130, 8, 7)], ids=str)
 @pytest.mark.parametrize("order", [torch.channels_last, torch.contiguous_format], ids=str)
 def test_a_doubled_picture_is_pytorchs(shape, order):
@@ -198,6 +216,7 @@ def pictures_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done with pictures between multiplications, and with sums of anything."""
     monkeypatch.setattr(layers, "group_norm", plain_group_norm)
     monkeypatch.setattr(layers, "pass_and_normalise", lambda x, *given, **how: (x, plain_group_norm(x, *given, **how)))
+    monkeypatch.setattr(layers, "joined", lambda x, y: torch.cat((x, y), 1))
     monkeypatch.setattr(layers, "doubled", lambda x: functional.interpolate(x, scale_factor=2.0))
     monkeypatch.setattr(layers, "add", plain_add)
 
@@ -248,7 +267,7 @@ def told_to(unet: UNet2DConditionModel, count: int) -> tuple[torch.Tensor, torch
 def test_a_fused_unet_answers_as_a_plain_one_and_keeps_its_names(family, in_torch):
     fused, plain = unets(family)
     kinds = {type(module) for module in fused.modules()}
-    assert {FusedResnetBlock, FusedTransformerBlock, FusedUpsample} <= kinds
+    assert {FusedResnetBlock, FusedTransformerBlock, FusedUpsample, FusedUpBlock, FusedCrossAttnUpBlock} <= kinds
     assert list(fused.state_dict()) == list(plain.state_dict())
     x = drawn(2, plain.config.in_channels, 8, 8).requires_grad_()
     assert_alike([answer_of(fused, x)], [answer_of(plain, x)], [x])
@@ -334,13 +353,15 @@ WRONG = {
     "add_and_normalise": lambda x, y, layer, bias: (x + y, layer(x + y)),
     "add": lambda x, y, bias: x + y + 1.01 * bias[:, None, None],
     "doubled": lambda x: functional.interpolate(x, scale_factor=2.0, mode="bilinear"),
+    "joined": lambda x, y: torch.cat((y, x), 1),
     "gate": lambda x, bias: x.chunk(2, dim=-1)[0] * functional.gelu(x.chunk(2, dim=-1)[1]),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_kernel_that_is_wrong_is_found(on_a_gpu, monkeypatch, name):
-    functions = {one.__name__: one for one in (gate, group_norm, pass_and_normalise, add_and_normalise, add, doubled)}
+    kernels = gate, group_norm, pass_and_normalise, add_and_normalise, add, doubled, joined
+    functions = {one.__name__: one for one in kernels}
     monkeypatch.setattr(sys.modules[functions[name].__module__], name, WRONG[name])
     assert not can_fuse("cpu", torch.float32)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from diffusers import Transformer2DModel
 from diffusers.models.activations import GEGLU
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d_blocks import CrossAttnUpBlock2D, UpBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +24,7 @@ from .convolution import add, convolved, unbiased
 from .doubling import doubled
 from .gate import gate
 from .group_norm import group_norm, pass_and_normalise
+from .joining import joined
 from .layer_norm import add_and_normalise
 
 # Shape suffixes: B batch, C channels, H and W height and width, L tokens, D text width.
@@ -55,6 +60,34 @@ class FusedUpsample(Upsample2D):
             return super().forward(x_BCHW, output_size)
         x_BCHW = doubled(x_BCHW)
         return convolved(x_BCHW, self.conv) if type(self.conv) is nn.Conv2d else self.conv(x_BCHW)
+
+
+class FusedUpBlock(UpBlock2D):
+    """`res_hidden_states_tuple`: of the way down, those of the largest first."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        res_hidden_states_tuple: Sequence[Tensor],
+        temb: Tensor | None = None,
+        upsample_size: tuple[int, int] | None = None,
+        **told: Any,
+    ) -> Tensor:
+        x_BCHW, attentions = hidden_states, getattr(self, "attentions", [None] * len(self.resnets))
+        for resnet, attention, passed in zip(self.resnets, attentions, reversed(res_hidden_states_tuple), strict=True):
+            x_BCHW = joined(x_BCHW, passed)
+            is_computed_again = torch.is_grad_enabled() and self.gradient_checkpointing
+            run = partial(self._gradient_checkpointing_func, resnet) if is_computed_again else resnet
+            x_BCHW = run(x_BCHW, temb)
+            if attention is not None:
+                x_BCHW = attention(x_BCHW, **told, return_dict=False)[0]
+        for upsampler in self.upsamplers or ():
+            x_BCHW = upsampler(x_BCHW, upsample_size)
+        return x_BCHW
+
+
+class FusedCrossAttnUpBlock(FusedUpBlock, CrossAttnUpBlock2D):
+    pass
 
 
 class FusedTransformerBlock(BasicTransformerBlock):
@@ -94,7 +127,12 @@ class FusedTransformerBlock(BasicTransformerBlock):
 def use_fused_layers(unet: nn.Module, *, transformers: bool = True) -> None:
     """Let a frozen UNet in channels last, or a block of one, compute as here. Blocks of other kinds than SD1.5 and SDXL
     have stay as they are, and the transformers' blocks without `transformers`."""
-    faster: dict[type, type] = {nn.GroupNorm: FusedGroupNorm, Transformer2DModel: ChannelsLastTransformer}
+    faster: dict[type, type] = {
+        nn.GroupNorm: FusedGroupNorm,
+        Transformer2DModel: ChannelsLastTransformer,
+        UpBlock2D: FusedUpBlock,
+        CrossAttnUpBlock2D: FusedCrossAttnUpBlock,
+    }
     if transformers:
         faster[GEGLU] = FusedGEGLU
     for module in unet.modules():

@@ -65,6 +65,7 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
     from .doubling import doubled
     from .gate import gate
     from .group_norm import group_norm, pass_and_normalise
+    from .joining import joined
     from .layer_norm import add_and_normalise
 
     groups, layer = (layer.to(device, dtype).requires_grad_(False) for layer in (nn.GroupNorm(2, 12), nn.LayerNorm(12)))
@@ -88,6 +89,7 @@ def _fuses(device: str, dtype: torch.dtype) -> bool:
                 lambda x, _: torch.cat((x, groups(x)), 1),
                 pictures,
             ),
+            (lambda x, y: joined(x, y[:, :5]), lambda x, y: torch.cat((x, y[:, :5]), 1), pictures),
             (lambda x, _: doubled(x), lambda x, _: functional.interpolate(x, scale_factor=2), pictures),
             (lambda x, y: add(x, y, bias), lambda x, y: x + y + bias[:, None, None], pictures),
             (lambda x, y: add_and_normalise(x, y, layer, bias)[1], lambda x, y: layer(x + y + bias), tokens),
