@@ -1,4 +1,3 @@
-import logging
+from .hub_kernels import keep_off
 
-# on processors with bf16 it warns, whenever it is loaded, of a kernel from the network that nothing here asks for
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+keep_off()
