@@ -1,8 +1,8 @@
 """No kernel from the network without anyone's say.
 
 On processors with bf16, bitsandbytes downloads one from Hugging Face and runs it, whenever it is imported where the
-package kernels is installed; and diffusers and peft import bitsandbytes. The kernel multiplies in 4 bits on a CPU, which
-nothing here asks for.
+package kernels is installed; and diffusers and peft import bitsandbytes. The kernel multiplies in 4 bits on a CPU,
+which nothing here asks for.
 """
 
 from __future__ import annotations
