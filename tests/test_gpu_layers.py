@@ -59,8 +59,10 @@ def weighed(layer: nn.Module) -> nn.Module:
 
 def assert_alike(answers, expected, inputs) -> None:
     """The same answers, and the same gradients for what led there."""
-    found = [*answers, *torch.autograd.grad(answers, inputs, [drawn(*a.shape, seed=9) for a in answers])]
-    wanted = [*expected, *torch.autograd.grad(expected, inputs, [drawn(*a.shape, seed=9) for a in expected])]
+    found, wanted = (
+        [*each, *torch.autograd.grad(each, inputs, [torch.empty_like(a).copy_(drawn(*a.shape, seed=9)) for a in each])]
+        for each in (answers, expected)
+    )
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=2e-5, atol=2e-5)
 
@@ -271,6 +273,18 @@ def test_a_fused_unet_answers_as_a_plain_one_and_keeps_its_names(family, in_torc
     assert list(fused.state_dict()) == list(plain.state_dict())
     x = drawn(2, plain.config.in_channels, 8, 8).requires_grad_()
     assert_alike([answer_of(fused, x)], [answer_of(plain, x)], [x])
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_the_blocks_that_are_computed_again_are_those_of_a_plain_unet(family, in_torch):
+    def computed_again(unet: UNet2DConditionModel) -> list[str]:
+        names, again = {module: name for name, module in unet.named_modules()}, []
+        unet.train().enable_gradient_checkpointing(lambda block, *given: again.append(names[block]) or block(*given))
+        answer_of(unet, drawn(1, unet.config.in_channels, 8, 8).requires_grad_())
+        return again
+
+    fused, plain = map(computed_again, unets(family))
+    assert fused == plain and any("up_blocks.0.resnets" in name for name in fused)
 
 
 def test_blocks_that_are_to_be_compiled_stay_as_they_are():
