@@ -37,8 +37,13 @@ CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12
 CLIP_G = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20}
 
 
-def full_size(family: str, vocabulary: int = 49408) -> BaseModel:
-    """The real model's layout at its real size, without storage; `vocabulary`: tokens that the text encoders know."""
+def full_size(family: str, vocabulary: int = 49408, *, layers: int = 2) -> BaseModel:
+    """The real model's layout at its real size, without storage.
+
+    Args:
+        vocabulary: Tokens that the text encoders know.
+        layers: Of a level of the UNet, on the way down. With one it is counted in half of the time.
+    """
     marks = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "vocab_size": vocabulary}
     with torch.device("meta"):
         encoders = [CLIPTextModel(CLIPTextConfig(**CLIP_L, **marks, hidden_act="quick_gelu", projection_dim=768))]
@@ -46,7 +51,7 @@ def full_size(family: str, vocabulary: int = 49408) -> BaseModel:
             clip_g = CLIPTextConfig(**CLIP_G, **marks, hidden_act="gelu", projection_dim=1280)
             encoders.append(CLIPTextModelWithProjection(clip_g))
         return {"sd15": SD15, "sdxl": SDXL}[family](
-            unet=UNet2DConditionModel(**REFERENCE_UNETS[family]),
+            unet=UNet2DConditionModel(**REFERENCE_UNETS[family], layers_per_block=layers),
             vae=AutoencoderKL(
                 block_out_channels=(128, 256, 512, 512),
                 down_block_types=("DownEncoderBlock2D",) * 4,

@@ -110,16 +110,16 @@ def test_what_a_step_needs_is_told_in_gigabytes():
 
 
 def test_checkpointing_parts_and_fewer_bits_need_less_each():
-    needed = [_whole_sd15(choice) for choice in [AS_SET, *savings(UNET_ONLY, 2, on_gpu=True)]]
+    needed = [_wide_sd15(choice) for choice in [AS_SET, *savings(UNET_ONLY, 2, on_gpu=True)]]
     totals = [memory.total for memory in needed]
     assert totals == sorted(totals, reverse=True) and len(set(totals)) == len(totals) == 7
 
 
 def test_fused_layers_of_a_gpu_keep_a_fifth_less(monkeypatch):
-    plain = _whole_sd15(AS_SET, device="cuda")
-    assert plain.step == pytest.approx(_whole_sd15(AS_SET).step, rel=0.1), "nothing is fused where no GPU is"
+    plain = _wide_sd15(AS_SET, device="cuda")
+    assert plain.step == pytest.approx(_wide_sd15(AS_SET).step, rel=0.1), "nothing is fused where no GPU is"
     monkeypatch.setattr(device_layers, "can_fuse", lambda *_: True)
-    assert 0.7 < _whole_sd15.__wrapped__(AS_SET, device="cuda").step / plain.step < 0.85
+    assert 0.7 < _wide_sd15.__wrapped__(AS_SET, device="cuda").step / plain.step < 0.85
 
 
 @pytest.mark.parametrize(("device", "dtype"), [("cuda", torch.float32), ("cpu", torch.bfloat16)])
@@ -131,7 +131,7 @@ def test_norms_under_autocast_are_counted_in_fp32_on_a_gpu(device, dtype):
 
 def test_gradients_that_graphs_add_to_are_there_all_the_time():
     plans = [replace(UNET_ONLY, precision=PrecisionPlan(cuda_graphs=has)) for has in (False, True)]
-    plain, kept = (_whole_sd15(AS_SET, device="cuda", plan=plan) for plan in plans)
+    plain, kept = (_wide_sd15(AS_SET, device="cuda", plan=plan) for plan in plans)
     weights = kept.lora / 3  # AdamW has two values for each
     added = kept.step - plain.step
     assert 1.5 * weights < added < 2.1 * weights, "gradients that stay, and a copy beside activations that do"
@@ -149,13 +149,14 @@ def test_only_a_gpu_keeps_gradients_for_graphs_and_several_once_more():
 
 
 def test_attention_is_counted_as_fused_without_the_matrix_of_all_pairs():
-    wide, narrow = (_whole_sd15(AS_SET, width=width).step for width in (1024, 512))
+    wide, narrow = (_wide_sd15(AS_SET, width=width).step for width in (1024, 512))
     assert wide / narrow < 2.2  # the matrix would grow fourfold
 
 
 @functools.cache
-def _whole_sd15(choice, *, width=512, device="cpu", plan=UNET_ONLY):
-    return _counted(full_size("sd15"), choice, width=width, device=device, plan=plan)
+def _wide_sd15(choice, *, width=512, device="cpu", plan=UNET_ONLY):
+    """As wide as SD1.5, and half as deep."""
+    return _counted(full_size("sd15", layers=1), choice, width=width, device=device, plan=plan)
 
 
 def _counted(model, choice, *, width=512, device="cpu", plan=UNET_ONLY, processes=1):
@@ -363,5 +364,5 @@ def test_every_second_block_is_checkpointed(folder, tmp_path):
     for name, tensor in load_file(train(job, tmp_path).result().file).items():
         assert torch.equal(tensor, plain[name])
     choices = [MemoryChoice(checkpoint_every=every, parts=1, base="full") for every in (0, 4, 2, 1)]
-    peaks = [_whole_sd15(choice).step for choice in choices]
+    peaks = [_wide_sd15(choice).step for choice in choices]
     assert peaks == sorted(set(peaks), reverse=True) and peaks[2] < 0.75 * peaks[0]
