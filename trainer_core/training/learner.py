@@ -83,6 +83,8 @@ class Learner:
     ) -> None:
         self.model, self.dataset, self.plan = model, dataset, plan
         self.captions, self.encodings, self.adapters = captions, encodings, list(adapters)
+        self.parameters = [parameter for part in self.adapters for parameter in part.parameters()]
+        """All that are trained. Looking up SDXL's 1,444 takes 1.5 ms, of which a fast GPU's step has not many."""
         self.device, self.precision, self.choice, self.team = device, precision, choice, team
         self.schedule = objective.noise_schedule(model)
         self._draws = StepDraws(
@@ -108,10 +110,6 @@ class Learner:
     @property
     def scaler(self) -> torch.amp.GradScaler:
         return self._scaler
-
-    @property
-    def parameters(self) -> list[torch.nn.Parameter]:
-        return [parameter for part in self.adapters for parameter in part.parameters()]
 
     def checkpoint(self, every: int) -> None:
         """Compute every `every`-th block again in the backward pass instead of keeping what it computed."""
