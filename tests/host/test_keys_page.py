@@ -51,6 +51,7 @@ def press(page: ComfyPage, *keys: str) -> None:
 
 
 def test_the_tab_key_comes_to_every_list_and_fold(page: ComfyPage, view: Locator) -> None:
+    view.locator("summary").first.wait_for()  # what it folds comes later than the curve
     view.get_by_role("button", name="Close (Esc)").focus()
     seen = set()
     for _ in range(60):
