@@ -51,8 +51,8 @@ def halves_at_hand(
     halves = _Halves.apply(dtype, scales, places, gathered, *weights) if layers else ()
     for stack in stacks:
         stack.spread()
-    for layer, *both in zip(layers, halves[::2], halves[1::2], sums[::2], sums[1::2], strict=True):
-        layer.halves, layer.sums = tuple(both[:2]), tuple(both[2:])
+    for layer, down, up, of_down, of_up in zip(layers, halves[::2], halves[1::2], sums[::2], sums[1::2], strict=True):
+        layer.halves, layer.sums = (down, up), (of_down, of_up)
     try:
         yield
     finally:

@@ -180,13 +180,13 @@ class Trainer:
         work = Work.of(self.dataset, self.plan, family=self.family.title, precision=self.precision, device=device)
         loop = TrainingLoop(parts=self._parts, learner=self.learner, work=work)
         try:
-            if not self._team.is_first:
-                with tf32(self.device), spared(self.device):
+            with tf32(self.device), spared(self.device):
+                if not self._team.is_first:
                     yield from loop.follow()
-                return
-            with RunLock(self.run_folder), self.run.answering(), tf32(self.device), spared(self.device):
-                self.run.start(self._about())
-                yield from loop.lead()
+                    return
+                with RunLock(self.run_folder), self.run.answering():
+                    self.run.start(self._about())
+                    yield from loop.lead()
         finally:
             self.learner = None  # whoever keeps the trainer for its result keeps no model
 

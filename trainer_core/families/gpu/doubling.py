@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .launching import blocks_of, launch
+from .launching import blocks_of, empty_picture, launch
 
 # Shape suffixes: B batch, C channels, H and W height and width.
 
@@ -27,22 +27,17 @@ def doubled(x_BCHW: Tensor) -> Tensor:
 class _Doubled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x_BCHW: Tensor) -> Tensor:
-        batch, channels, height, width = x_BCHW.shape
-        ctx.shape = x_BCHW.shape
-        answer = _empty(x_BCHW, (batch, channels, 2 * height, 2 * width))
+        _, channels, height, width = ctx.shape = x_BCHW.shape
+        answer = empty_picture(x_BCHW, channels, 2 * height, 2 * width)
         _launch(_double, answer, x_BCHW, x_BCHW.shape)
         return answer
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient_BCHW: Tensor) -> Tensor:
-        answer = _empty(gradient_BCHW, ctx.shape)
+        answer = empty_picture(gradient_BCHW, *ctx.shape[1:])
         _launch(_add_up, answer, gradient_BCHW, ctx.shape)
         return answer
-
-
-def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _launch(kernel: triton.JITFunction, answer: Tensor, given: Tensor, smaller: torch.Size) -> None:

@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from ..room import with_even_rows
 from .launching import blocks_of, launch, next_power_of_2
 
 # Shape suffixes: B batch, C channels, H and W height and width. A kernel sees a picture as (B, P, C): P places.
@@ -125,7 +126,7 @@ class _GroupNorm(torch.autograd.Function):
             **shape.joining,
         )  # fmt: skip
         answer, has_beside = torch.empty_like(x_BCHW), beside is not None
-        beside, apart = _with_even_places(beside) if has_beside else (gradient, 0)
+        beside, apart = with_even_rows(beside.permute(0, 2, 3, 1)) if has_beside else (gradient, 0)
         launch(
             _gradient_of_input, shape.grid, answer, gradient, beside, plain_mean, along_mean, *saved, *shape.of_groups,
             apart, HAS_BESIDE=has_beside, **tile,
@@ -133,15 +134,6 @@ class _GroupNorm(torch.autograd.Function):
         needs_shift = ctx.has_shift and ctx.needs_input_grad[1]
         of_shift = answer.sum((2, 3), dtype=torch.float32).to(shift.dtype) if needs_shift else None
         return answer, of_shift, None, None, None, None, None
-
-
-def _with_even_places(picture_BCHW: Tensor) -> tuple[Tensor, int]:
-    """A picture in channels last, and how far apart its places lie: more than its channels in a part of another."""
-    channels, height, width = picture_BCHW.shape[1:]
-    apart = picture_BCHW.stride(3) if width > 1 else channels
-    if picture_BCHW.stride() == (height * width * apart, 1, width * apart, apart):
-        return picture_BCHW, apart
-    return picture_BCHW.contiguous(memory_format=torch.channels_last), channels
 
 
 # ------------------------------------------------------------------------------------------------------- kernels

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .launching import blocks_of, launch
+from .launching import blocks_of, empty_picture, launch
 
 # Shape suffixes: B batch, C and D channels, H and W height and width.
 
@@ -30,7 +30,7 @@ class _Joined(torch.autograd.Function):
     def forward(ctx: FunctionCtx, x_BCHW: Tensor, y_BDHW: Tensor) -> Tensor:
         x_BCHW, y_BDHW = (one.contiguous(memory_format=torch.channels_last) for one in (x_BCHW, y_BDHW))
         ctx.widths = x_BCHW.shape[1], y_BDHW.shape[1]
-        answer = _empty(x_BCHW, sum(ctx.widths))
+        answer = empty_picture(x_BCHW, sum(ctx.widths), *x_BCHW.shape[2:])
         _launch(_join, answer, x_BCHW, y_BDHW)
         return answer
 
@@ -38,14 +38,9 @@ class _Joined(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_x, of_y = (_empty(gradient, width) for width in ctx.widths)
+        of_x, of_y = (empty_picture(gradient, width, *gradient.shape[2:]) for width in ctx.widths)
         _launch(_separate, gradient, of_x, of_y)
         return of_x, of_y
-
-
-def _empty(like_BCHW: Tensor, channels: int) -> Tensor:
-    batch, _, height, width = like_BCHW.shape
-    return like_BCHW.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _launch(kernel: triton.JITFunction, both: Tensor, x: Tensor, y: Tensor) -> None:

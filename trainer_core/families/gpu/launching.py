@@ -23,6 +23,11 @@ def padded(size: int) -> int:
     return next_power_of_2(max(size, _LEAST))
 
 
+def empty_picture(like: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """As many pictures as `like`, of its format, in channels last, not filled."""
+    return like.new_empty(len(like), height, width, channels).permute(0, 3, 1, 2)
+
+
 def launch(
     kernel: triton.JITFunction,
     grid: tuple[int, ...],
