@@ -175,11 +175,11 @@ class Learner:
 
     def given(self, part: Part) -> Given:
         """A part on the device, with its captions read."""
-        if self.plan.adapter.drops_out:
+        of_text = [adapters for adapters in self.adapters if adapters.module is not self.model.unet]
+        if self.plan.adapter.drops_out and of_text:
             whole = send(seed_numbers(dropout_seed(self.plan, part.place), 1), self.device)
-            for adapters in self.adapters:
-                if adapters.module is not self.model.unet:  # they read whole batches
-                    self._drop(adapters, part, whole)
+            for adapters in of_text:  # they read whole batches
+                self._drop(adapters, part, whole)
         with autocast(self.precision, self.device):
             conditioning = self._conditioning(part)
         added = self.model.added_conditions(conditioning, part.sizes)
